@@ -1,0 +1,169 @@
+//! A hot object in its cell.
+//!
+//! ```text
+//!  0        5      6
+//!  | place 5 | flags | space varint | key length varint | value length varint | [expiry u64] | key | payload |
+//!  place  of this very version on the SSD, 16-byte units; 0 = the SSD has no copy (dirty)
+//!  flags  bits 0..5 kind, 32 has expiry, 64 unused, 128 in the main queue
+//! ```
+//! A 16-byte key with a 100-byte value: 6 + 1 + 1 + 1 = 9 bytes of header.
+//!
+//! Promises: what was written is read back. Never: bytes that reach the disk (this layout may change with any version).
+
+use crate::change::{Kind, SpaceId};
+use crate::place::Place;
+
+const FLAG_EXPIRY: u8 = 32;
+const FLAG_MAIN: u8 = 128;
+const KIND_MASK: u8 = 31;
+
+/// What a cell holds.
+#[derive(Copy, Clone, Debug)]
+pub struct Cell<'c> {
+    /// Where this version lies on the SSD.
+    pub place: Place,
+    /// Kind of the value.
+    pub kind: Kind,
+    /// In the policy's main queue.
+    pub main: bool,
+    /// Space of the key.
+    pub space: SpaceId,
+    /// Expiry in Unix milliseconds.
+    pub expiry: Option<u64>,
+    /// The key.
+    pub key: &'c [u8],
+    /// The payload.
+    pub payload: &'c [u8],
+}
+
+fn varint_bytes(value: u64) -> usize {
+    (64 - (value | 1).leading_zeros() as usize).div_ceil(7)
+}
+
+fn put_varint(into: &mut [u8], at: &mut usize, mut value: u64) {
+    while value >= 128 {
+        into[*at] = value as u8 | 128;
+        *at += 1;
+        value >>= 7;
+    }
+    into[*at] = value as u8;
+    *at += 1;
+}
+
+#[inline]
+fn get_varint(from: &[u8], at: &mut usize) -> u64 {
+    let first = from[*at];
+    *at += 1;
+    if first < 128 {
+        return u64::from(first);
+    }
+    let (mut value, mut shift) = (u64::from(first & 127), 7);
+    loop {
+        let byte = from[*at];
+        *at += 1;
+        value |= u64::from(byte & 127) << shift;
+        if byte < 128 {
+            return value;
+        }
+        shift += 7;
+    }
+}
+
+/// Bytes a cell needs.
+pub fn cell_bytes(space: SpaceId, key: usize, payload: usize, expiry: bool) -> usize {
+    6 + varint_bytes(u64::from(space.0))
+        + varint_bytes(key as u64)
+        + varint_bytes(payload as u64)
+        + if expiry { 8 } else { 0 }
+        + key
+        + payload
+}
+
+/// Writes an object into its cell.
+pub fn write(into: &mut [u8], cell: &Cell<'_>) {
+    into[..5].copy_from_slice(&cell.place.bits().to_le_bytes()[..5]);
+    into[5] = cell.kind as u8 | if cell.expiry.is_some() { FLAG_EXPIRY } else { 0 } | if cell.main { FLAG_MAIN } else { 0 };
+    let mut at = 6;
+    put_varint(into, &mut at, u64::from(cell.space.0));
+    put_varint(into, &mut at, cell.key.len() as u64);
+    put_varint(into, &mut at, cell.payload.len() as u64);
+    if let Some(expiry) = cell.expiry {
+        into[at..at + 8].copy_from_slice(&expiry.to_le_bytes());
+        at += 8;
+    }
+    into[at..at + cell.key.len()].copy_from_slice(cell.key);
+    at += cell.key.len();
+    into[at..at + cell.payload.len()].copy_from_slice(cell.payload);
+}
+
+/// Reads an object.
+#[inline]
+pub fn read(from: &[u8]) -> Cell<'_> {
+    let flags = from[5];
+    let mut at = 6;
+    let space = get_varint(from, &mut at) as u32;
+    let key_bytes = get_varint(from, &mut at) as usize;
+    let payload_bytes = get_varint(from, &mut at) as usize;
+    let expiry = if flags & FLAG_EXPIRY != 0 {
+        at += 8;
+        Some(crate::log::record::u64_at(from, at - 8))
+    } else {
+        None
+    };
+    Cell {
+        place: place(from),
+        kind: Kind::from_number(flags & KIND_MASK).expect("a cell in use has a kind"),
+        main: flags & FLAG_MAIN != 0,
+        space: SpaceId(space),
+        expiry,
+        key: &from[at..at + key_bytes],
+        payload: &from[at + key_bytes..at + key_bytes + payload_bytes],
+    }
+}
+
+/// The place in a cell.
+pub fn place(from: &[u8]) -> Place {
+    Place::from_bits(u64::from_le_bytes([from[0], from[1], from[2], from[3], from[4], 0, 0, 0]))
+}
+
+/// Changes the place in a cell.
+pub fn set_place(into: &mut [u8], place: Place) {
+    into[..5].copy_from_slice(&place.bits().to_le_bytes()[..5]);
+}
+
+/// Moves a cell's object to the main queue.
+pub fn set_main(into: &mut [u8]) {
+    into[5] |= FLAG_MAIN;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_comes_back_as_it_was() {
+        for (key, payload, expiry) in [(16usize, 100usize, None), (200, 0, Some(77)), (3, 70_000, Some(u64::MAX))] {
+            let (key, payload) = (vec![7; key], vec![9; payload]);
+            let cell = Cell {
+                place: Place::from_bits(0xAB_CDEF_0123),
+                kind: Kind::String,
+                main: expiry.is_some(),
+                space: SpaceId(300),
+                expiry,
+                key: &key,
+                payload: &payload,
+            };
+            let bytes = cell_bytes(cell.space, key.len(), payload.len(), expiry.is_some());
+            let mut into = vec![0; bytes];
+            write(&mut into, &cell);
+            let back = read(&into);
+            assert_eq!((back.place, back.main, back.space, back.expiry), (cell.place, cell.main, cell.space, cell.expiry));
+            assert_eq!((back.key, back.payload), (cell.key, cell.payload));
+        }
+    }
+
+    #[test]
+    fn a_small_object_has_nine_bytes_of_header() {
+        assert_eq!(cell_bytes(SpaceId(0), 16, 100, false), 16 + 100 + 9);
+    }
+}

@@ -1,0 +1,205 @@
+//! What a command body sees of its keys, and what it decides about them.
+//!
+//! Promises: a body is an ordinary synchronous function over values in memory; what it decides is staged here and applied
+//! by the engine as one group, whole or absent. Never: a body that waits or knows where a value lives.
+
+use crate::hash::KeyHash;
+use smallvec::SmallVec;
+pub use thermocline_value::Kind;
+
+/// A logical database's storage: never reused, so that FLUSHDB is a fresh one. Even numbers are visible spaces, the odd
+/// number after each is its hidden twin (extents, nodes).
+#[derive(Copy, Clone, Eq, PartialEq, Hash, Debug, PartialOrd, Ord)]
+pub struct SpaceId(pub u32);
+
+impl SpaceId {
+    /// The hidden space that holds this space's extents and nodes.
+    pub fn twin(self) -> SpaceId {
+        SpaceId(self.0 | 1)
+    }
+
+    /// The visible space of a twin (or of itself).
+    pub fn visible(self) -> SpaceId {
+        SpaceId(self.0 & !1)
+    }
+}
+
+/// A key with its space and hash.
+#[derive(Copy, Clone, Debug)]
+pub struct Key<'k> {
+    /// The space it lives in.
+    pub space: SpaceId,
+    /// Its hash in that space.
+    pub hash: KeyHash,
+    /// Its bytes.
+    pub bytes: &'k [u8],
+}
+
+/// Where a value was found.
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+pub enum Tier {
+    /// In DRAM.
+    Hot,
+    /// On the SSD.
+    Cold,
+    /// Nowhere.
+    Miss,
+}
+
+/// What a command needs of a key.
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+pub enum Access {
+    /// Existence, kind, length, expiry; does not touch or promote.
+    Peek,
+    /// The value; touches and promotes.
+    Read,
+    /// The old value, to change it.
+    Write,
+    /// The key's identity only: the old value is replaced or removed unread.
+    Overwrite,
+}
+
+impl Access {
+    /// May the body change the key?
+    pub fn writes(self) -> bool {
+        matches!(self, Access::Write | Access::Overwrite)
+    }
+}
+
+/// What a body sees of one key.
+#[derive(Copy, Clone, Debug)]
+pub struct View<'v> {
+    /// The value's kind. A string kept in extents is seen as [`Kind::String`].
+    pub kind: Kind,
+    /// The payload. Empty for a string in extents under [`Access::Peek`] and [`Access::Overwrite`]: use `length`.
+    pub value: &'v [u8],
+    /// Length of the value in bytes.
+    pub length: u64,
+    /// Unix milliseconds; an expired key is never shown.
+    pub expires_at_ms: Option<u64>,
+    /// Where it was found.
+    pub tier: Tier,
+    /// Access counter of the policy, 0 to 3.
+    pub heat: u8,
+}
+
+/// What happens to a key's time to live.
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+pub enum Expiry {
+    /// No expiry.
+    Clear,
+    /// As it was.
+    Keep,
+    /// At this Unix millisecond.
+    At(u64),
+}
+
+/// A staged decision about one key.
+#[derive(Copy, Clone, Debug, Default)]
+pub(crate) enum Change<'a> {
+    /// Nothing.
+    #[default]
+    None,
+    /// A new value.
+    Put(Kind, Payload<'a>, Expiry),
+    /// Gone.
+    Remove,
+    /// Only the expiry changes.
+    Expire(Expiry),
+}
+
+/// Where a staged value lies.
+#[derive(Copy, Clone, Debug)]
+pub(crate) enum Payload<'a> {
+    /// In the caller's arguments.
+    Argument(&'a [u8]),
+    /// In the scratch buffer, from..to.
+    Scratch(usize, usize),
+}
+
+/// What a body decided, key by key. `'a` is the life of the arguments: a value borrowed from the read buffer is copied once,
+/// into the store.
+#[derive(Default)]
+pub struct Changes<'a> {
+    staged: SmallVec<[Change<'a>; 2]>,
+    scratch: Vec<u8>,
+}
+
+impl<'a> Changes<'a> {
+    /// Room for decisions about `keys` keys.
+    pub fn new(keys: usize) -> Self {
+        let mut changes = Changes::default();
+        changes.reset(keys);
+        changes
+    }
+
+    /// Forgets all decisions and makes room for `keys` keys; keeps the scratch buffer's memory (up to 64 KiB).
+    pub fn reset(&mut self, keys: usize) {
+        self.staged.clear();
+        self.staged.resize_with(keys, Change::default);
+        self.scratch.clear();
+        if self.scratch.capacity() > crate::options::SCRATCH_KEPT_BYTES_MAX {
+            self.scratch = Vec::new();
+        }
+    }
+
+    /// Forgets all decisions.
+    pub fn clear(&mut self) {
+        let keys = self.staged.len();
+        self.reset(keys);
+    }
+
+    /// The key gets a value that lies in the arguments.
+    pub fn put(&mut self, key: usize, kind: Kind, value: &'a [u8], expiry: Expiry) {
+        self.staged[key] = Change::Put(kind, Payload::Argument(value), expiry);
+    }
+
+    /// The key gets a computed value, which `build` appends to a scratch buffer.
+    pub fn put_with(&mut self, key: usize, kind: Kind, expiry: Expiry, build: impl FnOnce(&mut Vec<u8>)) {
+        let from = self.scratch.len();
+        build(&mut self.scratch);
+        self.staged[key] = Change::Put(kind, Payload::Scratch(from, self.scratch.len()), expiry);
+    }
+
+    /// The key is removed.
+    pub fn remove(&mut self, key: usize) {
+        self.staged[key] = Change::Remove;
+    }
+
+    /// Only the expiry changes.
+    pub fn expire(&mut self, key: usize, expiry: Expiry) {
+        self.staged[key] = Change::Expire(expiry);
+    }
+
+    /// Nothing is to be changed.
+    pub fn is_empty(&self) -> bool {
+        self.staged.iter().all(|c| matches!(c, Change::None))
+    }
+
+    /// How many keys there is room for.
+    pub fn keys(&self) -> usize {
+        self.staged.len()
+    }
+
+    pub(crate) fn get(&self, key: usize) -> Change<'a> {
+        self.staged[key]
+    }
+
+    pub(crate) fn bytes<'s>(&'s self, payload: Payload<'s>) -> &'s [u8] {
+        match payload {
+            Payload::Argument(bytes) => bytes,
+            Payload::Scratch(from, to) => &self.scratch[from..to],
+        }
+    }
+}
+
+/// What a finished command must still respect.
+#[derive(Copy, Clone, Debug)]
+pub struct Done {
+    /// In mode `always` the reply may leave when the watermark covers this seq; 0 = at once.
+    pub wait_seq: u64,
+    /// Where the (first) key was found.
+    pub tier: Tier,
+    /// Time spent reading the SSD.
+    pub read_us: u32,
+}

@@ -1,0 +1,364 @@
+//! The engine: what all the rooms share, and how it is opened and closed.
+//!
+//! Promises: `Engine` is a handle (`Send + Sync + Clone`); the disk, the clock and all randomness come from outside, so one
+//! thread can run everything from a seed. Never: a thread, a timer or a socket of its own.
+
+use crate::change::{Key, SpaceId};
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use crate::hash::Hasher;
+use crate::lane::Lanes;
+use crate::log::Log;
+use crate::log::flush::FlushJob;
+use crate::log::map::Pending;
+use crate::options::{Durability, EvictionPolicy, Options, READ_BUFFERS_KEPT_BYTES_MAX};
+use crate::shard::Shard;
+use crate::stats::{Counters, RecoveryReport};
+use crate::tier::fetch::Flight;
+use crate::wait::WaitList;
+use parking_lot::{Mutex, RwLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::task::Waker;
+use thermocline_io::{BufferPool, Completion, Disk, FileId, Operation};
+use thermocline_memory::Region;
+
+/// A tiered store. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) inner: Arc<Inner>,
+}
+
+/// What a completed request was for.
+pub(crate) enum Job {
+    /// A cold read.
+    Flight(Arc<Flight>),
+    /// The log's.
+    Flush(FlushJob),
+    /// A background task's.
+    Task(Arc<Slot>),
+}
+
+/// Where a background task finds its completion.
+#[derive(Default)]
+pub(crate) struct Slot {
+    state: Mutex<(Option<Completion>, Option<Waker>)>,
+}
+
+impl Slot {
+    fn fill(&self, completion: Completion) {
+        let waker = {
+            let mut state = self.state.lock();
+            state.0 = Some(completion);
+            state.1.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+/// The map from logical databases to spaces.
+#[derive(Clone, Debug)]
+pub(crate) struct Spaces {
+    pub(crate) of_database: Vec<SpaceId>,
+    pub(crate) next: u32,
+}
+
+impl Spaces {
+    /// Is this space (or its visible twin) one of a database?
+    pub(crate) fn names(&self, space: SpaceId) -> bool {
+        self.of_database.contains(&space.visible())
+    }
+
+    /// Payload of a Spaces record: next space id, then the space of each database.
+    pub(crate) fn payload(&self) -> Vec<u8> {
+        std::iter::once(self.next).chain(self.of_database.iter().map(|s| s.0)).flat_map(u32::to_le_bytes).collect()
+    }
+
+    /// Reads that payload.
+    pub(crate) fn from_payload(from: &[u8]) -> Option<Spaces> {
+        let mut words = from.chunks_exact(4).map(|w| crate::log::record::u32_at(w, 0));
+        Some(Spaces { next: words.next()?, of_database: words.map(SpaceId).collect() })
+    }
+}
+
+pub(crate) struct Inner {
+    pub(crate) options: Options,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) log: Log,
+    pub(crate) shards: Box<[Mutex<Shard>]>,
+    pub(crate) shard_bits: u32,
+    pub(crate) base_bits: u32,
+    pub(crate) hasher: Hasher,
+    pub(crate) secret: u64,
+    pub(crate) region: Arc<Region>,
+    pub(crate) lanes: Lanes<Job>,
+    pub(crate) read_buffers: BufferPool,
+    pub(crate) record_bytes_max: usize,
+    pub(crate) spaces: RwLock<Spaces>,
+    pub(crate) pending: Mutex<Vec<Pending>>,
+    pub(crate) unlocked: WaitList,
+    pub(crate) owners: AtomicU64,
+    pub(crate) counters: Counters,
+    pub(crate) recovery: RecoveryReport,
+    pub(crate) max_memory: AtomicU64,
+    pub(crate) max_disk: AtomicU64,
+    pub(crate) client_bytes: AtomicI64,
+    pub(crate) pinned_bytes: AtomicU64,
+    pub(crate) generation: AtomicU64,
+    pub(crate) next_id: AtomicU64,
+    pub(crate) active_expire: AtomicBool,
+    pub(crate) closed: AtomicBool,
+    pub(crate) closing: AtomicBool,
+    pub(crate) eviction: Mutex<EvictionPolicy>,
+    /// Why no segment can be made ready (disk full), if so.
+    pub(crate) starved: RwLock<Option<String>>,
+    pub(crate) maps: Mutex<crate::tier::maps::MapState>,
+    pub(crate) gc_wanted: AtomicBool,
+    pub(crate) gc_stuck: AtomicBool,
+    pub(crate) background_taken: AtomicBool,
+    pub(crate) random: AtomicU64,
+}
+
+impl Inner {
+    pub(crate) fn shard_of(&self, hash: u64) -> usize {
+        if self.shard_bits == 0 { 0 } else { (hash >> (64 - self.shard_bits)) as usize }
+    }
+
+    pub(crate) fn hash_of(&self, key: &Key<'_>) -> u64 {
+        self.hasher.index(key.hash)
+    }
+
+    pub(crate) fn key<'k>(&self, space: SpaceId, bytes: &'k [u8]) -> Key<'k> {
+        Key { space, hash: self.hasher.hash(space, bytes), bytes }
+    }
+
+    /// A number from the seeded generator (SplitMix64).
+    pub(crate) fn random(&self) -> u64 {
+        let mut z = self.random.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed).wrapping_add(0x9E37_79B9_7F4A_7C15);
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// Brings a completion to whoever waits for it.
+    pub(crate) fn complete(&self, completion: Completion) {
+        match self.lanes.finish(completion.tag) {
+            Job::Flight(flight) => self.landed(&flight, completion),
+            Job::Flush(job) => {
+                self.log.flushed(job, completion.result, self.clock.monotonic_us());
+                self.pump(false);
+            }
+            Job::Task(slot) => slot.fill(completion),
+        }
+    }
+
+    /// Lets the log write what is due.
+    pub(crate) fn pump(&self, all: bool) {
+        let now_us = self.clock.monotonic_us();
+        self.log.pump(now_us, all, |file, operation, job| self.lanes.submit(file, operation, Job::Flush(job)));
+    }
+
+    /// One request of a background task.
+    pub(crate) async fn request(&self, file: FileId, operation: Operation) -> Completion {
+        let slot = Arc::new(Slot::default());
+        self.lanes.submit(file, operation, Job::Task(slot.clone()));
+        std::future::poll_fn(move |cx| {
+            let mut state = slot.state.lock();
+            match state.0.take() {
+                Some(completion) => std::task::Poll::Ready(completion),
+                None => {
+                    state.1 = Some(cx.waker().clone());
+                    std::task::Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+
+    /// What the arena may take now.
+    pub(crate) fn arena_limit_bytes(&self) -> u64 {
+        let index: u64 = self.shards.iter().map(|s| s.lock().memory_bytes()).sum();
+        let live: u64 = self.log.segments.iter().map(|s| s.live.lock().memory_bytes() as u64).sum();
+        let clients = self.client_bytes.load(Ordering::Relaxed).max(0) as u64;
+        let others = index
+            + live
+            + self.log.memory_bytes() as u64
+            + self.read_buffers.kept_bytes() as u64
+            + self.pinned_bytes.load(Ordering::Relaxed)
+            + clients;
+        self.max_memory.load(Ordering::Relaxed).saturating_sub(others).max(1 << 20)
+    }
+}
+
+impl Engine {
+    /// Opens a store on a disk and recovers it. Blocking.
+    ///
+    /// # Errors
+    /// Invalid options, a directory that is not ours or of a newer format, a disk that does not answer.
+    pub fn open(disk: Arc<dyn Disk>, options: Options, clock: Arc<dyn Clock>) -> Result<Engine> {
+        options.validate()?;
+        let recovered = crate::tier::recover::recover(&disk, &options, &*clock)?;
+        // Size and width are fixed when the directory is made.
+        let options = Options { segment_bytes: Some(recovered.segment_bytes), ..options };
+        let shard_bits = options.shard_bits().min(recovered.base_bits);
+        let region = Region::new(options.max_memory.max(options.machine_bytes).next_multiple_of(2 << 20))
+            .map_err(|e| Error::io("reserving address space for the arena", &e))?;
+        let log = Log::new(disk, recovered.store, &options, recovered.segments, recovered.last_seq, recovered.next_seq);
+        let lanes = Lanes::new(options.workers.max(1));
+        let inner = Inner {
+            shards: recovered
+                .shards
+                .into_iter()
+                .enumerate()
+                .map(|(n, s)| Mutex::new(s.into_shard(&region, n, &options, shard_bits, recovered.base_bits)))
+                .collect(),
+            shard_bits,
+            base_bits: recovered.base_bits,
+            hasher: Hasher::new(recovered.secret, options.index_bits_kept),
+            secret: recovered.secret,
+            region,
+            lanes,
+            read_buffers: BufferPool::new(READ_BUFFERS_KEPT_BYTES_MAX.min(options.max_memory as usize / 32)),
+            record_bytes_max: options.record_bytes_max(),
+            spaces: RwLock::new(recovered.spaces),
+            pending: Mutex::new(recovered.pending),
+            unlocked: WaitList::default(),
+            owners: AtomicU64::new(1),
+            counters: Counters::default(),
+            recovery: recovered.report,
+            max_memory: AtomicU64::new(options.max_memory),
+            max_disk: AtomicU64::new(options.max_disk),
+            client_bytes: AtomicI64::new(0),
+            pinned_bytes: AtomicU64::new(0),
+            generation: AtomicU64::new(recovered.generation),
+            next_id: AtomicU64::new(recovered.next_seq),
+            active_expire: AtomicBool::new(true),
+            closed: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            eviction: Mutex::new(options.eviction),
+            starved: RwLock::new(None),
+            maps: Mutex::new(recovered.maps),
+            gc_wanted: AtomicBool::new(false),
+            gc_stuck: AtomicBool::new(false),
+            background_taken: AtomicBool::new(false),
+            random: AtomicU64::new(recovered.secret ^ options.seed),
+            options,
+            clock,
+            log,
+        };
+        inner.region.set_limit_bytes(inner.arena_limit_bytes());
+        Ok(Engine { inner: Arc::new(inner) })
+    }
+
+    /// A key with its hash.
+    #[inline]
+    pub fn key<'k>(&self, space: SpaceId, bytes: &'k [u8]) -> Key<'k> {
+        self.inner.key(space, bytes)
+    }
+
+    /// Hints that the key's bucket will be looked at soon.
+    #[inline]
+    pub fn prefetch(&self, key: &Key<'_>) {
+        let hash = self.inner.hash_of(key);
+        if let Some(shard) = self.inner.shards[self.inner.shard_of(hash)].try_lock()
+            && let Some(space) = shard.space(key.space)
+        {
+            space.index.prefetch(hash);
+        }
+    }
+
+    /// Does the watermark cover this seq?
+    #[inline]
+    pub fn is_durable(&self, seq: u64) -> bool {
+        seq <= self.inner.log.watermark()
+    }
+
+    /// Waits until the watermark covers `seq`.
+    ///
+    /// # Errors
+    /// The log cannot be written any more: what waits is not acknowledged.
+    pub async fn durable(&self, seq: u64) -> Result<()> {
+        loop {
+            let ticket = self.inner.log.durable.ticket();
+            if self.is_durable(seq) {
+                return Ok(());
+            }
+            if let Some(reason) = self.inner.log.failure() {
+                return Err(Error::Misconfigured { reason });
+            }
+            self.inner.pump(false);
+            self.inner.log.durable.changed(ticket).await;
+        }
+    }
+
+    /// Unix milliseconds by the engine's clock.
+    pub fn now_ms(&self) -> u64 {
+        self.inner.clock.now_ms()
+    }
+
+    /// Monotonic microseconds by the engine's clock.
+    pub fn monotonic_us(&self) -> u64 {
+        self.inner.clock.monotonic_us()
+    }
+
+    /// The server accounts its clients' buffers here, so that the arena leaves them room.
+    pub fn charge_clients(&self, bytes: i64) {
+        self.inner.client_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// What start found.
+    pub fn recovery(&self) -> &RecoveryReport {
+        &self.inner.recovery
+    }
+
+    /// The options it was opened with.
+    pub fn options(&self) -> &Options {
+        &self.inner.options
+    }
+
+    /// Changes the DRAM budget, live. Down: pages are given back in the background.
+    ///
+    /// # Errors
+    /// Below the smallest budget.
+    pub fn set_max_memory(&self, bytes: u64) -> Result<()> {
+        Options { max_memory: bytes, ..self.inner.options.clone() }.validate()?;
+        self.inner.max_memory.store(bytes, Ordering::Relaxed);
+        self.inner.region.set_limit_bytes(self.inner.arena_limit_bytes());
+        Ok(())
+    }
+
+    /// The DRAM budget.
+    pub fn max_memory(&self) -> u64 {
+        self.inner.max_memory.load(Ordering::Relaxed)
+    }
+
+    /// Expiry in the background, on or off.
+    pub fn set_active_expire(&self, on: bool) {
+        self.inner.active_expire.store(on, Ordering::Relaxed);
+    }
+
+    /// What is dropped when memory and disk are both full.
+    pub fn set_eviction(&self, policy: EvictionPolicy) {
+        *self.inner.eviction.lock() = policy;
+    }
+
+    /// What an acknowledgement means here.
+    pub fn durability(&self) -> Durability {
+        self.inner.options.durability
+    }
+
+    /// Which backend carries the disk's requests, and why.
+    pub fn backend(&self) -> thermocline_io::BackendReport {
+        self.inner.log.disk.backend()
+    }
+
+    /// Flushes everything, writes map, checkpoint and the clean mark. The store refuses commands afterwards.
+    ///
+    /// # Errors
+    /// The log could not be written.
+    pub async fn close(&self) -> Result<crate::stats::CloseReport> {
+        self.inner.shut().await
+    }
+}

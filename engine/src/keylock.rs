@@ -1,0 +1,69 @@
+//! Key locks: logical, awaited, all or none.
+//!
+//! A latch guards nanoseconds; a key lock guards a command that must read the SSD between looking and changing. Whoever holds
+//! one never waits for another: all locks of a command are taken in one hold of the latches, or none is.
+//!
+//! Promises: no deadlock (all or none), released when dropped. Never: blocks a thread.
+
+use crate::change::Key;
+use crate::engine::Inner;
+use crate::shard::HeldKey;
+use smallvec::SmallVec;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Held key locks.
+pub(crate) struct KeyLocks {
+    inner: Arc<Inner>,
+    held: SmallVec<[(usize, HeldKey); 2]>,
+    owner: u64,
+}
+
+impl KeyLocks {
+    /// Takes the locks of all keys, waiting until all are free at once.
+    pub(crate) async fn take<'k>(inner: &Arc<Inner>, keys: impl Iterator<Item = Key<'k>>) -> KeyLocks {
+        let owner = inner.owners.fetch_add(1, Ordering::Relaxed);
+        let mut held: SmallVec<[(usize, HeldKey); 2]> =
+            keys.map(|k| (inner.shard_of(inner.hash_of(&k)), HeldKey { hash: k.hash.0, owner })).collect();
+        held.sort_unstable_by_key(|h| (h.0, h.1.hash));
+        held.dedup();
+        loop {
+            let ticket = inner.unlocked.ticket();
+            if Self::try_take(inner, &held) {
+                return KeyLocks { inner: inner.clone(), held, owner };
+            }
+            inner.unlocked.changed(ticket).await;
+        }
+    }
+
+    fn try_take(inner: &Inner, held: &[(usize, HeldKey)]) -> bool {
+        let mut numbers: SmallVec<[usize; 2]> = held.iter().map(|h| h.0).collect();
+        numbers.dedup();
+        let mut guards: SmallVec<[_; 2]> = numbers.iter().map(|&n| (n, inner.shards[n].lock())).collect();
+        let free = held.iter().all(|(n, key)| {
+            guards.iter().find(|g| g.0 == *n).is_some_and(|g| !g.1.held.iter().any(|h| h.hash == key.hash))
+        });
+        if free {
+            for (n, key) in held {
+                if let Some(guard) = guards.iter_mut().find(|g| g.0 == *n) {
+                    guard.1.held.push(*key);
+                }
+            }
+        }
+        free
+    }
+
+    /// Who holds them.
+    pub(crate) fn owner(&self) -> u64 {
+        self.owner
+    }
+}
+
+impl Drop for KeyLocks {
+    fn drop(&mut self) {
+        for (n, key) in &self.held {
+            self.inner.shards[*n].lock().held.retain(|h| h != key);
+        }
+        self.inner.unlocked.notify();
+    }
+}

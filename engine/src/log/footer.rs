@@ -1,0 +1,251 @@
+//! The footer of a sealed segment: what is in it, without reading it. It ends at the segment's end.
+//!
+//! ```text
+//!  entries: 28 bytes each, in order of offset
+//!    | hash 96 bit (12) | offset u32 | len u32 | seq - min seq u32 | kind u8 | flags u8 | space index u16 |
+//!  expiries: u64 for each entry with the expiry flag, in order
+//!  spaces:   u32 each
+//!  trailer (last 64 bytes of the segment):
+//!    | crc u32 | "TCFT" | epoch u32 | count u32 | min seq u64 | max seq u64 | expiries u32 | spaces u32 | stream u8 .. | store u32 | 0 |
+//!  crc   over entries, expiries, spaces and the trailer's bytes 4..64, seeded with the address of the trailer
+//! ```
+//! Kept once: a footer that fails its checksum is rebuilt from the records themselves (docs/decisions/0002).
+//!
+//! Promises: written only when every chunk of its segment is durable. Never: believed for another epoch.
+
+use super::record::{Address, FLAG_EXPIRY, RecordKind, Seq, u32_at, u64_at};
+use crate::change::SpaceId;
+use crate::hash::KeyHash;
+
+/// Bytes of one entry.
+pub const ENTRY_BYTES: usize = 28;
+/// Bytes of the trailer.
+pub const TRAILER_BYTES: usize = 64;
+const MAGIC: [u8; 4] = *b"TCFT";
+const _: () = assert!(ENTRY_BYTES == 12 + 4 + 4 + 4 + 1 + 1 + 2);
+
+/// One record as a footer knows it.
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+pub struct Entry {
+    /// Hash of the key.
+    pub hash: KeyHash,
+    /// Byte offset in the segment.
+    pub offset: u32,
+    /// Bytes without padding.
+    pub bytes: u32,
+    /// Order in the log.
+    pub seq: Seq,
+    /// What it says.
+    pub kind: RecordKind,
+    /// Group and expiry flags.
+    pub flags: u8,
+    /// Space of the key.
+    pub space: SpaceId,
+    /// Expiry in Unix milliseconds.
+    pub expiry: Option<u64>,
+}
+
+/// Collects the entries of an open segment and writes the footer.
+#[derive(Default)]
+pub struct FooterBuilder {
+    entries: Vec<u8>,
+    expiries: Vec<u8>,
+    spaces: Vec<SpaceId>,
+    min_seq: Seq,
+    max_seq: Seq,
+}
+
+impl FooterBuilder {
+    /// Bytes the footer would take with one more entry.
+    pub fn bytes_with_one_more(&self) -> usize {
+        self.entries.len() + ENTRY_BYTES + self.expiries.len() + 8 + 4 * (self.spaces.len() + 1) + TRAILER_BYTES
+    }
+
+    /// Bytes the footer takes.
+    pub fn bytes(&self) -> usize {
+        self.entries.len() + self.expiries.len() + 4 * self.spaces.len() + TRAILER_BYTES
+    }
+
+    /// Entries so far.
+    pub fn len(&self) -> usize {
+        self.entries.len() / ENTRY_BYTES
+    }
+
+    /// No entries yet.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Can this entry be added (its seq within 32 bits of the others, its space among 65,536)?
+    pub fn fits(&self, seq: Seq, space: SpaceId) -> bool {
+        let span = self.max_seq.max(seq) - self.min_seq.min(seq);
+        self.is_empty() || (span < u64::from(u32::MAX) && (self.spaces.len() < usize::from(u16::MAX) || self.spaces.contains(&space)))
+    }
+
+    /// Adds a record. The seqs are rebased when the footer is written.
+    pub fn push(&mut self, entry: &Entry) {
+        if self.entries.is_empty() {
+            self.min_seq = entry.seq;
+            self.max_seq = entry.seq;
+        }
+        if entry.seq < self.min_seq {
+            let shift = (self.min_seq - entry.seq) as u32;
+            for at in (0..self.entries.len()).step_by(ENTRY_BYTES) {
+                let delta = u32_at(&self.entries, at + 20) + shift;
+                self.entries[at + 20..at + 24].copy_from_slice(&delta.to_le_bytes());
+            }
+            self.min_seq = entry.seq;
+        }
+        self.max_seq = self.max_seq.max(entry.seq);
+        let space = match self.spaces.iter().position(|&s| s == entry.space) {
+            Some(index) => index,
+            None => {
+                self.spaces.push(entry.space);
+                self.spaces.len() - 1
+            }
+        };
+        self.entries.extend_from_slice(&entry.hash.footer());
+        self.entries.extend_from_slice(&entry.offset.to_le_bytes());
+        self.entries.extend_from_slice(&entry.bytes.to_le_bytes());
+        self.entries.extend_from_slice(&((entry.seq - self.min_seq) as u32).to_le_bytes());
+        self.entries.push(entry.kind.number());
+        self.entries.push(entry.flags | if entry.expiry.is_some() { FLAG_EXPIRY } else { 0 });
+        self.entries.extend_from_slice(&(space as u16).to_le_bytes());
+        if let Some(expiry) = entry.expiry {
+            self.expiries.extend_from_slice(&expiry.to_le_bytes());
+        }
+    }
+
+    /// The footer's bytes; they go to the end of the segment. `end` is the address of the segment's end.
+    pub fn encode(&self, end: Address, stream: u8) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.bytes());
+        out.extend_from_slice(&self.entries);
+        out.extend_from_slice(&self.expiries);
+        for space in &self.spaces {
+            out.extend_from_slice(&space.0.to_le_bytes());
+        }
+        let at = out.len();
+        out.resize(at + TRAILER_BYTES, 0);
+        let trailer = &mut out[at..];
+        trailer[4..8].copy_from_slice(&MAGIC);
+        trailer[8..12].copy_from_slice(&end.epoch.to_le_bytes());
+        trailer[12..16].copy_from_slice(&(self.len() as u32).to_le_bytes());
+        trailer[16..24].copy_from_slice(&self.min_seq.to_le_bytes());
+        trailer[24..32].copy_from_slice(&self.max_seq.to_le_bytes());
+        trailer[32..36].copy_from_slice(&((self.expiries.len() / 8) as u32).to_le_bytes());
+        trailer[36..40].copy_from_slice(&(self.spaces.len() as u32).to_le_bytes());
+        trailer[40] = stream;
+        trailer[44..48].copy_from_slice(&end.store.to_le_bytes());
+        let mut crc = end.at(end.offset - TRAILER_BYTES as u32).crc();
+        crc.update(&out[..at]);
+        crc.update(&out[at + 4..]);
+        let crc = crc.finalize();
+        out[at..at + 4].copy_from_slice(&crc.to_le_bytes());
+        out
+    }
+}
+
+/// A decoded footer.
+#[derive(Clone, Debug, Default)]
+pub struct Footer {
+    /// Its records in order of offset.
+    pub entries: Vec<Entry>,
+    /// The stream of the segment.
+    pub stream: u8,
+}
+
+/// The trailer's claims: (epoch, whole footer bytes), unproven until [`decode`] has checked all of it.
+pub fn peek(trailer: &[u8]) -> Option<(u32, usize)> {
+    if trailer.len() != TRAILER_BYTES || trailer[4..8] != MAGIC {
+        return None;
+    }
+    let count = u32_at(trailer, 12) as usize;
+    let bytes = count.checked_mul(ENTRY_BYTES)? + u32_at(trailer, 32) as usize * 8 + u32_at(trailer, 36) as usize * 4 + TRAILER_BYTES;
+    (bytes <= crate::options::SEGMENT_BYTES_MAX as usize).then_some((u32_at(trailer, 8), bytes))
+}
+
+/// Decodes a whole footer (its last byte is the segment's last). `end` carries store and segment; its epoch is ignored.
+pub fn decode(end: Address, from: &[u8]) -> Option<(u32, Footer)> {
+    let at = from.len().checked_sub(TRAILER_BYTES)?;
+    let trailer = &from[at..];
+    let (epoch, bytes) = peek(trailer)?;
+    if bytes != from.len() {
+        return None;
+    }
+    let mut crc = Address { epoch, ..end }.at(end.offset - TRAILER_BYTES as u32).crc();
+    crc.update(&from[..at]);
+    crc.update(&trailer[4..]);
+    if crc.finalize() != u32_at(trailer, 0) {
+        return None;
+    }
+    let count = u32_at(trailer, 12) as usize;
+    let min_seq = u64_at(trailer, 16);
+    let mut expiry_at = count * ENTRY_BYTES;
+    let spaces_at = expiry_at + u32_at(trailer, 32) as usize * 8;
+    let mut entries = Vec::with_capacity(count);
+    for chunk in from[..count * ENTRY_BYTES].chunks_exact(ENTRY_BYTES) {
+        let mut hash = [0; 12];
+        hash.copy_from_slice(&chunk[..12]);
+        let flags = chunk[25];
+        let space_index = u16::from_le_bytes([chunk[26], chunk[27]]) as usize;
+        let expiry = if flags & FLAG_EXPIRY != 0 {
+            if expiry_at + 8 > spaces_at {
+                return None;
+            }
+            expiry_at += 8;
+            Some(u64_at(from, expiry_at - 8))
+        } else {
+            None
+        };
+        let space = spaces_at + space_index * 4;
+        if space + 4 > at {
+            return None;
+        }
+        entries.push(Entry {
+            hash: KeyHash::from_footer(hash),
+            offset: u32_at(chunk, 12),
+            bytes: u32_at(chunk, 16),
+            seq: min_seq + u64::from(u32_at(chunk, 20)),
+            kind: RecordKind::from_number(chunk[24])?,
+            flags,
+            space: SpaceId(u32_at(from, space)),
+            expiry,
+        });
+    }
+    Some((epoch, Footer { entries, stream: trailer[40] }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use thermocline_value::Kind;
+
+    #[test]
+    fn a_footer_comes_back_and_a_flipped_bit_is_seen() {
+        let mut builder = FooterBuilder::default();
+        let entry = |seq: u64, expiry| Entry {
+            hash: KeyHash(u128::from(seq) << 64),
+            offset: seq as u32 * 64,
+            bytes: 50,
+            seq,
+            kind: RecordKind::Value(Kind::String),
+            flags: if expiry == Some(1) { FLAG_EXPIRY } else { 0 },
+            space: SpaceId(seq as u32 % 3),
+            expiry,
+        };
+        let want = [entry(100, None), entry(101, Some(1)), entry(90, None), entry(5000, Some(1))];
+        for e in &want {
+            builder.push(e);
+        }
+        let end = Address { store: 1, segment: 2, epoch: 3, offset: 65536 };
+        let bytes = builder.encode(end, 1);
+        assert_eq!(bytes.len(), builder.bytes());
+        let (epoch, back) = decode(end, &bytes).unwrap();
+        assert_eq!((epoch, back.stream, back.entries.as_slice()), (3, 1, &want[..]));
+        for at in 0..bytes.len() {
+            let mut bad = bytes.clone();
+            bad[at] ^= 0x10;
+            assert!(decode(end, &bad).is_none(), "byte {at}");
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! The liveness map: which records of the log are live, as of a seq `B`. Small, durable in two files written in turn.
+//!
+//! ```text
+//!  header 64: | crc u32 | "TCMP" | store u32 | segments u32 | generation u64 | B u64 | last seq u64 | body bytes u64 | spaces u32 | sweeps u32 | next space u32 | 0 |
+//!  body:      space u32 x spaces
+//!             sweeps: | id u64 | space u32 | extents u32 | state u32 (0 sweep, 1 intent) |
+//!             per segment: | segment u32 | epoch u32 | covered u32 | grain shift u8 | 0 0 0 | bit words u32 | u64 x words |
+//!  crc over bytes 4.. of header and body
+//! ```
+//! One bit per grain: a grain is so small that no two values of its segment start in the same one (docs/decisions/0003).
+//!
+//! Promises: a record below `covered` is live iff its bit is set; everything else is "beyond the map" and is replayed. A map is
+//! written only when everything that killed one of its dead is durable. Never: half a map believed.
+
+use super::record::{Seq, u32_at, u64_at};
+use crate::change::SpaceId;
+
+/// File names of the two copies.
+pub const FILES: [&str; 2] = ["map-0", "map-1"];
+const MAGIC: [u8; 4] = *b"TCMP";
+const HEADER_BYTES: usize = 64;
+
+/// One segment's part of a map.
+#[derive(Clone, Eq, PartialEq, Debug, Default)]
+pub struct MapSegment {
+    /// Segment number.
+    pub segment: u32,
+    /// Its epoch.
+    pub epoch: u32,
+    /// Bytes that this map speaks of.
+    pub covered: u32,
+    /// log2 of the grain in bytes.
+    pub grain_shift: u8,
+    /// One bit per grain.
+    pub bits: Vec<u64>,
+}
+
+impl MapSegment {
+    /// Is the record at `offset` live?
+    pub fn live(&self, offset: u32) -> bool {
+        let grain = (offset >> self.grain_shift) as usize;
+        offset < self.covered && self.bits.get(grain / 64).is_some_and(|w| w >> (grain % 64) & 1 == 1)
+    }
+
+    /// No bit is set below the covered length.
+    pub fn none_live(&self) -> bool {
+        self.bits.iter().all(|&w| w == 0)
+    }
+}
+
+/// Unfinished work on extents that a crash must resume.
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+pub struct Pending {
+    /// Id of the value whose extents these are.
+    pub id: u64,
+    /// Visible space of the value.
+    pub space: SpaceId,
+    /// How many extents there may be.
+    pub extents: u32,
+    /// An intent (not committed yet) rather than a sweep.
+    pub intent: bool,
+}
+
+/// A whole map.
+#[derive(Clone, Eq, PartialEq, Debug, Default)]
+pub struct Map {
+    /// Counts up with each write.
+    pub generation: u64,
+    /// The first seq that this map does not speak of.
+    pub b: Seq,
+    /// The foreground stream's last seq at `B` (a cut makes it differ from B - 1).
+    pub last_seq: Seq,
+    /// Next space id.
+    pub next_space: u32,
+    /// Space of each database.
+    pub spaces: Vec<SpaceId>,
+    /// Sweeps and intents.
+    pub pending: Vec<Pending>,
+    /// Per segment.
+    pub segments: Vec<MapSegment>,
+}
+
+impl Map {
+    /// The bytes of a copy, a multiple of 4 KiB.
+    pub fn encode(&self, store: u32) -> Vec<u8> {
+        let mut out = vec![0; HEADER_BYTES];
+        for space in &self.spaces {
+            out.extend_from_slice(&space.0.to_le_bytes());
+        }
+        for p in &self.pending {
+            out.extend_from_slice(&p.id.to_le_bytes());
+            for word in [p.space.0, p.extents, u32::from(p.intent)] {
+                out.extend_from_slice(&word.to_le_bytes());
+            }
+        }
+        for s in &self.segments {
+            for word in [s.segment, s.epoch, s.covered, u32::from(s.grain_shift), s.bits.len() as u32] {
+                out.extend_from_slice(&word.to_le_bytes());
+            }
+            for word in &s.bits {
+                out.extend_from_slice(&word.to_le_bytes());
+            }
+        }
+        let body = (out.len() - HEADER_BYTES) as u64;
+        out[4..8].copy_from_slice(&MAGIC);
+        out[8..12].copy_from_slice(&store.to_le_bytes());
+        out[12..16].copy_from_slice(&(self.segments.len() as u32).to_le_bytes());
+        out[16..24].copy_from_slice(&self.generation.to_le_bytes());
+        out[24..32].copy_from_slice(&self.b.to_le_bytes());
+        out[32..40].copy_from_slice(&self.last_seq.to_le_bytes());
+        out[40..48].copy_from_slice(&body.to_le_bytes());
+        out[48..52].copy_from_slice(&(self.spaces.len() as u32).to_le_bytes());
+        out[52..56].copy_from_slice(&(self.pending.len() as u32).to_le_bytes());
+        out[56..60].copy_from_slice(&self.next_space.to_le_bytes());
+        let crc = crc32fast::hash(&out[4..]);
+        out[..4].copy_from_slice(&crc.to_le_bytes());
+        out.resize(out.len().next_multiple_of(4096), 0);
+        out
+    }
+
+    /// Reads a copy of this store.
+    pub fn decode(store: u32, from: &[u8]) -> Option<Map> {
+        if from.len() < HEADER_BYTES || from[4..8] != MAGIC || u32_at(from, 8) != store {
+            return None;
+        }
+        let end = usize::try_from(u64_at(from, 40)).ok()?.checked_add(HEADER_BYTES)?;
+        if end > from.len() || crc32fast::hash(&from[4..end]) != u32_at(from, 0) {
+            return None;
+        }
+        let mut at = HEADER_BYTES;
+        let mut word = || {
+            let w = from.get(at..at + 4).map(|_| u32_at(from, at));
+            at += 4;
+            w
+        };
+        let spaces = (0..u32_at(from, 48)).map(|_| word().map(SpaceId)).collect::<Option<Vec<_>>>()?;
+        let mut pending = Vec::new();
+        for _ in 0..u32_at(from, 52) {
+            let id = u64::from(word()?) | u64::from(word()?) << 32;
+            pending.push(Pending { id, space: SpaceId(word()?), extents: word()?, intent: word()? != 0 });
+        }
+        let mut segments = Vec::new();
+        for _ in 0..u32_at(from, 12) {
+            let (segment, epoch, covered, grain, words) = (word()?, word()?, word()?, word()?, word()?);
+            let bits = (0..words).map(|_| Some(u64::from(word()?) | u64::from(word()?) << 32)).collect::<Option<Vec<_>>>()?;
+            segments.push(MapSegment { segment, epoch, covered, grain_shift: grain as u8, bits });
+        }
+        Some(Map {
+            generation: u64_at(from, 16),
+            b: u64_at(from, 24),
+            last_seq: u64_at(from, 32),
+            next_space: u32_at(from, 56),
+            spaces,
+            pending,
+            segments,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_map_comes_back_and_damage_is_not_believed() {
+        let map = Map {
+            generation: 3,
+            b: 100,
+            last_seq: 98,
+            next_space: 34,
+            spaces: vec![SpaceId(0), SpaceId(2)],
+            pending: vec![Pending { id: u64::MAX - 4, space: SpaceId(2), extents: 9, intent: true }],
+            segments: vec![MapSegment { segment: 7, epoch: 2, covered: 8192, grain_shift: 5, bits: vec![1, u64::MAX] }],
+        };
+        let bytes = map.encode(11);
+        assert_eq!(Map::decode(11, &bytes), Some(map.clone()));
+        assert_eq!(Map::decode(12, &bytes), None);
+        for at in (0..200).step_by(3) {
+            let mut bad = bytes.clone();
+            bad[at] ^= 2;
+            let read = Map::decode(11, &bad);
+            assert!(read.is_none() || read == Some(map.clone()), "byte {at}");
+        }
+        assert!(map.segments[0].live(0) && !map.segments[0].live(32) && map.segments[0].live(64 * 32));
+    }
+}

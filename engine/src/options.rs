@@ -1,0 +1,241 @@
+//! All bounds of the engine in one place, and the options a user sets.
+//!
+//! Promises: relations between bounds are asserted here; `validate` refuses with words. Never: a limit as a literal in the
+//! middle of a function.
+
+use crate::error::{Error, Result};
+
+/// Smallest `maxmemory`.
+pub const MAX_MEMORY_BYTES_MIN: u64 = 64 << 20;
+/// Fewest segments a store may have.
+pub const SEGMENTS_MIN: u64 = 64;
+/// Smallest segment.
+pub const SEGMENT_BYTES_MIN: u64 = 64 << 10;
+/// Largest segment.
+pub const SEGMENT_BYTES_MAX: u64 = 32 << 20;
+/// Largest record of any kind, header and key included (and never more than a quarter segment).
+pub const RECORD_BYTES_MAX: u64 = 256 << 10;
+/// Physical block: each flush starts on a fresh one.
+pub const BLOCK_BYTES: u32 = 4096;
+/// Unit of a place.
+pub const PLACE_UNIT_BYTES: u32 = 16;
+/// Largest string value.
+pub const VALUE_BYTES_MAX: u64 = 512 << 20;
+/// Extents of one value read or written together (a window, not the value).
+pub const EXTENT_WINDOW: usize = 8;
+/// Scratch memory a `Changes` keeps between commands.
+pub const SCRATCH_KEPT_BYTES_MAX: usize = 64 << 10;
+/// Foreground chunk writes in flight at once.
+pub const FLUSHES_IN_FLIGHT_MAX: usize = 4;
+/// Age at which `everysec` closes and syncs what is buffered.
+pub const FLUSH_AGE_US: u64 = 500_000;
+/// Age of the oldest unflushed record at which writers wait in `everysec`.
+pub const FLUSH_AGE_US_MAX: u64 = 1_000_000;
+/// Objects one call of the policy may look at before it gives up for now.
+pub const EVICTION_STEPS_MAX: usize = 256;
+/// Rounds of resolve-and-recheck without key locks.
+pub const ROUNDS_UNLOCKED_MAX: u32 = 2;
+/// Rounds with the key locks held before the engine gives up on a key that GC keeps moving.
+pub const ROUNDS_MAX: u32 = 64;
+/// Records read at once by SCAN.
+pub const SCAN_READS_MAX: usize = 64;
+/// Index slots one background step of expiry looks at.
+pub const EXPIRY_SLOTS_PER_STEP: usize = 256;
+/// Bytes of a victim read at once by GC.
+pub const GC_READ_BYTES: usize = 256 << 10;
+/// Records one step of GC handles.
+pub const GC_RECORDS_PER_STEP: usize = 64;
+/// Free segments that only GC may use.
+pub const GC_RESERVE_SEGMENTS: usize = 3;
+/// Free segments that only GC and removals may use.
+pub const REMOVAL_RESERVE_SEGMENTS: usize = 4;
+/// Segments kept ready (created, allocated) ahead of the foreground stream.
+pub const READY_SEGMENTS: usize = 2;
+/// Share of `maxdisk` that may be live before the store counts as full, in percent.
+pub const DISK_LIVE_PERCENT_MAX: u64 = 90;
+/// Slots one step of clearing a flushed space handles.
+pub const SWEEP_SLOTS_PER_STEP: usize = 512;
+/// Logical databases at most.
+pub const DATABASES_MAX: u32 = 1024;
+/// Read buffers kept for reuse.
+pub const READ_BUFFERS_KEPT_BYTES_MAX: usize = 4 << 20;
+
+const _: () = assert!(SEGMENT_BYTES_MIN >= 4 * BLOCK_BYTES as u64);
+const _: () = assert!(RECORD_BYTES_MAX <= SEGMENT_BYTES_MAX / 4);
+const _: () = assert!(REMOVAL_RESERVE_SEGMENTS > GC_RESERVE_SEGMENTS);
+const _: () = assert!(FLUSH_AGE_US < FLUSH_AGE_US_MAX);
+
+/// What an acknowledgement means.
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+pub enum Durability {
+    /// `appendonly no`: in memory; the SSD only extends it.
+    None,
+    /// `appendfsync no`: flushed at the log's pace.
+    No,
+    /// `appendfsync everysec`: at most a second is lost.
+    EverySecond,
+    /// `appendfsync always`: on the device.
+    Always,
+}
+
+impl Durability {
+    /// Is every change logged when it happens?
+    pub fn logs(self) -> bool {
+        self != Durability::None
+    }
+}
+
+/// What happens to growing writes when memory and disk are both full.
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+pub enum EvictionPolicy {
+    /// Refuse them.
+    NoEviction,
+    /// Drop the coldest keys.
+    AllKeysLru,
+    /// Drop the least used keys.
+    AllKeysLfu,
+    /// Drop any keys.
+    AllKeysRandom,
+    /// Drop the coldest keys that have a TTL.
+    VolatileLru,
+    /// Drop the least used keys that have a TTL.
+    VolatileLfu,
+    /// Drop any keys that have a TTL.
+    VolatileRandom,
+    /// Drop the keys that expire first.
+    VolatileTtl,
+}
+
+/// How the hot set is chosen.
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+pub enum TierPolicy {
+    /// S3-FIFO (Yang et al., SOSP 2023).
+    S3Fifo,
+    /// Least recently used, approximated by a second chance.
+    Lru,
+}
+
+/// What start does with damage in the middle of the log.
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+pub enum RecoveryMode {
+    /// Quarantine it, serve the rest, say so.
+    Salvage,
+    /// Refuse to start, naming file, offset and reason.
+    Strict,
+}
+
+/// Options of a store.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// DRAM for everything, bytes.
+    pub max_memory: u64,
+    /// SSD for the log, bytes.
+    pub max_disk: u64,
+    /// Workers that will drive the store.
+    pub workers: usize,
+    /// What an acknowledgement means.
+    pub durability: Durability,
+    /// Logical databases.
+    pub databases: u32,
+    /// When both are full.
+    pub eviction: EvictionPolicy,
+    /// How the hot set is chosen.
+    pub tier_policy: TierPolicy,
+    /// Damage at start.
+    pub recovery: RecoveryMode,
+    /// Machine's RAM in bytes (index directory width); 0 = `max_memory`.
+    pub machine_bytes: u64,
+    /// Seed of all randomness (secret, store id, victim choice); 0 = from the clock.
+    pub seed: u64,
+    /// Test option: segment size in bytes instead of the rule's.
+    pub segment_bytes: Option<u64>,
+    /// Test option: bits kept of the index hash (64 = all).
+    pub index_bits_kept: u32,
+    /// Test option: allows less than the smallest `max_memory`.
+    pub tiny: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            max_memory: 256 << 20,
+            max_disk: 4 << 30,
+            workers: 1,
+            durability: Durability::EverySecond,
+            databases: 16,
+            eviction: EvictionPolicy::NoEviction,
+            tier_policy: TierPolicy::S3Fifo,
+            recovery: RecoveryMode::Salvage,
+            machine_bytes: 0,
+            seed: 0,
+            segment_bytes: None,
+            index_bits_kept: 64,
+            tiny: false,
+        }
+    }
+}
+
+impl Options {
+    /// The segment size for this `max_disk`: clamp(maxdisk / 256, 64 KiB, 32 MiB), a multiple of 64 KiB.
+    pub fn segment_bytes(&self) -> u64 {
+        self.segment_bytes
+            .unwrap_or_else(|| (self.max_disk / 256).clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX) & !(SEGMENT_BYTES_MIN - 1))
+    }
+
+    /// Refuses what cannot work, with words.
+    pub fn validate(&self) -> Result<()> {
+        let refuse = |words: String| Err(Error::InvalidOption { words });
+        if self.max_memory < MAX_MEMORY_BYTES_MIN && !self.tiny {
+            return refuse(format!(
+                "maxmemory is {} bytes, but at least 64mb are needed; set maxmemory to 64mb or more",
+                self.max_memory
+            ));
+        }
+        let segment = self.segment_bytes();
+        if self.max_disk < SEGMENTS_MIN * segment && !self.tiny {
+            return refuse(format!(
+                "maxdisk is {} bytes, but at least {} segments of {} bytes are needed; set maxdisk to {} or more",
+                self.max_disk,
+                SEGMENTS_MIN,
+                segment,
+                SEGMENTS_MIN * segment
+            ));
+        }
+        if self.databases == 0 || self.databases > DATABASES_MAX {
+            return refuse(format!("databases is {}, but must be 1 to {DATABASES_MAX}", self.databases));
+        }
+        Ok(())
+    }
+
+    /// Bytes of all log buffers together.
+    pub fn log_buffer_bytes(&self) -> usize {
+        ((self.max_memory / 32) as usize).max(256 << 10)
+    }
+
+    /// Size of an ordinary chunk.
+    pub fn chunk_bytes(&self) -> usize {
+        let by_memory = (self.log_buffer_bytes() / 16).clamp(16 << 10, 512 << 10);
+        by_memory.min(self.segment_bytes() as usize / 4) & !(BLOCK_BYTES as usize - 1)
+    }
+
+    /// Largest record, header included.
+    pub fn record_bytes_max(&self) -> usize {
+        RECORD_BYTES_MAX.min(self.segment_bytes() / 4) as usize
+    }
+
+    /// Shards of the index: enough for the workers, few enough that small budgets do not drown in half-empty spans.
+    pub fn shard_bits(&self) -> u32 {
+        let by_workers = (self.workers.max(1) * 4).next_power_of_two() as u64;
+        let by_memory = (self.max_memory / (16 << 20)).max(1).next_power_of_two();
+        by_workers.min(by_memory).clamp(1, 256).trailing_zeros()
+    }
+
+    /// Base bits of the index directory: 2^10 to 2^20 segments by the larger of memory and RAM.
+    pub fn base_bits(&self) -> u32 {
+        if self.tiny {
+            return 10;
+        }
+        let bytes = self.max_memory.max(self.machine_bytes);
+        (bytes >> 20).max(1).next_power_of_two().trailing_zeros().clamp(10, 20)
+    }
+}

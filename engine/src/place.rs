@@ -1,0 +1,88 @@
+//! Places: where a value lies on the SSD, in 16-byte units over all segments (40 bits: 16 TiB), and the size classes that say
+//! how much one read must take.
+//!
+//! ```text
+//!  place = segment x (segment bytes / 16) + offset / 16
+//!  class   0 1 2 3 4 5 6 7  8  9 10 11 12 13  14  15
+//!  sectors 1 2 3 4 5 6 8 10 13 17 24 33 65 129 257 514      (512 bytes each)
+//! ```
+//! Promises: one read of `class` sectors from the sector of the place holds the whole record. Never: place 0 for a value (a
+//! chunk header lies there), so 0 means "none".
+
+use crate::options::{PLACE_UNIT_BYTES, RECORD_BYTES_MAX};
+
+/// Sectors that a class reads.
+pub const CLASS_SECTORS: [u32; 16] = [1, 2, 3, 4, 5, 6, 8, 10, 13, 17, 24, 33, 65, 129, 257, 514];
+/// Bytes of a sector.
+pub const SECTOR_BYTES: u32 = 512;
+const _: () = assert!(CLASS_SECTORS[15] as u64 * SECTOR_BYTES as u64 >= RECORD_BYTES_MAX + 2 * SECTOR_BYTES as u64 - 16);
+
+/// Where a value lies.
+#[derive(Copy, Clone, Eq, PartialEq, Debug, Hash, PartialOrd, Ord)]
+pub struct Place(u64);
+
+impl Place {
+    /// No place: the value is in DRAM only.
+    pub const NONE: Place = Place(0);
+
+    /// A place from its 40 bits.
+    pub fn from_bits(bits: u64) -> Place {
+        Place(bits)
+    }
+
+    /// Its 40 bits.
+    pub fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// Is there a copy on the SSD (or on its way)?
+    pub fn is_some(self) -> bool {
+        self.0 != 0
+    }
+
+    /// The place of an offset in a segment.
+    pub fn new(segment: u32, offset: u32, segment_bytes: u32) -> Place {
+        Place(u64::from(segment) * u64::from(segment_bytes / PLACE_UNIT_BYTES) + u64::from(offset / PLACE_UNIT_BYTES))
+    }
+
+    /// Segment and byte offset.
+    pub fn split(self, segment_bytes: u32) -> (u32, u32) {
+        let units = u64::from(segment_bytes / PLACE_UNIT_BYTES);
+        ((self.0 / units) as u32, (self.0 % units) as u32 * PLACE_UNIT_BYTES)
+    }
+}
+
+/// The class whose read holds `bytes` at `offset`.
+pub fn class_of(offset: u32, bytes: u32) -> u8 {
+    let sectors = (offset % SECTOR_BYTES + bytes).div_ceil(SECTOR_BYTES);
+    CLASS_SECTORS.iter().position(|&s| s >= sectors).unwrap_or(15) as u8
+}
+
+/// The byte range of the segment that one read takes: (from, bytes).
+pub fn read_range(offset: u32, class: u8, align: u32, segment_bytes: u32) -> (u32, u32) {
+    let align = align.max(1);
+    let sector = offset / SECTOR_BYTES * SECTOR_BYTES;
+    let end = (sector + CLASS_SECTORS[usize::from(class)] * SECTOR_BYTES).min(segment_bytes);
+    let from = sector / align * align;
+    (from, (end - from).next_multiple_of(align).min(segment_bytes - from))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_read_holds_the_whole_record() {
+        for offset in (64..20_000).step_by(16) {
+            for bytes in [48u32, 400, 464, 512, 3000, 8300, 65_536, 262_144] {
+                let (from, length) = read_range(offset, class_of(offset, bytes), 512, 32 << 20);
+                assert!(from <= offset && offset + bytes <= from + length);
+            }
+        }
+    }
+
+    #[test]
+    fn a_place_splits_into_what_made_it() {
+        assert_eq!(Place::new(77, 65_520, 65_536).split(65_536), (77, 65_520));
+    }
+}

@@ -1,0 +1,453 @@
+//! Running a command's body over its keys: look, prove, lock, run, commit.
+//!
+//! One attempt takes the latches of all its keys (in order), looks each key up, and either runs the body and commits what it
+//! decided in the same hold, or says what is missing: a cold record, a cell, index memory, room in the log. What is missing is
+//! brought without any latch, and the attempt is made again. After two rounds of cold reads the key locks are taken first, so
+//! that nobody can change the keys any more and the third round must succeed.
+//!
+//! Promises: a body sees all its keys at one moment; its changes are one group, whole or absent; seq order = slot order for
+//! every key. Never: waits under a latch.
+
+use crate::change::{Access, Changes, Done, Kind, Tier, View};
+use crate::commit::{Item, Missing, commit};
+use crate::engine::{Engine, Inner};
+use crate::error::{Error, Result};
+use crate::keylock::KeyLocks;
+use crate::large::Assembled;
+use crate::log::NoRoom;
+use crate::options::{Durability, ROUNDS_MAX, ROUNDS_UNLOCKED_MAX};
+use crate::shard::{Found, Shard};
+use crate::tier::fetch::{Flight, Known, Landing};
+use crate::Key;
+use parking_lot::MutexGuard;
+use smallvec::SmallVec;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use thermocline_memory::Span;
+
+/// One try on the hot road.
+pub enum Attempt<R> {
+    /// It ran.
+    Ready(R, Done),
+    /// Something is missing; [`Engine::finish`] brings it.
+    Later(Later),
+    /// It was refused.
+    Refused(Error),
+}
+
+/// Why a command has not run yet.
+pub struct Later {
+    need: Need,
+}
+
+/// What is missing.
+pub(crate) enum Need {
+    /// Cold records.
+    Cold(SmallVec<[Arc<Flight>; 2]>),
+    /// Somebody holds a key.
+    Held(u64),
+    /// A cell of this size in this shard.
+    Cell(usize, usize),
+    /// Index memory in this shard.
+    Index(usize),
+    /// Room in the log.
+    Log(NoRoom, u64),
+    /// Both tiers are full.
+    Full,
+    /// The value of this key lies in extents that must be read.
+    Assemble(usize),
+    /// The new value of this key must be written as extents.
+    Extend(usize),
+}
+
+pub(crate) enum Outcome<R> {
+    Ready(R, Done),
+    Need(Need),
+    Refused(Error),
+}
+
+type Guards<'g> = SmallVec<[(usize, MutexGuard<'g, Shard>); 2]>;
+
+impl Inner {
+    /// One attempt over all keys.
+    pub(crate) fn attempt<'a, R>(
+        &self,
+        keys: &[(Key<'_>, Access)],
+        known: &Known,
+        large: &Assembled,
+        changes: &mut Changes<'a>,
+        body: &mut dyn FnMut(&[Option<View<'_>>], &mut Changes<'a>) -> R,
+        owner: u64,
+    ) -> Outcome<R> {
+        if self.closed.load(Ordering::Acquire) {
+            return Outcome::Refused(Error::Closed);
+        }
+        let mut spans: Vec<Span> = Vec::new();
+        let outcome = self.attempt_latched(keys, known, large, changes, body, owner, &mut spans);
+        for span in spans {
+            self.region.give(span);
+        }
+        outcome
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one hold of the latches needs all of it")]
+    fn attempt_latched<'a, R>(
+        &self,
+        keys: &[(Key<'_>, Access)],
+        known: &Known,
+        large: &Assembled,
+        changes: &mut Changes<'a>,
+        body: &mut dyn FnMut(&[Option<View<'_>>], &mut Changes<'a>) -> R,
+        owner: u64,
+        spans: &mut Vec<Span>,
+    ) -> Outcome<R> {
+        let hashes: SmallVec<[u64; 2]> = keys.iter().map(|(k, _)| self.hash_of(k)).collect();
+        let mut guards = self.latch(&hashes);
+        let guard_of = |guards: &Guards<'_>, hash: u64| {
+            let number = self.shard_of(hash);
+            guards.iter().position(|g| g.0 == number).unwrap_or(0)
+        };
+        // Look every key up; collect what must be read.
+        let mut flights: SmallVec<[Arc<Flight>; 2]> = SmallVec::new();
+        let mut founds: SmallVec<[Found<'_>; 2]> = SmallVec::new();
+        for ((key, _), &hash) in keys.iter().zip(&hashes) {
+            let at = guard_of(&guards, hash);
+            let number = guards[at].0;
+            let shard = &mut guards[at].1;
+            if shard.is_held(key, owner) {
+                return Outcome::Need(Need::Held(self.unlocked.ticket()));
+            }
+            let found = shard.find(key, hash, known, &self.log);
+            if let Found::Unknown(slots) = &found {
+                for &slot in slots {
+                    flights.push(self.flight(shard, number, slot));
+                }
+            }
+            founds.push(found);
+        }
+        if !flights.is_empty() {
+            return Outcome::Need(Need::Cold(flights));
+        }
+        let now_ms = self.clock.now_ms();
+        let mut items: SmallVec<[Item; 2]> = SmallVec::new();
+        let mut tier = Tier::Miss;
+        let (result, wait_seq) = {
+            let mut views: SmallVec<[Option<View<'_>>; 2]> = SmallVec::new();
+            let mut wait_seq = 0;
+            for (n, (((key, access), &hash), found)) in keys.iter().zip(&hashes).zip(founds).enumerate() {
+                let at = guard_of(&guards, hash);
+                let shard = &guards[at].1;
+                wait_seq = wait_seq.max(shard.high_seq);
+                let (item, view) = match self.see(shard, at, n, key, *access, hash, found, large, now_ms) {
+                    Ok(seen) => seen,
+                    Err(Seen::Need(need)) => return Outcome::Need(need),
+                    Err(Seen::Error(error)) => return Outcome::Refused(error),
+                };
+                if n == 0 {
+                    tier = view.as_ref().map_or(Tier::Miss, |v| v.tier);
+                }
+                items.push(item);
+                views.push(view);
+            }
+            changes.clear();
+            (body(&views, changes), wait_seq)
+        };
+        match commit(self, &mut guards, keys, &mut items, changes, large, spans) {
+            Ok(seq) => {
+                self.after(&mut guards, keys, &items, changes, known, spans);
+                let wait_seq = if self.options.durability == Durability::Always { wait_seq.max(seq) } else { 0 };
+                let wait_seq = if wait_seq <= self.log.watermark() { 0 } else { wait_seq };
+                Outcome::Ready(result, Done { wait_seq, tier, read_us: 0 })
+            }
+            Err(Missing::Cell(shard, bytes)) => Outcome::Need(Need::Cell(shard, bytes)),
+            Err(Missing::Index(shard)) => Outcome::Need(Need::Index(shard)),
+            Err(Missing::Log(NoRoom::Failed)) => {
+                Outcome::Refused(Error::Misconfigured { reason: self.log.failure().unwrap_or_default() })
+            }
+            Err(Missing::Log(no_room)) => Outcome::Need(Need::Log(no_room, self.log.room.ticket())),
+            Err(Missing::Full) => Outcome::Need(Need::Full),
+            Err(Missing::Extend(key)) => Outcome::Need(Need::Extend(key)),
+            Err(Missing::TooLarge(error)) => Outcome::Refused(error),
+        }
+    }
+
+    /// Takes the latches of these hashes, each once, in the order of the shards.
+    fn latch(&self, hashes: &[u64]) -> Guards<'_> {
+        let mut numbers: SmallVec<[usize; 2]> = hashes.iter().map(|&h| self.shard_of(h)).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers.into_iter().map(|n| (n, self.shards[n].lock())).collect()
+    }
+
+    /// What the body may see of a key, and what the commit must know of it.
+    #[expect(clippy::too_many_arguments, reason = "a view is made of all of it")]
+    fn see<'v>(
+        &self,
+        shard: &'v Shard,
+        guard: usize,
+        number: usize,
+        key: &Key<'_>,
+        access: Access,
+        hash: u64,
+        found: Found<'v>,
+        large: &'v Assembled,
+        now_ms: u64,
+    ) -> std::result::Result<(Item, Option<View<'v>>), Seen> {
+        let mut item = Item::absent(guard, hash);
+        let (kind, payload, expiry, tier, slot) = match found {
+            Found::Absent => return Ok((item, None)),
+            Found::Unknown(_) => unreachable!("every cold slot was proven in this hold"),
+            Found::Corrupt(at, slot) => {
+                if access != Access::Overwrite {
+                    let (segment, offset) = crate::place::Place::from_bits(slot.place()).split(self.log.segment_bytes);
+                    return Err(Seen::Error(Error::Corrupt { segment, offset }));
+                }
+                item.set_corrupt(at, slot);
+                return Ok((item, None));
+            }
+            Found::Hot(at, slot, handle) => {
+                let object = shard.cell(handle);
+                item.set_hot(at, slot, handle, &object);
+                (object.kind, object.payload, object.expiry, Tier::Hot, slot)
+            }
+            Found::Cold(at, slot, record) => {
+                let fields = record.record();
+                let crate::log::record::RecordKind::Value(kind) = fields.kind else {
+                    return Err(Seen::Error(Error::Corrupt { segment: record.address().segment, offset: record.address().offset }));
+                };
+                item.set_cold(at, slot, record);
+                (kind, fields.payload, fields.expiry, Tier::Cold, slot)
+            }
+        };
+        if kind == Kind::LargeString {
+            item.set_large(payload);
+        }
+        if expiry.is_some_and(|e| e <= now_ms) {
+            item.expired = true;
+            return Ok((item, None));
+        }
+        let heat = if tier == Tier::Hot { slot.heat() } else { 0 };
+        let mut view = View { kind, value: payload, length: payload.len() as u64, expires_at_ms: expiry, tier, heat };
+        if let Some(head) = item.large {
+            view.kind = Kind::String;
+            view.length = head.length;
+            view.value = &[];
+            if matches!(access, Access::Read | Access::Write) {
+                match large.value(key, head.id) {
+                    Some(value) => view.value = value,
+                    None => return Err(Seen::Need(Need::Assemble(number))),
+                }
+            }
+        }
+        Ok((item, Some(view)))
+    }
+
+    /// After the commit: heat and promotion of what was read, removal of what had expired.
+    fn after(
+        &self,
+        guards: &mut Guards<'_>,
+        keys: &[(Key<'_>, Access)],
+        items: &[Item],
+        changes: &Changes<'_>,
+        known: &Known,
+        spans: &mut Vec<Span>,
+    ) {
+        for (n, (key, access)) in keys.iter().enumerate() {
+            let item = &items[n];
+            let shard = &mut guards[item.guard].1;
+            if *access == Access::Peek || item.changed || !matches!(changes.get(n), crate::change::Change::None) {
+                continue;
+            }
+            match item.tier {
+                Tier::Hot => {
+                    if let Some((at, slot)) = item.still_there(shard, key) {
+                        shard.touch(key.space, at, slot);
+                    }
+                }
+                Tier::Cold if *access != Access::Overwrite && !item.expired => {
+                    self.promote_latched(shard, key, item.hash, known, spans);
+                }
+                _ => {}
+            }
+        }
+        self.count(items, keys);
+    }
+
+    fn count(&self, items: &[Item], keys: &[(Key<'_>, Access)]) {
+        for (item, (_, access)) in items.iter().zip(keys) {
+            if matches!(access, Access::Read | Access::Write) {
+                let counter = match (item.tier, item.expired) {
+                    (_, true) | (Tier::Miss, _) => &self.counters.misses,
+                    (Tier::Hot, _) => &self.counters.hot_hits,
+                    (Tier::Cold, _) => &self.counters.cold_hits,
+                };
+                counter.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Brings what an attempt needs.
+    pub(crate) async fn bring(self: &Arc<Self>, need: Need, run: &mut Run<'_>) -> Result<()> {
+        match need {
+            Need::Cold(flights) => {
+                let began_us = self.clock.monotonic_us();
+                for flight in flights {
+                    run.known.add(Landing(flight).await?);
+                }
+                run.read_us += self.clock.monotonic_us().saturating_sub(began_us);
+                run.rounds += 1;
+                if run.rounds > ROUNDS_MAX {
+                    return Err(Error::Misconfigured { reason: "a key moved again and again while it was read".into() });
+                }
+                // Cold values are promoted when the attempt finds a cell for them.
+                for (key, access) in run.keys {
+                    if *access != Access::Peek && *access != Access::Overwrite {
+                        self.prepare_promotion(key, &run.known);
+                    }
+                }
+            }
+            Need::Held(ticket) => self.unlocked.changed(ticket).await,
+            Need::Cell(shard, bytes) => {
+                let ticket = self.log.room.ticket();
+                if !self.make_room(shard, bytes) {
+                    run.starved += 1;
+                    if self.is_stuck(run.starved) {
+                        return Err(Error::OutOfMemory);
+                    }
+                    self.counters.write_waits.fetch_add(1, Ordering::Relaxed);
+                    self.pump(false);
+                    self.log.room.changed(ticket).await;
+                }
+            }
+            Need::Index(shard) => self.refill_spare(shard),
+            Need::Log(_, ticket) => {
+                if let Some(reason) = self.starved.read().clone() {
+                    return Err(Error::Misconfigured { reason });
+                }
+                self.gc_wanted.store(true, Ordering::Release);
+                self.counters.write_waits.fetch_add(1, Ordering::Relaxed);
+                if self.gc_stuck.load(Ordering::Acquire) {
+                    self.make_disk_room().await?;
+                }
+                self.pump(false);
+                self.log.room.changed(ticket).await;
+            }
+            Need::Full => self.make_disk_room().await?,
+            Need::Assemble(key) => self.assemble(key, run).await?,
+            Need::Extend(_) => unreachable!("handled where the staged value is"),
+        }
+        if run.rounds > ROUNDS_UNLOCKED_MAX && run.locks.is_none() {
+            run.locks = Some(KeyLocks::take(self, run.keys.iter().map(|(k, _)| *k)).await);
+        }
+        Ok(())
+    }
+}
+
+/// Why a key cannot be seen.
+enum Seen {
+    Need(Need),
+    Error(Error),
+}
+
+/// The state of a command between attempts.
+pub(crate) struct Run<'k> {
+    pub(crate) keys: &'k [(Key<'k>, Access)],
+    pub(crate) known: Known,
+    pub(crate) large: Assembled,
+    pub(crate) locks: Option<KeyLocks>,
+    pub(crate) rounds: u32,
+    pub(crate) starved: u32,
+    pub(crate) read_us: u64,
+}
+
+impl<'k> Run<'k> {
+    pub(crate) fn new(keys: &'k [(Key<'k>, Access)]) -> Self {
+        Run { keys, known: Known::default(), large: Assembled::default(), locks: None, rounds: 0, starved: 0, read_us: 0 }
+    }
+
+    pub(crate) fn owner(&self) -> u64 {
+        self.locks.as_ref().map_or(0, KeyLocks::owner)
+    }
+}
+
+impl Engine {
+    /// The hot road for one key: never waits. The body may be called again if the command is finished later: it must start
+    /// its answer anew on each call.
+    pub fn try_run<'a, R>(
+        &self,
+        key: &Key<'_>,
+        access: Access,
+        changes: &mut Changes<'a>,
+        mut body: impl FnMut(&[Option<View<'_>>], &mut Changes<'a>) -> R,
+    ) -> Attempt<R> {
+        let keys = [(*key, access)];
+        let (known, large) = (Known::default(), Assembled::default());
+        for _ in 0..4 {
+            match self.inner.attempt(&keys, &known, &large, changes, &mut body, 0) {
+                Outcome::Ready(result, done) => return Attempt::Ready(result, done),
+                Outcome::Need(Need::Cell(shard, bytes)) if self.inner.make_room(shard, bytes) => {}
+                Outcome::Need(Need::Index(shard)) => self.inner.refill_spare(shard),
+                Outcome::Need(need) => return Attempt::Later(Later { need }),
+                Outcome::Refused(error) => return Attempt::Refused(error),
+            }
+        }
+        Attempt::Later(Later { need: Need::Held(self.inner.unlocked.ticket().wrapping_sub(1)) })
+    }
+
+    /// Finishes what [`Engine::try_run`] could not: the same key, access and body.
+    ///
+    /// # Errors
+    /// See [`Engine::run`].
+    pub async fn finish<'a, R>(
+        &self,
+        later: Later,
+        key: &Key<'_>,
+        access: Access,
+        changes: &mut Changes<'a>,
+        body: impl FnMut(&[Option<View<'_>>], &mut Changes<'a>) -> R,
+    ) -> Result<(R, Done)> {
+        self.drive(&[(*key, access)], Some(later.need), changes, body).await
+    }
+
+    /// The general road: any number of keys, hot or cold; all changes are one group, whole or absent. A key may be given more
+    /// than once with the same access: only its first index is changed. The body may be called more than once; only the last
+    /// call counts.
+    ///
+    /// # Errors
+    /// Both tiers full, the log cannot be written, a damaged record, a value or group beyond the bounds.
+    pub async fn run<'a, R>(
+        &self,
+        keys: &[(Key<'_>, Access)],
+        changes: &mut Changes<'a>,
+        body: impl FnMut(&[Option<View<'_>>], &mut Changes<'a>) -> R,
+    ) -> Result<(R, Done)> {
+        self.drive(keys, None, changes, body).await
+    }
+
+    async fn drive<'a, R>(
+        &self,
+        keys: &[(Key<'_>, Access)],
+        first: Option<Need>,
+        changes: &mut Changes<'a>,
+        mut body: impl FnMut(&[Option<View<'_>>], &mut Changes<'a>) -> R,
+    ) -> Result<(R, Done)> {
+        let mut run = Run::new(keys);
+        let mut need = first;
+        loop {
+            match need.take() {
+                Some(Need::Extend(key)) => self.inner.extend(key, &mut run, changes).await?,
+                Some(need) => self.inner.bring(need, &mut run).await?,
+                None => {}
+            }
+            match self.inner.attempt(keys, &run.known, &run.large, changes, &mut body, run.owner()) {
+                Outcome::Ready(result, mut done) => {
+                    run.large.committed();
+                    done.read_us = run.read_us as u32;
+                    return Ok((result, done));
+                }
+                Outcome::Need(n) => need = Some(n),
+                Outcome::Refused(error) => return Err(error),
+            }
+        }
+    }
+}

@@ -1,0 +1,428 @@
+//! A shard: one latch, and everything it guards - index slots, cells, the policy's queues - for the keys whose hash begins
+//! with its number.
+//!
+//! Promises: all changes of a key's slot, cell and place happen in one hold of the latch. Never: I/O, waiting, or memory taken
+//! from the budget under the latch (what is needed is brought in from outside: spans, [`Spare`]).
+
+use crate::arena::cell::{self, Cell};
+use crate::change::{Key, SpaceId};
+use crate::hash::Hasher;
+use crate::index::{Index, NeedsMemory, Slot, SlotRef, Spare, State};
+use crate::log::Log;
+use crate::log::record::{padded, record_bytes};
+use crate::options::TierPolicy;
+use crate::place::{Place, class_of};
+use crate::policy::{Entry, Ghost, Look, Objects, S3Fifo, Victim};
+use crate::tier::fetch::{Flight, Known, KnownRecord};
+use smallvec::SmallVec;
+use std::collections::HashMap;
+use std::sync::Arc;
+use thermocline_memory::{Handle, Heap, Region, Span};
+
+/// One space's part of a shard.
+pub struct SpaceIndex {
+    /// Which space.
+    pub id: SpaceId,
+    /// Its slots.
+    pub index: Index,
+    /// Keys with a TTL.
+    pub expiring: u64,
+}
+
+/// A key that somebody holds logically.
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+pub struct HeldKey {
+    /// Its hash (space mixed in).
+    pub hash: u128,
+    /// Who holds it.
+    pub owner: u64,
+}
+
+/// What a look for a key found.
+pub enum Found<'k> {
+    /// No slot can be this key.
+    Absent,
+    /// Hot, in this cell.
+    Hot(SlotRef, Slot, Handle),
+    /// Cold, proven by its record.
+    Cold(SlotRef, Slot, &'k Arc<KnownRecord>),
+    /// A slot that may be this key lies in damage.
+    Corrupt(SlotRef, Slot),
+    /// These must be read first.
+    Unknown(SmallVec<[Slot; 2]>),
+}
+
+/// What is guarded by one latch.
+pub struct Shard {
+    /// Cells.
+    pub heap: Heap,
+    /// Order of leaving.
+    pub policy: S3Fifo,
+    /// Epochs of ghosts.
+    pub ghost: Ghost,
+    ghost_sweep: Option<u64>,
+    /// Index per space.
+    pub spaces: SmallVec<[SpaceIndex; 4]>,
+    /// Memory for growth of the indexes.
+    pub spare: Spare,
+    /// Highest seq written in this shard.
+    pub high_seq: u64,
+    /// Reads under way.
+    pub flights: HashMap<u64, Arc<Flight>>,
+    /// Keys held logically.
+    pub held: SmallVec<[HeldKey; 4]>,
+    /// Cells put aside for whoever asked.
+    reserved: SmallVec<[(usize, Handle); 4]>,
+    shard_bits: u32,
+    base_bits: u32,
+    region: Arc<Region>,
+    /// Keys dropped for space.
+    pub evictions: u64,
+    /// Objects demoted.
+    pub demotions: u64,
+}
+
+impl Shard {
+    /// An empty shard.
+    pub fn new(region: &Arc<Region>, number: u32, policy: TierPolicy, shard_bits: u32, base_bits: u32) -> Self {
+        Shard {
+            heap: Heap::new(region.clone(), number),
+            policy: S3Fifo::new(policy),
+            ghost: Ghost::default(),
+            ghost_sweep: None,
+            spaces: SmallVec::new(),
+            spare: Spare::default(),
+            high_seq: 0,
+            flights: HashMap::new(),
+            held: SmallVec::new(),
+            reserved: SmallVec::new(),
+            shard_bits,
+            base_bits,
+            region: region.clone(),
+            evictions: 0,
+            demotions: 0,
+        }
+    }
+
+    /// The index of a space, if it has any keys here.
+    #[inline]
+    pub fn space(&self, id: SpaceId) -> Option<&SpaceIndex> {
+        self.spaces.iter().find(|s| s.id == id)
+    }
+
+    /// The index of a space, to change.
+    #[inline]
+    pub fn space_mut(&mut self, id: SpaceId) -> Option<&mut SpaceIndex> {
+        self.spaces.iter_mut().find(|s| s.id == id)
+    }
+
+    /// The index of a space, made if there is none (O(1)).
+    pub fn space_or_new(&mut self, id: SpaceId) -> &mut SpaceIndex {
+        let at = match self.spaces.iter().position(|s| s.id == id) {
+            Some(at) => at,
+            None => {
+                self.spaces.push(SpaceIndex { id, index: Index::new(self.shard_bits, self.base_bits), expiring: 0 });
+                self.spaces.len() - 1
+            }
+        };
+        &mut self.spaces[at]
+    }
+
+    /// Is the key held by somebody else?
+    #[inline]
+    pub fn is_held(&self, key: &Key<'_>, owner: u64) -> bool {
+        !self.held.is_empty() && self.held.iter().any(|h| h.hash == key.hash.0 && h.owner != owner)
+    }
+
+    /// Looks for a key. `known` proves or refutes cold slots.
+    pub fn find<'k>(&self, key: &Key<'_>, hash: u64, known: &'k Known, log: &Log) -> Found<'k> {
+        let Some(space) = self.space(key.space) else { return Found::Absent };
+        let mut unknown: SmallVec<[Slot; 2]> = SmallVec::new();
+        let mut proven = None;
+        let mut corrupt = None;
+        let heap = &self.heap;
+        let hit = space.index.find(hash, |at, slot| match slot.state() {
+            State::Hot => cell::read(heap.bytes(Handle::from_bits(slot.place()))).key == key.bytes,
+            State::Cold => match known.get(Place::from_bits(slot.place()), log) {
+                None => {
+                    unknown.push(slot);
+                    false
+                }
+                Some(record) if record.is_corrupt() => {
+                    corrupt = Some((at, slot));
+                    false
+                }
+                Some(record) if record.record().key == key.bytes && record.record().space == key.space => {
+                    proven = Some(record);
+                    true
+                }
+                Some(_) => false,
+            },
+            State::Empty => false,
+        });
+        match (hit, proven) {
+            (Some((at, slot)), Some(record)) => Found::Cold(at, slot, record),
+            (Some((at, slot)), None) => Found::Hot(at, slot, Handle::from_bits(slot.place())),
+            _ if !unknown.is_empty() => Found::Unknown(unknown),
+            _ => corrupt.map_or(Found::Absent, |(at, slot)| Found::Corrupt(at, slot)),
+        }
+    }
+
+    /// Finds the slot that is exactly this word again (positions move when others are inserted).
+    pub fn refind(&self, space: SpaceId, hash: u64, want: Slot) -> Option<(SlotRef, Slot)> {
+        self.space(space)?.index.find(hash, |_, slot| slot.state() == want.state() && slot.place() == want.place())
+    }
+
+    /// The object of a handle.
+    pub fn cell(&self, handle: Handle) -> Cell<'_> {
+        cell::read(self.heap.bytes(handle))
+    }
+
+    /// A cell of at least `bytes`, if the heap has one.
+    pub fn alloc(&mut self, bytes: usize) -> Option<Handle> {
+        if !self.reserved.is_empty() {
+            let class = Heap::class_bytes(bytes);
+            if let Some(at) = self.reserved.iter().position(|r| r.0 == class) {
+                return Some(self.reserved.swap_remove(at).1);
+            }
+        }
+        self.heap.alloc(bytes)
+    }
+
+    /// Puts a cell aside, so that the next [`Shard::alloc`] of this size succeeds. False: there is none.
+    pub fn reserve(&mut self, bytes: usize, spans: &mut Vec<Span>) -> bool {
+        let class = Heap::class_bytes(bytes);
+        if self.reserved.iter().any(|r| r.0 == class) {
+            return true;
+        }
+        let Some(handle) = self.heap.alloc(bytes) else { return false };
+        if self.reserved.len() >= 4 {
+            let (_, oldest) = self.reserved.remove(0);
+            spans.extend(self.heap.free(oldest));
+        }
+        self.reserved.push((class, handle));
+        true
+    }
+
+    /// Writes a new hot object into a cell and enters it into the policy's queues. `was_ghost`: it is remembered.
+    pub fn place_cell(&mut self, handle: Handle, hash: u64, mut object: Cell<'_>, was_ghost: bool) {
+        object.main = self.policy.goes_to_main(was_ghost);
+        let into = self.heap.bytes_mut(handle);
+        let bytes = into.len();
+        cell::write(into, &object);
+        self.policy.insert(entry_of(handle, hash), bytes, object.main);
+    }
+
+    /// Takes a hot object's cell away; its slot must already say something else. Empty spans go to `spans`.
+    pub fn free_cell(&mut self, handle: Handle, spans: &mut Vec<Span>) {
+        let bytes = self.heap.bytes(handle);
+        let main = cell::read(bytes).main;
+        let bytes = bytes.len();
+        self.policy.removed(bytes, main);
+        spans.extend(self.heap.free(handle));
+    }
+
+    /// Bytes of the record at the place of a hot object (it is the same version).
+    pub fn record_bytes_of(object: &Cell<'_>) -> u32 {
+        padded(record_bytes(object.key.len(), object.payload.len(), object.expiry.is_some())) as u32
+    }
+
+    /// Inserts a slot for a key that has none.
+    ///
+    /// # Errors
+    /// Growth needs memory: refill [`Shard::spare`] outside the latch.
+    pub fn insert_slot(&mut self, space: SpaceId, hash: u64, slot: Slot) -> Result<SlotRef, NeedsMemory> {
+        let mut spare = std::mem::take(&mut self.spare);
+        let space = self.space_or_new(space);
+        let result = space.index.insert(hash, slot, &mut spare);
+        if result.is_ok() && slot.has_ttl() {
+            space.expiring += 1;
+        }
+        self.spare = spare;
+        result
+    }
+
+    /// Removes a slot.
+    pub fn remove_slot(&mut self, space: SpaceId, at: SlotRef) -> Option<Slot> {
+        let space = self.space_mut(space)?;
+        let slot = space.index.remove(at);
+        if slot.has_ttl() {
+            space.expiring -= 1;
+        }
+        Some(slot)
+    }
+
+    /// Changes a slot (its hash bits stay).
+    pub fn set_slot(&mut self, space: SpaceId, at: SlotRef, slot: Slot) {
+        if let Some(space) = self.space_mut(space) {
+            let old = space.index.get(at);
+            match (old.has_ttl(), slot.has_ttl()) {
+                (false, true) => space.expiring += 1,
+                (true, false) => space.expiring -= 1,
+                _ => {}
+            }
+            space.index.set(at, slot);
+        }
+    }
+
+    /// Raises the counter of a hot slot.
+    #[inline]
+    pub fn touch(&mut self, space: SpaceId, at: SlotRef, slot: Slot) {
+        if slot.heat() < 3
+            && let Some(space) = self.space_mut(space)
+        {
+            space.index.set(at, slot.with_heat(slot.heat() + 1));
+        }
+    }
+
+    /// Who leaves next, by the policy.
+    pub fn victim(&mut self, hasher: &Hasher) -> Option<Victim> {
+        let mut policy = std::mem::replace(&mut self.policy, S3Fifo::new(TierPolicy::S3Fifo));
+        let victim = policy.victim(&mut Residents { shard: self, hasher });
+        self.policy = policy;
+        victim
+    }
+
+    /// Drops stale queue entries.
+    pub fn compact_policy(&mut self, hasher: &Hasher) {
+        let mut policy = std::mem::replace(&mut self.policy, S3Fifo::new(TierPolicy::S3Fifo));
+        policy.compact(&mut Residents { shard: self, hasher });
+        self.policy = policy;
+    }
+
+    /// The slot, handle and hash of an entry, if its object is still here.
+    pub fn resident(&self, entry: Entry, hasher: &Hasher) -> Option<(SpaceId, u64, SlotRef, Slot, Handle)> {
+        let handle = Handle::from_bits(entry.0 & ((1 << 40) - 1));
+        if !self.heap.holds(handle) || self.reserved.iter().any(|r| r.1 == handle) {
+            return None;
+        }
+        let object = self.cell(handle);
+        let hash = hasher.index(hasher.hash(object.space, object.key));
+        if entry_of(handle, hash) != entry {
+            return None;
+        }
+        let space = object.space;
+        let (at, slot) = self.space(space)?.index.find(hash, |_, s| s.state() == State::Hot && s.place() == handle.bits())?;
+        Some((space, hash, at, slot, handle))
+    }
+
+    /// Demotes a clean hot object: the slot names its place, the cell is free. `ghost`: it left the small queue.
+    pub fn demote(&mut self, space: SpaceId, at: SlotRef, slot: Slot, handle: Handle, ghost: bool, spans: &mut Vec<Span>) {
+        let (place, class) = {
+            let object = self.cell(handle);
+            (object.place, slot.class())
+        };
+        assert!(place.is_some(), "only a value that the SSD has is demoted");
+        let bytes = self.heap.bytes(handle).len();
+        let mark = if ghost {
+            let capacity = self.heap.owned_bytes() as usize;
+            let (mark, turned) = self.ghost.mark(bytes, capacity);
+            if turned {
+                self.ghost_sweep = Some(0);
+            }
+            mark
+        } else {
+            0
+        };
+        let cold = slot.with_state(State::Cold).with_place(place.bits()).with_class(class).with_heat(mark);
+        self.set_slot(space, at, cold);
+        self.free_cell(handle, spans);
+        self.demotions += 1;
+        self.sweep_ghosts();
+    }
+
+    /// Clears a few marks of the epoch that will be used next.
+    fn sweep_ghosts(&mut self) {
+        const SLOTS_PER_STEP: usize = 48;
+        let Some(cursor) = self.ghost_sweep else { return };
+        let stale = self.ghost.stale();
+        let Some(space) = self.spaces.iter_mut().max_by_key(|s| s.index.len()) else { return };
+        let mut found: SmallVec<[(SlotRef, Slot); 16]> = SmallVec::new();
+        self.ghost_sweep = space.index.scan(cursor, SLOTS_PER_STEP, |at, slot, _, _| {
+            if slot.state() == State::Cold && slot.heat() == stale {
+                found.push((at, slot));
+            }
+        });
+        for (at, slot) in found {
+            space.index.set(at, slot.with_heat(0));
+        }
+    }
+
+    /// Moves the cells of the sparsest span elsewhere. Returns false if there is nothing to gain.
+    pub fn evacuate(&mut self, hasher: &Hasher, spans: &mut Vec<Span>) -> bool {
+        let Some(sparse) = self.heap.sparsest() else { return false };
+        let cells: Vec<Handle> = self.heap.cells_of(sparse.span).collect();
+        for from in cells {
+            if let Some(at) = self.reserved.iter().position(|r| r.1 == from) {
+                self.reserved.swap_remove(at);
+                spans.extend(self.heap.free(from));
+                continue;
+            }
+            let (space, hash, main, bytes) = {
+                let object = self.cell(from);
+                let bytes = cell::cell_bytes(object.space, object.key.len(), object.payload.len(), object.expiry.is_some());
+                (object.space, hasher.index(hasher.hash(object.space, object.key)), object.main, bytes)
+            };
+            let slot = self.space(space).and_then(|s| s.index.find(hash, |_, s| s.state() == State::Hot && s.place() == from.bits()));
+            let Some((at, slot)) = slot else { continue };
+            let Some(to) = self.heap.alloc(bytes) else { return false };
+            let copy: SmallVec<[u8; 512]> = SmallVec::from_slice(&self.heap.bytes(from)[..bytes]);
+            self.heap.bytes_mut(to)[..bytes].copy_from_slice(&copy);
+            if let Some(space) = self.space_mut(space) {
+                space.index.set(at, slot.with_place(to.bits()));
+            }
+            self.policy.moved(entry_of(to, hash), main);
+            spans.extend(self.heap.free(from));
+        }
+        true
+    }
+
+    /// DRAM of the indexes and queues.
+    pub fn memory_bytes(&self) -> u64 {
+        self.spaces.iter().map(|s| s.index.bytes()).sum::<u64>() + self.policy.memory_bytes() as u64 + self.spare.bytes() as u64
+    }
+
+    /// The region of the heap.
+    pub fn region(&self) -> &Arc<Region> {
+        &self.region
+    }
+
+    /// A cold slot for a record.
+    pub fn cold_slot(place: Place, class: u8, ttl: bool, heat: u8) -> Slot {
+        Slot::new(State::Cold, place.bits()).with_class(class).with_ttl(ttl).with_heat(heat)
+    }
+
+    /// The class for a record of this object at this place.
+    pub fn class_for(place: Place, bytes: u32, segment_bytes: u32) -> u8 {
+        class_of(place.split(segment_bytes).1, bytes)
+    }
+}
+
+/// Packs handle and 24 bits of the hash: a stale entry is told from a new object in the same cell.
+pub fn entry_of(handle: Handle, hash: u64) -> Entry {
+    Entry(handle.bits() | (hash.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) << 40)
+}
+
+struct Residents<'s> {
+    shard: &'s mut Shard,
+    hasher: &'s Hasher,
+}
+
+impl Objects for Residents<'_> {
+    fn look(&mut self, entry: Entry) -> Option<Look> {
+        let (_, _, _, slot, handle) = self.shard.resident(entry, self.hasher)?;
+        Some(Look { bytes: self.shard.heap.bytes(handle).len(), heat: slot.heat() })
+    }
+
+    fn set_heat(&mut self, entry: Entry, heat: u8) {
+        if let Some((space, _, at, slot, _)) = self.shard.resident(entry, self.hasher) {
+            self.shard.set_slot(space, at, slot.with_heat(heat));
+        }
+    }
+
+    fn set_main(&mut self, entry: Entry) {
+        if let Some((_, _, _, _, handle)) = self.shard.resident(entry, self.hasher) {
+            cell::set_main(self.shard.heap.bytes_mut(handle));
+        }
+    }
+}

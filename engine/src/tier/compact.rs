@@ -1,0 +1,293 @@
+//! GC: empties segments that hold little that is live, so that they can be written again.
+//!
+//! A victim is read once in order; each record whose live bit is set is looked up under its latch, appended to the next GC
+//! stream *and swapped in the same hold*. Tombstones and expired records are never copied. Emptied victims wait for a map that
+//! is younger than their scan, then they are free.
+//!
+//! Promises: a moved record keeps its seq; a segment that cannot be emptied (damage) is quarantined, never reused. Never: a
+//! victim that frees nothing.
+
+use crate::arena::cell;
+use crate::engine::Inner;
+use crate::index::State;
+use crate::log::record::{Record, RecordKind, padded};
+use crate::log::segment::SegmentState;
+use crate::log::walk::{Step, Walk};
+use crate::log::{Draft, FOREGROUND, NoRoom, Purpose, STREAMS};
+use crate::options::{
+    BLOCK_BYTES, Durability, GC_READ_BYTES, GC_RECORDS_PER_STEP, GC_RESERVE_SEGMENTS, REMOVAL_RESERVE_SEGMENTS,
+};
+use crate::place::Place;
+use crate::tier::sweep::yield_now;
+use smallvec::SmallVec;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use thermocline_io::Operation;
+use thermocline_memory::Handle;
+
+/// Share of live bytes above which a victim frees too little, in percent.
+const LIVE_PERCENT_MAX: u64 = 95;
+/// Victims that wait for one map at most.
+const VICTIMS_PER_MAP: usize = 8;
+
+enum Moved {
+    Done,
+    NoRoom,
+}
+
+impl Inner {
+    /// Free segments below which GC works.
+    fn gc_threshold(&self) -> usize {
+        let total = self.log.segments.len();
+        (REMOVAL_RESERVE_SEGMENTS + 4).max(total / 32).min(total / 2)
+    }
+
+    /// Is GC needed?
+    pub(crate) fn needs_gc(&self) -> bool {
+        let (ready, absent) = self.log.free_segments();
+        ready + absent < self.gc_threshold()
+    }
+
+    /// One round of GC: empties victims, writes a map, frees them. Returns how many segments became free.
+    pub(crate) async fn collect(self: &Arc<Self>) -> crate::Result<usize> {
+        self.gc_wanted.store(false, Ordering::Release);
+        let mut emptied = 0;
+        while emptied < VICTIMS_PER_MAP {
+            let Some(victim) = self.choose_victim() else { break };
+            self.empty(victim).await?;
+            emptied += 1;
+            let (ready, absent) = self.log.free_segments();
+            if ready + absent <= GC_RESERVE_SEGMENTS {
+                break;
+            }
+        }
+        let waiting = !self.maps.lock().victims.is_empty();
+        if !waiting {
+            return Ok(0);
+        }
+        if self.options.durability.logs() {
+            self.write_map().await?;
+        } else {
+            self.wait_for_causes().await?;
+            let mut maps = self.maps.lock();
+            maps.tick += 1;
+            maps.durable_tick = maps.tick;
+        }
+        Ok(self.free_victims())
+    }
+
+    /// The sealed segment with the best ratio of benefit to cost (Rosenblum and Ousterhout's (1 - u) x age / (1 + u)).
+    fn choose_victim(&self) -> Option<u32> {
+        let last = self.log.last_seq();
+        let watermark = self.log.watermark();
+        let segment_bytes = u64::from(self.log.segment_bytes);
+        let mut best: Option<(f64, u32)> = None;
+        for (id, meta) in self.log.segments.iter().enumerate() {
+            if meta.state() != SegmentState::Sealed || meta.undurable.load(Ordering::Acquire) != 0 {
+                continue;
+            }
+            let max_seq = meta.max_seq.load(Ordering::Acquire);
+            if max_seq > watermark && self.options.durability.logs() {
+                continue;
+            }
+            let live = meta.live.lock().bytes;
+            if live * 100 > segment_bytes * LIVE_PERCENT_MAX {
+                continue;
+            }
+            let used = live as f64 / segment_bytes as f64;
+            let age = (last.saturating_sub(max_seq) + 1) as f64;
+            let score = (1.0 - used) * age.sqrt() / (1.0 + used);
+            if best.is_none_or(|(s, _)| score > s) {
+                best = Some((score, id as u32));
+            }
+        }
+        best.map(|(_, id)| id)
+    }
+
+    /// Moves all that is live out of a segment.
+    async fn empty(self: &Arc<Self>, segment: u32) -> crate::Result<()> {
+        let meta = &self.log.segments[segment as usize];
+        meta.set_state(SegmentState::Victim);
+        let stream = (usize::from(meta.stream.load(Ordering::Acquire)) + 1).min(STREAMS - 1);
+        let used = meta.used.load(Ordering::Acquire);
+        let address = self.log.address(segment, 0);
+        let mut walk = Walk::new(address, Some(address.epoch), 0, used);
+        if meta.live.lock().records > 0
+            && let Some(file) = meta.file()
+        {
+            let mut base = 0u32;
+            let mut window: Vec<u8> = Vec::new();
+            let mut handled = 0;
+            loop {
+                let more = match walk.step(&window, base) {
+                    Step::Record { offset, record } => {
+                        while matches!(self.relocate(segment, offset, &record, stream), Moved::NoRoom) {
+                            let ticket = self.log.room.ticket();
+                            self.pump(true);
+                            self.log.room.changed(ticket).await;
+                        }
+                        handled += 1;
+                        None
+                    }
+                    Step::More { from, bytes } => Some((from, bytes)),
+                    Step::End => break,
+                    Step::BadRecord { offset, .. } => {
+                        tracing::error!(segment, offset, "GC met a record that fails its checksum; the segment is kept");
+                        None
+                    }
+                    Step::Chunk { .. } | Step::NoChunk { .. } => None,
+                };
+                if handled >= GC_RECORDS_PER_STEP {
+                    handled = 0;
+                    if meta.live.lock().records == 0 {
+                        break;
+                    }
+                    yield_now().await;
+                }
+                let Some((from, bytes)) = more else { continue };
+                let start = from / BLOCK_BYTES * BLOCK_BYTES;
+                let want = ((from - start) as usize + bytes as usize).max(GC_READ_BYTES).next_multiple_of(BLOCK_BYTES as usize);
+                let want = want.min((self.log.segment_bytes - start) as usize);
+                let mut buffer = self.read_buffers.take(want);
+                buffer.set_len(want);
+                let completion = self.request(file, Operation::Read { offset: u64::from(start), buffer }).await;
+                self.counters.gc_read_bytes.fetch_add(want as u64, Ordering::Relaxed);
+                match (completion.result, completion.operation) {
+                    (Ok(read), Operation::Read { buffer, .. }) if read > (from - start) as usize => {
+                        window.clear();
+                        window.extend_from_slice(&buffer[..read]);
+                        base = start;
+                        self.read_buffers.give(buffer);
+                    }
+                    (Err(error), _) => {
+                        tracing::error!(segment, %error, "GC could not read a segment; it is kept");
+                        break;
+                    }
+                    _ => break,
+                }
+            }
+        }
+        if meta.live.lock().records > 0 {
+            meta.set_state(SegmentState::Quarantined);
+            self.counters.quarantined.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(segment, "a segment holds live records that cannot be read; it is quarantined");
+            return Ok(());
+        }
+        let mut maps = self.maps.lock();
+        maps.tick += 1;
+        let tick = maps.tick;
+        maps.victims.push((segment, tick));
+        Ok(())
+    }
+
+    /// Moves one record if it is live: position, slot and live bits in one hold.
+    fn relocate(&self, segment: u32, offset: u32, record: &Record<'_>, stream: usize) -> Moved {
+        let meta = &self.log.segments[segment as usize];
+        let RecordKind::Value(_) = record.kind else { return Moved::Done };
+        if !meta.live.lock().is_live(offset) {
+            return Moved::Done;
+        }
+        let place = Place::new(segment, offset, self.log.segment_bytes);
+        let key = self.key(record.space, record.key);
+        let hash = self.hash_of(&key);
+        let mut spans = Vec::new();
+        let moved = {
+            let mut shard = self.shards[self.shard_of(hash)].lock();
+            let heap = &shard.heap;
+            let found = shard.space(record.space).and_then(|s| {
+                s.index.find(hash, |_, slot| match slot.state() {
+                    State::Cold => slot.place() == place.bits(),
+                    State::Hot => cell::place(heap.bytes(Handle::from_bits(slot.place()))) == place,
+                    State::Empty => false,
+                })
+            });
+            let Some((at, slot)) = found else { return Moved::Done };
+            let bytes = padded(record.bytes()) as u32;
+            let expired = record.expiry.is_some_and(|e| e <= self.clock.now_ms()) && !shard.is_held(&key, 0);
+            if expired && self.bury(record, &key) {
+                self.log.unname(place, bytes);
+                shard.high_seq = shard.high_seq.max(self.log.last_seq());
+                shard.remove_slot(record.space, at);
+                if slot.state() == State::Hot {
+                    shard.free_cell(Handle::from_bits(slot.place()), &mut spans);
+                }
+                self.counters.expired.fetch_add(1, Ordering::Relaxed);
+                Moved::Done
+            } else {
+                let draft = Draft {
+                    kind: record.kind,
+                    space: record.space,
+                    hash: key.hash,
+                    expiry: record.expiry,
+                    key: record.key,
+                    payload: record.payload,
+                    moved: Some(record.seq),
+                };
+                let mut out = SmallVec::new();
+                match self.log.append(stream, Purpose::Gc, self.clock.monotonic_us(), &[draft], &mut out) {
+                    Ok(()) => {
+                        match slot.state() {
+                            State::Hot => {
+                                cell::set_place(shard.heap.bytes_mut(Handle::from_bits(slot.place())), out[0].place);
+                                shard.set_slot(record.space, at, slot.with_class(out[0].class));
+                            }
+                            _ => shard.set_slot(record.space, at, slot.with_place(out[0].place.bits()).with_class(out[0].class)),
+                        }
+                        self.log.unname(place, bytes);
+                        Moved::Done
+                    }
+                    Err(NoRoom::Failed) => Moved::Done,
+                    Err(_) => Moved::NoRoom,
+                }
+            }
+        };
+        for span in spans {
+            self.region.give(span);
+        }
+        moved
+    }
+
+    /// Logs the tombstone of an expired record. False: no room now.
+    pub(crate) fn bury(&self, record: &Record<'_>, key: &crate::Key<'_>) -> bool {
+        if self.options.durability == Durability::None {
+            return true;
+        }
+        if matches!(record.kind, RecordKind::Value(crate::Kind::LargeString)) {
+            return false; // its extents are swept by the ordinary road
+        }
+        let draft = Draft {
+            kind: RecordKind::Tombstone,
+            space: key.space,
+            hash: key.hash,
+            expiry: None,
+            key: key.bytes,
+            payload: &[],
+            moved: None,
+        };
+        self.log.append(FOREGROUND, Purpose::Removal, self.clock.monotonic_us(), &[draft], &mut SmallVec::new()).is_ok()
+    }
+
+    /// Frees victims that may be reused now.
+    pub(crate) fn free_victims(&self) -> usize {
+        let mut freed = Vec::new();
+        {
+            let mut maps = self.maps.lock();
+            let (durable_tick, watermark) = (maps.durable_tick, self.log.watermark());
+            let logs = self.options.durability.logs();
+            maps.victims.retain(|&(segment, scanned)| {
+                let meta = &self.log.segments[segment as usize];
+                let below = meta.max_seq.load(Ordering::Acquire) <= watermark || !logs;
+                let free = durable_tick > scanned && below && meta.pins.load(Ordering::Acquire) == 0;
+                if free {
+                    freed.push(segment);
+                }
+                !free
+            });
+        }
+        for &segment in &freed {
+            self.log.give_ready(segment);
+            self.counters.gc_segments.fetch_add(1, Ordering::Relaxed);
+        }
+        freed.len()
+    }
+}

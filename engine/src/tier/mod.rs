@@ -1,0 +1,12 @@
+//! Moving values between the tiers: fetch (cold reads), room (demotion), compact (GC), liveness maps, recovery, expiry.
+//!
+//! Promises: a value is always readable in exactly one way while it moves. Never: a publish over a slot that changed.
+
+pub mod compact;
+pub mod expire;
+pub mod fetch;
+pub mod maps;
+pub mod recover;
+pub mod room;
+pub mod scan_log;
+pub mod sweep;

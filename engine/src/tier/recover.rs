@@ -1,0 +1,719 @@
+//! Recovery: from the files to an index, whatever happened before.
+//!
+//! 1. Superblock (newest valid), map (newest valid), and - after a clean shutdown - the checkpoint: done.
+//! 2. Otherwise the *base*: every record that the map calls live, from footers, or from the records where there is none.
+//! 3. GC copies beyond the map: the place of a version that the base had elsewhere.
+//! 4. The foreground stream beyond the map, replayed in order; the first hole ends it: that is the cut.
+//! 5. A superblock with the cuts and a next seq above all seen, before anything is written.
+//!
+//! Equal space and equal 96-bit hash are one key. While it runs, a table from place to hash proves slots (the index knows 38
+//! bits or so); it is dropped at the end.
+//!
+//! Promises: what is served is a prefix of what happened, with everything acknowledged as durable in it. Never: writes before
+//! it has decided; refuses without a reason.
+
+use crate::clock::Clock;
+use crate::engine::Spaces;
+use crate::error::{Error, Result};
+use crate::hash::{Hasher, KeyHash};
+use crate::index::{Index, Slot, SlotRef, Spare};
+use crate::log::checkpoint::{self, BODY_OFFSET, CheckpointHeader};
+use crate::log::footer::Entry;
+use crate::log::map::{self, Map, MapSegment, Pending};
+use crate::log::record::{FLAG_FIRST, FLAG_LAST, RecordKind, Seq, padded, u32_at, u64_at};
+use crate::log::segment::{Live, Segment, SegmentState, raise};
+use crate::log::superblock::{self, Cut, Superblock};
+use crate::options::{Durability, Options, RecoveryMode};
+use crate::place::{Place, class_of};
+use crate::shard::{Shard, SpaceIndex};
+use crate::shutdown::put_superblock;
+use crate::stats::RecoveryReport;
+use crate::tier::maps::MapState;
+use crate::tier::scan_log::{Found, SegmentScan, Tail};
+use crate::SpaceId;
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher as StdHasher};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use thermocline_io::Disk;
+use thermocline_memory::Region;
+
+/// Everything that opening needs.
+pub(crate) struct Recovered {
+    pub(crate) store: u32,
+    pub(crate) secret: u64,
+    pub(crate) base_bits: u32,
+    pub(crate) segment_bytes: u64,
+    pub(crate) segments: Box<[Segment]>,
+    pub(crate) shards: Vec<ShardSeed>,
+    pub(crate) spaces: Spaces,
+    pub(crate) pending: Vec<Pending>,
+    pub(crate) last_seq: Seq,
+    pub(crate) next_seq: Seq,
+    pub(crate) generation: u64,
+    pub(crate) maps: MapState,
+    pub(crate) report: RecoveryReport,
+}
+
+/// A shard's indexes before the shard exists.
+#[derive(Default)]
+pub(crate) struct ShardSeed {
+    spaces: Vec<SpaceIndex>,
+    spare: Spare,
+}
+
+impl ShardSeed {
+    /// The shard.
+    pub(crate) fn into_shard(self, region: &Arc<Region>, number: usize, options: &Options, shard_bits: u32, base_bits: u32) -> Shard {
+        let mut shard = Shard::new(region, number as u32, options.tier_policy, shard_bits, base_bits);
+        shard.spaces = self.spaces.into_iter().collect();
+        shard
+    }
+}
+
+/// Hashes a place for the table of proofs.
+#[derive(Default)]
+struct PlaceHasher(u64);
+
+impl StdHasher for PlaceHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &b in bytes {
+            self.0 = (self.0 ^ u64::from(b)).wrapping_mul(0x0100_0000_01B3);
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        let wide = u128::from(word ^ 0x9E37_79B9_7F4A_7C15) * 0xA076_1D64_78BD_642F_u128;
+        self.0 = (wide >> 64) as u64 ^ wide as u64;
+    }
+}
+
+/// What is known of a place while recovery runs: the footer's hash bits beyond what the index has, and the record's bytes.
+#[derive(Copy, Clone)]
+struct Proof {
+    hash: [u32; 3],
+    bytes: u32,
+}
+
+struct Builder<'b> {
+    segments: &'b [Segment],
+    segment_bytes: u32,
+    hasher: Hasher,
+    shard_bits: u32,
+    base_bits: u32,
+    seeds: Vec<ShardSeed>,
+    proofs: HashMap<u64, Proof, BuildHasherDefault<PlaceHasher>>,
+    spaces: Spaces,
+    pending: Vec<Pending>,
+}
+
+fn hash_words(hash: KeyHash) -> [u32; 3] {
+    let bytes = hash.footer();
+    [u32_at(&bytes, 0), u32_at(&bytes, 4), u32_at(&bytes, 8)]
+}
+
+impl Builder<'_> {
+    fn shard_of(&self, hash: u64) -> usize {
+        if self.shard_bits == 0 { 0 } else { (hash >> (64 - self.shard_bits)) as usize }
+    }
+
+    fn find(&self, entry: &Entry) -> Option<(usize, usize, SlotRef, Slot)> {
+        let hash = self.hasher.index(entry.hash);
+        let number = self.shard_of(hash);
+        let at = self.seeds[number].spaces.iter().position(|s| s.id == entry.space)?;
+        let words = hash_words(entry.hash);
+        let (slot_at, slot) = self.seeds[number].spaces[at]
+            .index
+            .find(hash, |_, slot| self.proofs.get(&slot.place()).is_some_and(|p| p.hash == words))?;
+        Some((number, at, slot_at, slot))
+    }
+
+    /// The key's newest version is this record.
+    fn put(&mut self, segment: u32, entry: &Entry) {
+        let bytes = padded(entry.bytes as usize) as u32;
+        let place = Place::new(segment, entry.offset, self.segment_bytes);
+        let slot = Shard::cold_slot(place, class_of(entry.offset, bytes), entry.expiry.is_some(), 0);
+        match self.find(entry) {
+            Some((_, _, _, old)) if old.place() == place.bits() => return,
+            Some((number, at, slot_at, old)) => {
+                self.unname(old);
+                let space = &mut self.seeds[number].spaces[at];
+                match (old.has_ttl(), slot.has_ttl()) {
+                    (false, true) => space.expiring += 1,
+                    (true, false) => space.expiring -= 1,
+                    _ => {}
+                }
+                let mut new = space.index.get(slot_at);
+                new = new.with_place(slot.place()).with_class(slot.class()).with_ttl(slot.has_ttl());
+                space.index.set(slot_at, new);
+            }
+            None => {
+                let hash = self.hasher.index(entry.hash);
+                let number = self.shard_of(hash);
+                let (shard_bits, base_bits) = (self.shard_bits, self.base_bits);
+                let seed = &mut self.seeds[number];
+                let at = match seed.spaces.iter().position(|s| s.id == entry.space) {
+                    Some(at) => at,
+                    None => {
+                        seed.spaces.push(SpaceIndex { id: entry.space, index: Index::new(shard_bits, base_bits), expiring: 0 });
+                        seed.spaces.len() - 1
+                    }
+                };
+                let space = &mut seed.spaces[at];
+                while space.index.insert(hash, slot, &mut seed.spare).is_err() {
+                    seed.spare.refill();
+                }
+                space.expiring += u64::from(slot.has_ttl());
+            }
+        }
+        self.proofs.insert(place.bits(), Proof { hash: hash_words(entry.hash), bytes });
+        self.segments[segment as usize].live.lock().name(entry.offset, bytes, entry.expiry);
+    }
+
+    /// The key is gone.
+    fn remove(&mut self, entry: &Entry) {
+        if let Some((number, at, slot_at, old)) = self.find(entry) {
+            self.unname(old);
+            let space = &mut self.seeds[number].spaces[at];
+            space.index.remove(slot_at);
+            space.expiring -= u64::from(old.has_ttl());
+        }
+    }
+
+    fn unname(&mut self, slot: Slot) {
+        let (segment, offset) = Place::from_bits(slot.place()).split(self.segment_bytes);
+        let bytes = self.proofs.remove(&slot.place()).map_or(0, |p| p.bytes);
+        self.segments[segment as usize].live.lock().unname(offset, bytes);
+    }
+
+    /// A record of the foreground stream, in order.
+    fn replay(&mut self, found: &Found) {
+        match found.entry.kind {
+            RecordKind::Value(_) => self.put(found.segment, &found.entry),
+            RecordKind::Tombstone => self.remove(&found.entry),
+            RecordKind::Spaces => {
+                if let Some(spaces) = Spaces::from_payload(&found.fact) {
+                    self.spaces = spaces;
+                }
+            }
+            RecordKind::Intent | RecordKind::Sweep if found.fact.len() >= 12 => {
+                let id = u64_at(&found.fact, 0);
+                let intent = found.entry.kind == RecordKind::Intent;
+                match self.pending.iter_mut().find(|p| p.id == id) {
+                    Some(p) => p.intent &= intent,
+                    None => {
+                        let (space, extents) = (found.entry.space, u32_at(&found.fact, 8));
+                        self.pending.push(Pending { id, space, extents, intent });
+                    }
+                }
+            }
+            RecordKind::Committed | RecordKind::Swept if found.fact.len() >= 8 => {
+                let id = u64_at(&found.fact, 0);
+                self.pending.retain(|p| p.id != id);
+            }
+            _ => {}
+        }
+    }
+
+    /// Spaces that no database names any more are dropped whole.
+    fn drop_unnamed_spaces(&mut self) {
+        for number in 0..self.seeds.len() {
+            let spaces = std::mem::take(&mut self.seeds[number].spaces);
+            for space in spaces {
+                if self.spaces.names(space.id) {
+                    self.seeds[number].spaces.push(space);
+                    continue;
+                }
+                let mut slots = Vec::new();
+                space.index.for_each(|_, slot, _, _| slots.push(slot));
+                for slot in slots {
+                    self.unname(slot);
+                }
+            }
+        }
+    }
+}
+
+/// Recovers a directory. Blocking.
+pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options, clock: &dyn Clock) -> Result<Recovered> {
+    let began_us = clock.monotonic_us();
+    let names: Vec<String> = disk.list().map_err(|e| Error::io("listing the data directory", &e))?.into_iter().map(|e| e.name).collect();
+    let mut report = RecoveryReport::default();
+    let block = match newest_superblock(&**disk)? {
+        Some(block) => block,
+        None => {
+            if let Some(foreign) = names.iter().find(|n| !n.starts_with('.')) {
+                let words = if is_ours(foreign) {
+                    "the data directory has segments but no valid superblock; restore a backup, or move its files away to start empty".into()
+                } else {
+                    format!("the data directory holds '{foreign}', which is not ours; choose an empty `dir`, or move the file away")
+                };
+                return Err(Error::Format { words });
+            }
+            report.fresh = true;
+            fresh_superblock(options, clock)
+        }
+    };
+    for foreign in names.iter().filter(|n| !n.starts_with('.') && !is_ours(n)) {
+        report.notes.push(format!("'{foreign}' in the data directory is not ours; it is left alone"));
+    }
+    let mut recovered = if !report.fresh && block.mode == 0 && !block.clean {
+        report.emptied = true;
+        report.notes.push("`appendonly no` and the last shutdown was not clean: the store starts empty".into());
+        let fresh = Superblock { generation: block.generation, segment_bytes: block.segment_bytes, ..fresh_superblock(options, clock) };
+        blank(disk, options, &fresh, &names, report)?
+    } else if report.fresh {
+        blank(disk, options, &block, &names, report)?
+    } else {
+        existing(disk, options, &block, &names, report)?
+    };
+    recovered.report.us = clock.monotonic_us().saturating_sub(began_us);
+    Ok(recovered)
+}
+
+fn is_ours(name: &str) -> bool {
+    name.strip_prefix("segment-").is_some_and(|n| n.parse::<u32>().is_ok())
+        || superblock::FILES.contains(&name)
+        || map::FILES.contains(&name)
+        || checkpoint::FILES.contains(&name)
+        || name == "LOCK"
+}
+
+fn fresh_superblock(options: &Options, clock: &dyn Clock) -> Superblock {
+    let mut seed = options.seed;
+    if seed == 0 {
+        seed = clock.now_ms().wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ clock.monotonic_us() ^ u64::from(std::process::id()) << 32;
+        // The address of a fresh allocation adds what the clock does not have.
+        seed ^= (&raw const seed as usize as u64).rotate_left(17);
+    }
+    let mut next = || {
+        seed = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = seed;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    };
+    Superblock {
+        store: next() as u32 | 1,
+        generation: 0,
+        secret: next(),
+        next_seq: 1,
+        segment_bytes: options.segment_bytes() as u32,
+        base_bits: options.base_bits() as u8,
+        mode: u8::from(options.durability.logs()),
+        clean: false,
+        next_space: 2 * options.databases,
+        spaces: (0..options.databases).map(|n| SpaceId(2 * n)).collect(),
+        cuts: Vec::new(),
+    }
+}
+
+fn newest_superblock(disk: &dyn Disk) -> Result<Option<Superblock>> {
+    let mut newest: Option<Superblock> = None;
+    for name in superblock::FILES {
+        if let Some(bytes) = read_whole(disk, name)?
+            && let Some(block) = Superblock::decode(&bytes)?
+            && newest.as_ref().is_none_or(|n| block.generation > n.generation)
+        {
+            newest = Some(block);
+        }
+    }
+    Ok(newest)
+}
+
+/// A whole small file, `None` if it does not exist.
+fn read_whole(disk: &dyn Disk, name: &str) -> Result<Option<Vec<u8>>> {
+    let Ok(file) = disk.open(name) else { return Ok(None) };
+    let io = |e: std::io::Error| Error::io(format!("reading {name}"), &e);
+    disk.sync(file).map_err(|e| Error::io(format!("syncing {name}"), &e))?;
+    let mut bytes = vec![0; disk.length(file).map_err(io)? as usize];
+    let read = disk.read_at(file, 0, &mut bytes).map_err(io)?;
+    bytes.truncate(read);
+    Ok(Some(bytes))
+}
+
+/// All segments that may exist, with the files that do.
+fn open_segments(disk: &dyn Disk, options: &Options, segment_bytes: u64, names: &[String]) -> Result<Box<[Segment]>> {
+    let existing: Vec<u32> = names.iter().filter_map(|n| n.strip_prefix("segment-")?.parse().ok()).collect();
+    let count = (options.max_disk / segment_bytes).max(existing.iter().max().map_or(0, |&m| u64::from(m) + 1));
+    let segments: Box<[Segment]> = (0..count).map(|_| Segment::absent()).collect();
+    for id in existing {
+        let name = crate::log::segment_name(id);
+        let file = disk.open(&name).map_err(|e| Error::io(format!("opening {name}"), &e))?;
+        if disk.length(file).map_err(|e| Error::io(format!("asking the length of {name}"), &e))? < segment_bytes {
+            // A crash while it was created: nothing was ever written to it.
+            disk.remove(&name).map_err(|e| Error::io(format!("removing the unfinished {name}"), &e))?;
+            continue;
+        }
+        segments[id as usize].set_file(file);
+        segments[id as usize].set_state(SegmentState::Free);
+    }
+    Ok(segments)
+}
+
+fn blank(
+    disk: &Arc<dyn Disk>,
+    options: &Options,
+    block: &Superblock,
+    names: &[String],
+    report: RecoveryReport,
+) -> Result<Recovered> {
+    let segments = open_segments(&**disk, options, u64::from(block.segment_bytes), names)?;
+    let shard_bits = options.shard_bits().min(u32::from(block.base_bits));
+    let mut block = block.clone();
+    block.generation += 1;
+    put_superblock(&**disk, &block)?;
+    // The other copy must not be of another store.
+    block.generation += 1;
+    put_superblock(&**disk, &block)?;
+    Ok(Recovered {
+        store: block.store,
+        secret: block.secret,
+        base_bits: u32::from(block.base_bits),
+        segment_bytes: u64::from(block.segment_bytes),
+        segments,
+        shards: (0..1 << shard_bits).map(|_| ShardSeed::default()).collect(),
+        spaces: Spaces { of_database: block.spaces.clone(), next: block.next_space },
+        pending: Vec::new(),
+        last_seq: 0,
+        next_seq: 1,
+        generation: block.generation,
+        maps: MapState::default(),
+        report,
+    })
+}
+
+fn newest_map(disk: &dyn Disk, store: u32) -> Result<(Option<Map>, u64)> {
+    let mut newest: Option<Map> = None;
+    for name in map::FILES {
+        if let Some(bytes) = read_whole(disk, name)?
+            && let Some(map) = Map::decode(store, &bytes)
+            && newest.as_ref().is_none_or(|n| map.generation > n.generation)
+        {
+            newest = Some(map);
+        }
+    }
+    let generation = newest.as_ref().map_or(0, |m| m.generation);
+    Ok((newest, generation))
+}
+
+fn existing(
+    disk: &Arc<dyn Disk>,
+    options: &Options,
+    block: &Superblock,
+    names: &[String],
+    mut report: RecoveryReport,
+) -> Result<Recovered> {
+    let segment_bytes = block.segment_bytes;
+    let segments = open_segments(&**disk, options, u64::from(segment_bytes), names)?;
+    let (newest, map_generation) = newest_map(&**disk, block.store)?;
+    let no_map = newest.is_none();
+    let map = newest.unwrap_or_else(|| Map {
+        b: 1,
+        next_space: block.next_space,
+        spaces: block.spaces.clone(),
+        ..Map::default()
+    });
+    let shard_bits = options.shard_bits().min(u32::from(block.base_bits));
+    let mut builder = Builder {
+        segments: &segments,
+        segment_bytes,
+        hasher: Hasher::new(block.secret, options.index_bits_kept),
+        shard_bits,
+        base_bits: u32::from(block.base_bits),
+        seeds: (0..1 << shard_bits).map(|_| ShardSeed::default()).collect(),
+        proofs: HashMap::default(),
+        spaces: Spaces { of_database: map.spaces.clone(), next: map.next_space },
+        pending: map.pending.clone(),
+    };
+    extend_databases(&mut builder.spaces, options.databases);
+    let mut last_seq = map.last_seq;
+    let mut next_seq = block.next_seq.max(map.b);
+    let mut cuts = Vec::new();
+    if block.clean && !no_map && load_checkpoint(&**disk, block.store, &map, &mut builder)? {
+        report.clean = true;
+        restore_live(&segments, segment_bytes, &map);
+    } else {
+        let replayed = replay(&**disk, options, block, &map, &segments, &mut builder, &mut report)?;
+        last_seq = replayed.last_seq;
+        next_seq = next_seq.max(replayed.next_seq);
+        cuts = replayed.cuts;
+    }
+    builder.drop_unnamed_spaces();
+    for pending in &mut builder.pending {
+        pending.intent = false; // what was not committed is swept
+    }
+    let (seeds, spaces, pending) = (builder.seeds, builder.spaces, builder.pending);
+    report.keys = seeds.iter().flat_map(|s| &s.spaces).map(|s| s.index.len()).sum();
+    for segment in &segments {
+        segment.durable_to.store(segment_bytes, Ordering::Release);
+    }
+    let generation = block.generation.max(map_generation) + 1;
+    let open = Superblock {
+        generation,
+        next_seq,
+        mode: u8::from(options.durability != Durability::None),
+        clean: false,
+        next_space: spaces.next,
+        spaces: spaces.of_database.clone(),
+        cuts,
+        ..block.clone()
+    };
+    put_superblock(&**disk, &open)?;
+    Ok(Recovered {
+        store: block.store,
+        secret: block.secret,
+        base_bits: u32::from(block.base_bits),
+        segment_bytes: u64::from(segment_bytes),
+        shards: seeds,
+        spaces,
+        pending,
+        last_seq,
+        next_seq,
+        generation,
+        maps: MapState { generation: map_generation, ..MapState::default() },
+        report,
+        segments,
+    })
+}
+
+/// More databases than the directory was made with: fresh spaces for them. Fewer: the rest stays as it is.
+fn extend_databases(spaces: &mut Spaces, databases: u32) {
+    while spaces.of_database.len() < databases as usize {
+        spaces.of_database.push(SpaceId(spaces.next));
+        spaces.next += 2;
+    }
+}
+
+/// After a clean shutdown the map says everything about the segments.
+fn restore_live(segments: &[Segment], segment_bytes: u32, map: &Map) {
+    for entry in &map.segments {
+        let Some(segment) = segments.get(entry.segment as usize) else { continue };
+        segment.set_epoch(entry.epoch);
+        segment.used.store(segment_bytes, Ordering::Release);
+        raise(&segment.max_seq, map.last_seq);
+        if entry.none_live() {
+            continue; // free
+        }
+        let mut live = Live::restore(entry.grain_shift, segment_bytes);
+        let records: u32 = entry.bits.iter().map(|w| w.count_ones()).sum();
+        for (into, from) in live.bits.iter_mut().zip(&entry.bits) {
+            *into = *from;
+        }
+        live.records = records;
+        // The map counts records, not bytes: a full segment's average is the best guess until GC reads it.
+        live.bytes = u64::from(records) << entry.grain_shift;
+        live.earliest_expiry_ms = 0;
+        *segment.live.lock() = live;
+        segment.set_state(SegmentState::Sealed);
+    }
+}
+
+fn load_checkpoint(disk: &dyn Disk, store: u32, map: &Map, builder: &mut Builder<'_>) -> Result<bool> {
+    for name in checkpoint::FILES {
+        let Ok(file) = disk.open(name) else { continue };
+        let io = |e: std::io::Error| Error::io(format!("reading {name}"), &e);
+        let mut block = vec![0; BODY_OFFSET as usize];
+        let read = disk.read_at(file, 0, &mut block).map_err(io)?;
+        let Some(header) = CheckpointHeader::decode(&block[..read]) else { continue };
+        let fits = header.store == store && header.b == map.b && header.generation == map.generation;
+        if !fits || u32::from(header.shard_bits) != builder.shard_bits || u32::from(header.base_bits) != builder.base_bits {
+            continue;
+        }
+        if load_body(disk, file, &header, builder).map_err(io)? {
+            return Ok(true);
+        }
+        for seed in &mut builder.seeds {
+            seed.spaces.clear();
+        }
+    }
+    Ok(false)
+}
+
+fn load_body(
+    disk: &dyn Disk,
+    file: thermocline_io::FileId,
+    header: &CheckpointHeader,
+    builder: &mut Builder<'_>,
+) -> std::io::Result<bool> {
+    const WINDOW_BYTES: usize = 4 << 20;
+    let mut crc = crc32fast::Hasher::new();
+    let (mut window, mut offset, end) = (Vec::new(), BODY_OFFSET, BODY_OFFSET + header.body_bytes);
+    let mut at = 0;
+    loop {
+        // One exported segment: space, words, then the words.
+        let have = window.len() - at;
+        let want = if have >= 16 { 16 + u64_at(&window, at + 8).min(1 << 32) as usize * 8 } else { 16 };
+        if have < want {
+            if offset >= end {
+                break;
+            }
+            window.drain(..at);
+            at = 0;
+            let from = window.len();
+            let piece = WINDOW_BYTES.max(want).min((end - offset) as usize);
+            window.resize(from + piece, 0);
+            let read = disk.read_at(file, offset, &mut window[from..])?;
+            if read < piece {
+                return Ok(false);
+            }
+            crc.update(&window[from..]);
+            offset += piece as u64;
+            continue;
+        }
+        let space = SpaceId(u64_at(&window, at) as u32);
+        let words: Vec<u64> = (0..(want - 16) / 8).map(|n| u64_at(&window, at + 16 + 8 * n)).collect();
+        at += want;
+        let Some(&prefix) = words.first() else { return Ok(false) };
+        let number = builder.shard_of(prefix);
+        let (shard_bits, base_bits) = (builder.shard_bits, builder.base_bits);
+        let seed = &mut builder.seeds[number];
+        let position = match seed.spaces.iter().position(|s| s.id == space) {
+            Some(position) => position,
+            None => {
+                seed.spaces.push(SpaceIndex { id: space, index: Index::new(shard_bits, base_bits), expiring: 0 });
+                seed.spaces.len() - 1
+            }
+        };
+        if seed.spaces[position].index.import_segment(&words).is_err() {
+            return Ok(false);
+        }
+    }
+    if window.len() != at || crc.finalize() != header.body_crc {
+        return Ok(false);
+    }
+    for space in builder.seeds.iter_mut().flat_map(|s| &mut s.spaces) {
+        let mut expiring = 0;
+        space.index.for_each(|_, slot, _, _| expiring += u64::from(slot.has_ttl()));
+        space.expiring = expiring;
+    }
+    Ok(true)
+}
+
+struct Replayed {
+    last_seq: Seq,
+    next_seq: Seq,
+    cuts: Vec<Cut>,
+}
+
+/// Base, GC copies, foreground tail.
+fn replay(
+    disk: &dyn Disk,
+    options: &Options,
+    block: &Superblock,
+    map: &Map,
+    segments: &[Segment],
+    builder: &mut Builder<'_>,
+    report: &mut RecoveryReport,
+) -> Result<Replayed> {
+    let nothing = MapSegment::default();
+    let mut tail = Tail::default();
+    let mut scans = Vec::new();
+    for (id, segment) in segments.iter().enumerate() {
+        let Some(file) = segment.file() else { continue };
+        let name = crate::log::segment_name(id as u32);
+        disk.sync(file).map_err(|e| Error::io(format!("syncing {name}"), &e))?;
+        let entry = map.segments.iter().find(|s| s.segment == id as u32).unwrap_or(&nothing);
+        let scan = SegmentScan::open(disk, block.store, id as u32, file, builder.segment_bytes, entry, builder.hasher)?;
+        segment.set_epoch(scan.epoch);
+        if scan.has_records() {
+            segment.set_state(SegmentState::Sealed);
+            segment.used.store(scan.used, Ordering::Release);
+            segment.stream.store(scan.stream, Ordering::Release);
+            raise(&segment.max_seq, scan.max_seq);
+            *segment.live.lock() = Live::restore(4, builder.segment_bytes);
+        }
+        tail.collect(&scan);
+        scans.push(scan);
+    }
+    // The base.
+    for scan in &mut scans {
+        if scan.any_covered_live() {
+            for entry in scan.covered_live(disk)? {
+                builder.put(scan.segment, &entry);
+            }
+        }
+    }
+    // GC copies of what was written before B.
+    for scan in &scans {
+        if scan.stream != 0 && scan.has_beyond() {
+            for found in scan.beyond(disk)? {
+                if found.entry.seq < map.b && found.entry.kind.is_value() {
+                    builder.put(scan.segment, &found.entry);
+                    report.replayed += 1;
+                }
+            }
+        }
+    }
+    // The foreground, in order, whole groups.
+    let old_cuts: Vec<Cut> = block
+        .cuts
+        .iter()
+        .filter(|c| scans.iter().any(|s| s.segment == c.segment && s.epoch == c.epoch && s.covered < builder.segment_bytes))
+        .copied()
+        .collect();
+    let mut group: Vec<Found> = Vec::new();
+    let mut applied_seq = map.last_seq;
+    let mut outcome = tail.walk(disk, &scans, map.last_seq, &old_cuts, |found| {
+        if found.entry.flags & FLAG_FIRST != 0 {
+            group.clear();
+        }
+        let last = found.entry.flags & FLAG_LAST != 0;
+        group.push(found);
+        if last {
+            for found in group.drain(..) {
+                builder.replay(&found);
+                applied_seq = found.entry.seq;
+                report.replayed += 1;
+            }
+        }
+    })?;
+    if let Some(first) = group.first() {
+        outcome.cut_at(first.segment, first.entry.offset);
+    }
+    for damage in &outcome.damage {
+        if options.recovery == RecoveryMode::Strict {
+            return Err(Error::Format {
+                words: format!(
+                    "{} is damaged at offset {} (tier-recovery strict); start with tier-recovery salvage to serve the rest",
+                    crate::log::segment_name(damage.segment),
+                    damage.offset
+                ),
+            });
+        }
+        report.quarantined.push(damage.segment);
+        report.notes.push(format!(
+            "{} is damaged at offset {}: what it held is quarantined",
+            crate::log::segment_name(damage.segment),
+            damage.offset
+        ));
+    }
+    report.truncated_bytes = outcome.void_bytes;
+    let mut cuts = old_cuts;
+    for cut in outcome.cuts(&scans) {
+        match cuts.iter_mut().find(|c| c.segment == cut.segment && c.epoch == cut.epoch) {
+            Some(old) => old.length = old.length.min(cut.length),
+            None => cuts.push(cut),
+        }
+    }
+    for segment in segments {
+        if segment.state() == SegmentState::Sealed {
+            segment.live.lock().seal(builder.segment_bytes);
+        }
+    }
+    // A segment wholly covered by the map with nothing live in it is free; anything else is a victim like any other.
+    for scan in &scans {
+        let segment = &segments[scan.segment as usize];
+        if segment.state() == SegmentState::Sealed && scan.covered >= builder.segment_bytes && segment.live.lock().records == 0 {
+            segment.set_state(SegmentState::Free);
+        }
+        if report.quarantined.contains(&scan.segment) {
+            segment.set_state(SegmentState::Quarantined);
+        }
+    }
+    Ok(Replayed { last_seq: applied_seq, next_seq: tail.highest_seq.max(applied_seq) + 1, cuts })
+}

@@ -1,0 +1,301 @@
+//! Making room: in the arena by demotion, on the SSD by eviction.
+//!
+//! A clean value leaves for nothing: its slot names its place on the SSD and the cell is free. A dirty one (`appendonly no`) is
+//! appended first, in the same hold, and readable from the log's buffer until it is flushed. Only when the SSD is full too
+//! does the eviction policy decide.
+//!
+//! Promises: nothing is dropped while the SSD has room. Never: waits under a latch; a demotion of what the log does not hold.
+
+use crate::arena::cell::{self, Cell};
+use crate::change::{Access, Changes, Key};
+use crate::engine::{Engine, Inner};
+use crate::error::{Error, Result};
+use crate::index::{Spare, State};
+use crate::log::record::RecordKind;
+use crate::log::{Draft, FOREGROUND, Purpose};
+use crate::options::{DISK_LIVE_PERCENT_MAX, EvictionPolicy};
+use crate::place::Place;
+use crate::shard::{Found, Shard};
+use crate::tier::fetch::{Known, Landing};
+use crate::wait::Boxed;
+use smallvec::SmallVec;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use thermocline_memory::{Heap, Span};
+
+/// Demotions in one hold of a latch.
+const DEMOTIONS_PER_HOLD: usize = 32;
+/// Rounds of one call.
+const ROUNDS_PER_CALL: usize = 64;
+/// Share of the arena above which a value is served, not promoted.
+const PROMOTED_SHARE_MAX: u64 = 64;
+/// Keys dropped by one call when both tiers are full.
+const EVICTIONS_PER_CALL: usize = 16;
+/// Fruitless calls after which a growing write is refused.
+const STARVED_MAX: u32 = 64;
+const STARVED_MAX_UNLOGGED: u32 = 100_000;
+
+impl Inner {
+    /// Makes sure that a shard has a cell of `bytes` put aside. False: nothing can leave now.
+    pub(crate) fn make_room(&self, number: usize, bytes: usize) -> bool {
+        let units = Heap::wants(bytes);
+        for _ in 0..ROUNDS_PER_CALL {
+            if let Some(span) = self.region.take(units) {
+                let mut spans = Vec::new();
+                {
+                    let mut shard = self.shards[number].lock();
+                    shard.heap.donate(bytes, span);
+                    shard.reserve(bytes, &mut spans);
+                }
+                self.give(spans);
+                return true;
+            }
+            let mut spans = Vec::new();
+            let (made, left) = {
+                let mut shard = self.shards[number].lock();
+                let mut left = 0;
+                let mut made = shard.reserve(bytes, &mut spans);
+                while !made && left < DEMOTIONS_PER_HOLD && self.demote_one(&mut shard, &mut spans) {
+                    left += 1;
+                    made = shard.reserve(bytes, &mut spans);
+                }
+                if !made && spans.is_empty() && shard.evacuate(&self.hasher, &mut spans) {
+                    left += 1;
+                }
+                (made, left)
+            };
+            let gave = !spans.is_empty();
+            self.give(spans);
+            if made {
+                return true;
+            }
+            if left == 0 && !gave {
+                return false;
+            }
+        }
+        false
+    }
+
+    fn give(&self, spans: Vec<Span>) {
+        for span in spans {
+            self.region.give(span);
+        }
+    }
+
+    /// Demotes the object that the policy names. False: nothing can leave now.
+    pub(crate) fn demote_one(&self, shard: &mut Shard, spans: &mut Vec<Span>) -> bool {
+        let Some(victim) = shard.victim(&self.hasher) else { return false };
+        let Some((space, _, at, slot, handle)) = shard.resident(victim.entry, &self.hasher) else { return true };
+        if !self.clean(shard, handle, at, space) {
+            shard.policy.spare(victim);
+            return false;
+        }
+        let slot = shard.space(space).map_or(slot, |s| s.index.get(at));
+        shard.demote(space, at, slot, handle, victim.from_small, spans);
+        self.counters.demotions.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+
+    /// Makes sure that the log holds this version of a hot object. False: the log has no room now.
+    pub(crate) fn clean(
+        &self,
+        shard: &mut Shard,
+        handle: thermocline_memory::Handle,
+        at: crate::index::SlotRef,
+        space: crate::SpaceId,
+    ) -> bool {
+        let object = shard.cell(handle);
+        if object.place.is_some() {
+            return true;
+        }
+        let draft = Draft {
+            kind: RecordKind::Value(object.kind),
+            space: object.space,
+            hash: self.hasher.hash(object.space, object.key),
+            expiry: object.expiry,
+            key: object.key,
+            payload: object.payload,
+            moved: None,
+        };
+        let mut out = SmallVec::new();
+        if self.is_disk_full() || self.log.append(FOREGROUND, Purpose::Growth, self.clock.monotonic_us(), &[draft], &mut out).is_err() {
+            return false;
+        }
+        cell::set_place(shard.heap.bytes_mut(handle), out[0].place);
+        let slot = shard.space(space).map(|s| s.index.get(at));
+        if let Some(slot) = slot {
+            shard.set_slot(space, at, slot.with_class(out[0].class));
+        }
+        true
+    }
+
+    /// Puts a cell aside for a cold value that was read, unless it is too large to be promoted.
+    pub(crate) fn prepare_promotion(&self, key: &Key<'_>, known: &Known) {
+        let hash = self.hash_of(key);
+        let number = self.shard_of(hash);
+        let (bytes, ready) = {
+            let mut shard = self.shards[number].lock();
+            let Found::Cold(_, _, record) = shard.find(key, hash, known, &self.log) else { return };
+            let fields = record.record();
+            let bytes = cell::cell_bytes(key.space, key.bytes.len(), fields.payload.len(), fields.expiry.is_some());
+            if bytes as u64 > self.region.limit_bytes() / PROMOTED_SHARE_MAX && !self.options.tiny {
+                return;
+            }
+            let mut spans = Vec::new();
+            let ready = shard.reserve(bytes, &mut spans);
+            drop(shard);
+            self.give(spans);
+            (bytes, ready)
+        };
+        if !ready {
+            self.make_room(number, bytes);
+        }
+    }
+
+    /// Promotes a cold value whose record is known, if there is a cell for it. The SSD copy stays.
+    pub(crate) fn promote_latched(&self, shard: &mut Shard, key: &Key<'_>, hash: u64, known: &Known, spans: &mut Vec<Span>) -> bool {
+        let Found::Cold(at, slot, record) = shard.find(key, hash, known, &self.log) else { return false };
+        let fields = record.record();
+        let RecordKind::Value(kind) = fields.kind else { return false };
+        let bytes = cell::cell_bytes(key.space, key.bytes.len(), fields.payload.len(), fields.expiry.is_some());
+        if bytes as u64 > self.region.limit_bytes() / PROMOTED_SHARE_MAX && !self.options.tiny {
+            return false;
+        }
+        let Some(handle) = shard.alloc(bytes) else { return false };
+        let ghost = shard.ghost.remembers(slot.heat());
+        let object = Cell {
+            place: Place::from_bits(slot.place()),
+            kind,
+            main: false,
+            space: key.space,
+            expiry: fields.expiry,
+            key: key.bytes,
+            payload: fields.payload,
+        };
+        shard.place_cell(handle, hash, object, ghost);
+        shard.set_slot(key.space, at, slot.with_state(State::Hot).with_place(handle.bits()).with_heat(0));
+        self.counters.promotions.fetch_add(1, Ordering::Relaxed);
+        let _ = spans;
+        true
+    }
+
+    /// Brings a shard the memory that its index needs to grow.
+    pub(crate) fn refill_spare(&self, number: usize) {
+        let mut fresh = Spare::new();
+        fresh.refill();
+        std::mem::swap(&mut self.shards[number].lock().spare, &mut fresh);
+    }
+
+    /// Demotes until the arena keeps its limit again (it shrank, or others need memory). Returns true if it does.
+    pub(crate) fn trim(&self, _bytes: u64) -> bool {
+        for round in 0..ROUNDS_PER_CALL * self.shards.len() {
+            if self.region.used_bytes() <= self.region.limit_bytes() {
+                return true;
+            }
+            let mut spans = Vec::new();
+            {
+                let mut shard = self.shards[round % self.shards.len()].lock();
+                for _ in 0..DEMOTIONS_PER_HOLD {
+                    if !self.demote_one(&mut shard, &mut spans) {
+                        break;
+                    }
+                }
+                shard.evacuate(&self.hasher, &mut spans);
+                while let Some(span) = shard.heap.release_empty() {
+                    spans.push(span);
+                }
+            }
+            self.give(spans);
+        }
+        false
+    }
+
+    /// Is so much of `maxdisk` live that growing writes must drop something first?
+    pub(crate) fn is_disk_full(&self) -> bool {
+        let max_disk = self.log.segments.len() as u64 * u64::from(self.log.segment_bytes);
+        self.log.live_bytes.load(Ordering::Relaxed) * 100 > max_disk * DISK_LIVE_PERCENT_MAX
+    }
+
+    /// Has a growing write waited in vain so often that it must be refused?
+    pub(crate) fn is_stuck(&self, starved: u32) -> bool {
+        starved > if self.options.durability.logs() { STARVED_MAX } else { STARVED_MAX_UNLOGGED } || self.is_disk_full()
+    }
+
+    /// Both tiers are full: the eviction policy drops what is coldest, or refuses.
+    pub(crate) fn make_disk_room(self: &Arc<Self>) -> Boxed<'_, Result<()>> {
+        Box::pin(async move {
+            let policy = *self.eviction.lock();
+            let volatile = match policy {
+                EvictionPolicy::NoEviction => return Err(Error::OutOfMemory),
+                EvictionPolicy::AllKeysLru | EvictionPolicy::AllKeysLfu | EvictionPolicy::AllKeysRandom => false,
+                _ => true,
+            };
+            let mut dropped = 0;
+            for _ in 0..4 * self.shards.len() {
+                for (space, name) in self.coldest(volatile).await? {
+                    let key = self.key(space, &name);
+                    let engine = Engine { inner: self.clone() };
+                    let mut changes = Changes::new(1);
+                    let keys = [(key, Access::Overwrite)];
+                    let removal: Boxed<'_, Result<(bool, crate::Done)>> =
+                        Box::pin(engine.run(&keys, &mut changes, |views, changes| {
+                            changes.remove(0);
+                            views[0].is_some()
+                        }));
+                    if removal.await?.0 {
+                        dropped += 1;
+                        self.counters.evictions.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+                if dropped >= EVICTIONS_PER_CALL {
+                    self.gc_wanted.store(true, Ordering::Release);
+                    return Ok(());
+                }
+            }
+            if dropped > 0 { Ok(()) } else { Err(Error::OutOfMemory) }
+        })
+    }
+
+    /// A few keys at a random place of the index: cold ones that are not remembered first, then any.
+    async fn coldest(self: &Arc<Self>, volatile: bool) -> Result<Vec<(crate::SpaceId, Vec<u8>)>> {
+        let number = (self.random() % self.shards.len() as u64) as usize;
+        let cursor = if self.shard_bits == 0 { self.random() } else { (number as u64) << (64 - self.shard_bits) | self.random() >> self.shard_bits };
+        let mut names = Vec::new();
+        let mut flights = Vec::new();
+        {
+            let mut shard = self.shards[number].lock();
+            let mut hot = Vec::new();
+            let mut cold = Vec::new();
+            for space in shard.spaces.iter().filter(|s| s.id.visible() == s.id) {
+                for from in [cursor, 0] {
+                    space.index.scan(from, EVICTIONS_PER_CALL, |_, slot, _, _| match slot.state() {
+                        State::Cold if !volatile || slot.has_ttl() => cold.push(slot),
+                        State::Hot if !volatile || slot.has_ttl() => hot.push(slot),
+                        _ => {}
+                    });
+                    if !cold.is_empty() {
+                        break;
+                    }
+                }
+            }
+            cold.sort_by_key(|s| shard.ghost.remembers(s.heat()));
+            for slot in cold.into_iter().take(EVICTIONS_PER_CALL) {
+                flights.push(self.flight(&mut shard, number, slot));
+            }
+            if flights.is_empty() {
+                for slot in hot.into_iter().take(EVICTIONS_PER_CALL) {
+                    let object = shard.cell(thermocline_memory::Handle::from_bits(slot.place()));
+                    names.push((object.space, object.key.to_vec()));
+                }
+            }
+        }
+        for flight in flights {
+            let record = Landing(flight).await?;
+            if !record.is_corrupt() {
+                let fields = record.record();
+                names.push((fields.space, fields.key.to_vec()));
+            }
+        }
+        Ok(names)
+    }
+}

@@ -1,0 +1,125 @@
+//! Clearing what is no longer named: the slots of flushed spaces, the extents of replaced values; in bounded steps.
+//!
+//! Promises: the caller of FLUSHDB or DEL pays O(1); memory and log space come back in the background; a crash resumes. Never:
+//! a long hold of a latch.
+
+use crate::arena::cell;
+use crate::change::{Access, Changes};
+use crate::engine::{Engine, Inner};
+use crate::index::State;
+use crate::large::extent_key;
+use crate::log::Purpose;
+use crate::log::record::RecordKind;
+use crate::options::SWEEP_SLOTS_PER_STEP;
+use crate::place::{CLASS_SECTORS, Place, SECTOR_BYTES};
+use crate::shard::Shard;
+use crate::SpaceId;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use thermocline_memory::Handle;
+
+/// Lets other tasks run once.
+pub(crate) fn yield_now() -> Yield {
+    Yield(false)
+}
+
+/// Future of [`yield_now`].
+pub(crate) struct Yield(bool);
+
+impl Future for Yield {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.0 {
+            return Poll::Ready(());
+        }
+        self.0 = true;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl Inner {
+    /// Clears dropped spaces and pending extents, a step at a time. Returns true if there was something to do.
+    pub(crate) async fn sweep(self: &Arc<Self>) -> bool {
+        let mut cleared = false;
+        for number in 0..self.shards.len() {
+            while let Some(space) = self.dropped_space(number) {
+                cleared = true;
+                while self.clear_some(number, space) {
+                    yield_now().await;
+                }
+            }
+        }
+        let due = self.pending.lock().iter().find(|p| !p.intent).copied();
+        let Some(pending) = due else { return cleared };
+        let engine = Engine { inner: self.clone() };
+        for number in 0..pending.extents {
+            let name = extent_key(pending.id, number);
+            let key = self.key(pending.space.twin(), &name);
+            let mut changes = Changes::new(1);
+            let removed = engine.run(&[(key, Access::Overwrite)], &mut changes, |_, changes| changes.remove(0)).await;
+            if removed.is_err() {
+                return false;
+            }
+            yield_now().await;
+        }
+        if self.options.durability.logs()
+            && self.log_fact(RecordKind::Swept, pending.space, &pending.id.to_le_bytes(), Purpose::Removal).await.is_err()
+        {
+            return false;
+        }
+        self.pending.lock().retain(|p| p.id != pending.id);
+        true
+    }
+
+    /// A space of this shard that no database names any more.
+    fn dropped_space(&self, number: usize) -> Option<SpaceId> {
+        let spaces = self.spaces.read().clone();
+        self.shards[number].lock().spaces.iter().map(|s| s.id).find(|&s| !spaces.names(s))
+    }
+
+    /// Clears some slots of a dropped space in one shard. Returns true if there are more.
+    fn clear_some(&self, number: usize, space: SpaceId) -> bool {
+        let mut spans = Vec::new();
+        let more = {
+            let mut shard = self.shards[number].lock();
+            let shard = &mut *shard;
+            let Some(at) = shard.spaces.iter().position(|s| s.id == space) else { return false };
+            let mut slots = Vec::with_capacity(SWEEP_SLOTS_PER_STEP);
+            shard.spaces[at].index.scan(0, SWEEP_SLOTS_PER_STEP, |_, slot, prefix, _| slots.push((slot, prefix)));
+            for &(slot, prefix) in &slots {
+                let Some((found, slot)) = shard.refind(space, prefix, slot) else { continue };
+                self.forget(shard, slot, &mut spans);
+                shard.remove_slot(space, found);
+            }
+            let more = !slots.is_empty();
+            if !more {
+                shard.spaces.remove(at);
+            }
+            more
+        };
+        for span in spans {
+            self.region.give(span);
+        }
+        more
+    }
+
+    /// Gives back the cell and unnames the place of a slot that is about to go without a record of its own.
+    fn forget(&self, shard: &mut Shard, slot: crate::index::Slot, spans: &mut Vec<thermocline_memory::Span>) {
+        if slot.state() == State::Hot {
+            let handle = Handle::from_bits(slot.place());
+            let object = cell::read(shard.heap.bytes(handle));
+            let (place, bytes) = (object.place, Shard::record_bytes_of(&object));
+            if place.is_some() {
+                self.log.unname(place, bytes);
+            }
+            shard.free_cell(handle, spans);
+        } else {
+            // The exact length is on the SSD only; the class bounds it.
+            self.log.unname(Place::from_bits(slot.place()), CLASS_SECTORS[usize::from(slot.class())] * SECTOR_BYTES);
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! What a body is given: its words, the views of its keys, a place for changes, a place for the answer, and a few facts.
+//!
+//! Promises: a body sees no expired key, asks for nothing that waits, and does not know where a value lay. A key named twice is
+//! one key: changes through any of its places go to the same record.
+
+use thermocline::{Changes, Done, Engine, Expiry, Kind, View};
+use thermocline_resp::{Protocol, Reply};
+
+use crate::command::Args;
+use crate::command::row::Row;
+use crate::config::Settings;
+use crate::server::Server;
+use crate::session::Session;
+
+/// What a [`crate::command::row::Body::Keys`] works with. `'a` is the life of the words: `put` borrows them, nothing is copied twice.
+pub struct Context<'c, 'a> {
+    /// The command's words.
+    pub args: Args<'a>,
+    /// Where the answer goes.
+    pub reply: Reply<'c>,
+    pub(crate) views: &'c [Option<View<'c>>],
+    pub(crate) changes: &'c mut Changes<'a>,
+    /// For each key the index of its first place; empty when none is named twice.
+    pub(crate) first_places: &'c [usize],
+    pub(crate) facts: Facts<'c>,
+}
+
+/// What a body may know beyond its keys.
+#[derive(Copy, Clone)]
+pub struct Facts<'c> {
+    /// The command's row.
+    pub row: &'static Row,
+    /// The session's database.
+    pub database: u32,
+    /// The client's number.
+    pub client: u64,
+    /// What the client speaks.
+    pub protocol: Protocol,
+    /// The store, for its numbers and clock.
+    pub engine: &'c Engine,
+    /// The server's settings.
+    pub settings: &'c Settings,
+}
+
+impl<'c, 'a> Context<'c, 'a> {
+    /// How many keys the command has.
+    pub fn keys(&self) -> usize {
+        self.views.len()
+    }
+
+    /// What lies under key `key` (0 is the first key), if anything.
+    pub fn view(&self, key: usize) -> Option<View<'c>> {
+        self.views[key]
+    }
+
+    /// All views, in the order of the keys.
+    pub fn views(&self) -> &'c [Option<View<'c>>] {
+        self.views
+    }
+
+    /// Whether key `key` was named before (`DEL a a`).
+    pub fn is_repeat(&self, key: usize) -> bool {
+        self.place(key) != key
+    }
+
+    /// Stores a value that stands in the words.
+    pub fn put(&mut self, key: usize, kind: Kind, value: &'a [u8], expiry: Expiry) {
+        self.changes.put(self.place(key), kind, value, expiry);
+    }
+
+    /// Stores a value that `build` appends to an empty buffer.
+    pub fn put_with(&mut self, key: usize, kind: Kind, expiry: Expiry, build: impl FnOnce(&mut Vec<u8>)) {
+        self.changes.put_with(self.place(key), kind, expiry, build);
+    }
+
+    /// Removes a key.
+    pub fn remove(&mut self, key: usize) {
+        self.changes.remove(self.place(key));
+    }
+
+    /// Changes a key's expiry only.
+    pub fn expire(&mut self, key: usize, expiry: Expiry) {
+        self.changes.expire(self.place(key), expiry);
+    }
+
+    /// Now, in unix milliseconds.
+    pub fn now_ms(&self) -> u64 {
+        self.facts.engine.now_ms()
+    }
+
+    /// The row, the session's facts, the store and the settings.
+    pub fn facts(&self) -> Facts<'c> {
+        self.facts
+    }
+
+    /// The command's name in small letters, for error texts.
+    pub fn name(&self) -> &'static str {
+        self.facts.row.name
+    }
+
+    /// The server's settings.
+    pub fn settings(&self) -> &'c Settings {
+        self.facts.settings
+    }
+
+    fn place(&self, key: usize) -> usize {
+        self.first_places.get(key).copied().unwrap_or(key)
+    }
+}
+
+/// What a [`crate::command::row::Body::Session`] works with.
+pub struct SessionContext<'c> {
+    /// The command's words.
+    pub args: Args<'c>,
+    /// Where the answer goes.
+    pub reply: Reply<'c>,
+    /// The client's session.
+    pub session: &'c mut Session,
+    /// The server: `server.engine`, `server.settings`, clients, counters.
+    pub server: &'c Server,
+    /// The command's row.
+    pub row: &'static Row,
+}
+
+impl<'c> SessionContext<'c> {
+    /// The store.
+    pub fn engine(&self) -> &'c Engine {
+        &self.server.engine
+    }
+
+    /// The answer may leave when this is as durable as the server promises.
+    pub fn must_wait(&mut self, done: &Done) {
+        self.session.must_wait(done.wait_seq);
+    }
+}

@@ -1,0 +1,99 @@
+//! DEBUG: the few switches that tests and operators use.
+//!
+//! Promises: obeys `enable-debug-command` (no, yes, local). Never crashes on request.
+
+use super::context::SessionContext;
+use super::reply::CommandError;
+use super::row::{Body, Flag, Flags, Group, Row, SessionFuture, Shape};
+
+/// Longest DEBUG SLEEP.
+const SLEEP_SECONDS_MAX: f64 = 3600.0;
+
+fn debug<'c>(mut context: SessionContext<'c>) -> SessionFuture<'c> {
+    Box::pin(async move {
+        allowed(&context)?;
+        let args = context.args;
+        match (args.at(1).to_ascii_lowercase().as_slice(), args.len()) {
+            (b"sleep", 3) => {
+                let seconds = std::str::from_utf8(args.at(2)).ok().and_then(|text| text.parse::<f64>().ok());
+                let seconds = seconds.filter(|seconds| (0.0..=SLEEP_SECONDS_MAX).contains(seconds)).ok_or(CommandError::NOT_FLOAT)?;
+                tokio::time::sleep(std::time::Duration::from_secs_f64(seconds)).await;
+                context.reply.ok();
+            }
+            (b"set-active-expire", 3) => {
+                let on = match args.at(2) {
+                    b"0" => false,
+                    b"1" => true,
+                    _ => return Err(CommandError::NOT_INTEGER),
+                };
+                context.engine().set_active_expire(on);
+                context.reply.ok();
+            }
+            (b"object", 3) => object(&mut context).await?,
+            (b"help", 2) => super::help(
+                &mut context.reply,
+                "DEBUG",
+                &[
+                    "OBJECT <key>",
+                    "    Show low level info about `key` and associated value.",
+                    "SET-ACTIVE-EXPIRE <0|1>",
+                    "    Setting it to 0 disables expiring keys in background.",
+                    "SLEEP <seconds>",
+                    "    Stop this client for <seconds>. Decimals allowed.",
+                ],
+            ),
+            _ => return Err(unknown(args.at(1))),
+        }
+        Ok(())
+    })
+}
+
+fn unknown(word: &[u8]) -> CommandError {
+    let mut text = b"ERR unknown subcommand or wrong number of arguments for '".to_vec();
+    text.extend_from_slice(&word[..word.len().min(128)]);
+    text.extend_from_slice(b"'. Try DEBUG HELP.");
+    CommandError::Built(text)
+}
+
+fn allowed(context: &SessionContext<'_>) -> Result<(), CommandError> {
+    let allowed = match context.server.settings.text("enable-debug-command").as_str() {
+        "yes" => true,
+        "local" => context.session.client.address.ip().to_canonical().is_loopback(),
+        _ => false,
+    };
+    if allowed {
+        return Ok(());
+    }
+    Err(CommandError::Static(
+        "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.",
+    ))
+}
+
+async fn object(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
+    let engine = context.engine();
+    let key = engine.key(engine.space(context.session.database), context.args.at(2));
+    let location = engine.locate(&key).await?.ok_or(CommandError::NO_SUCH_KEY)?;
+    let tier = super::tier::tier_name(location.tier);
+    let text = format!(
+        "Value at:{:x} refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:0 tier:{tier}",
+        location.offset,
+        location.kind.name(),
+        location.length,
+        location.heat,
+    );
+    context.reply.simple(&text);
+    Ok(())
+}
+
+/// The family's rows.
+pub(super) const ROWS: &[Row] = &[Row {
+    name: "debug",
+    arity: -2,
+    group: Group::Server,
+    flags: Flags::of(&[Flag::Admin, Flag::NoScript, Flag::Loading, Flag::Stale]),
+    summary: "A container for debugging commands.",
+    complexity: "Depends on subcommand.",
+    reply: Shape::Any,
+    body: Body::Session(debug),
+    ..Row::EMPTY
+}];

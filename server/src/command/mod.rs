@@ -1,0 +1,52 @@
+//! The commands: one file for each family, its rows at its foot, and the machinery they share.
+//!
+//! Promises: a command is a row and a body, and there is no second list of commands. Never: sockets, or a body that asks where
+//! a value lies.
+
+mod args;
+pub mod context;
+pub mod reply;
+pub mod row;
+pub mod table;
+
+mod bitmap;
+mod client;
+mod command;
+mod config;
+mod connection;
+mod debug;
+mod info;
+mod keyspace;
+mod server;
+mod string;
+mod tier;
+
+pub use args::Args;
+
+use thermocline_resp::Reply;
+
+/// Every family's rows; `table.rs` sorts and checks them when the program is compiled.
+pub(crate) const FAMILIES: &[&[row::Row]] = &[
+    bitmap::ROWS,
+    client::ROWS,
+    command::ROWS,
+    config::ROWS,
+    connection::ROWS,
+    debug::ROWS,
+    info::ROWS,
+    keyspace::ROWS,
+    server::ROWS,
+    string::ROWS,
+    tier::ROWS,
+];
+
+/// Redis's answer to `<container> HELP`.
+pub fn help(reply: &mut Reply<'_>, container: &str, lines: &[&str]) {
+    reply.array(lines.len() + 3);
+    reply.simple(&format!("{container} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"));
+    for line in lines {
+        reply.simple(line);
+    }
+    reply.simple("HELP");
+    reply.simple("    Print this help.");
+}

@@ -1,0 +1,172 @@
+//! TIER: where values lie, and moving them by hand.
+//!
+//! Promises: DEMOTE and PROMOTE change no value; INFO, KEY and the counts are for people and tools, fields are only ever added.
+//! These are the only commands that know there is an SSD.
+
+use thermocline::Tier;
+
+use super::context::SessionContext;
+use super::reply::CommandError;
+use super::row::{Body, Category, Flag, Flags, Group, Keys, Row, RowAccess, SessionFuture, Shape};
+use crate::metrics::tier_fields;
+
+/// As clients read it.
+pub(super) fn tier_name(tier: Tier) -> &'static str {
+    match tier {
+        Tier::Hot => "hot",
+        Tier::Cold => "cold",
+        Tier::Miss => "miss",
+    }
+}
+
+fn info(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
+    let fields = tier_fields(context.server);
+    context.reply.map(fields.len());
+    for (name, value) in fields {
+        context.reply.bulk(name.as_bytes());
+        context.reply.bulk(value.as_bytes());
+    }
+    Ok(())
+}
+
+fn key<'c>(mut context: SessionContext<'c>) -> SessionFuture<'c> {
+    Box::pin(async move {
+        let engine = context.engine();
+        let key = engine.key(engine.space(context.session.database), context.args.at(2));
+        let Some(location) = engine.locate(&key).await? else {
+            context.reply.null();
+            return Ok(());
+        };
+        let numbers = [
+            ("length", location.length as i64),
+            ("memory_bytes", location.memory_bytes as i64),
+            ("disk_bytes", i64::from(location.place_bytes)),
+            ("read_bytes", i64::from(location.reads_bytes)),
+            ("segment", location.segment.map_or(-1, i64::from)),
+            ("epoch", i64::from(location.epoch)),
+            ("offset", i64::from(location.offset)),
+            ("heat", i64::from(location.heat)),
+            ("expires_at_ms", location.expires_at_ms.map_or(-1, |at_ms| at_ms as i64)),
+        ];
+        let reply = &mut context.reply;
+        reply.map(numbers.len() + 3);
+        reply.bulk(b"tier");
+        reply.bulk(tier_name(location.tier).as_bytes());
+        reply.bulk(b"type");
+        reply.bulk(location.kind.name().as_bytes());
+        reply.bulk(b"dirty");
+        reply.boolean(location.dirty);
+        for (name, number) in numbers {
+            reply.bulk(name.as_bytes());
+            reply.integer(number);
+        }
+        Ok(())
+    })
+}
+
+fn demote<'c>(context: SessionContext<'c>) -> SessionFuture<'c> {
+    Box::pin(each(context, true))
+}
+
+fn promote<'c>(context: SessionContext<'c>) -> SessionFuture<'c> {
+    Box::pin(each(context, false))
+}
+
+/// Moves each key; answers how many lie there now.
+async fn each(mut context: SessionContext<'_>, demote: bool) -> Result<(), CommandError> {
+    let engine = context.engine();
+    let space = engine.space(context.session.database);
+    let mut moved = 0;
+    for word in context.args.from(2) {
+        let key = engine.key(space, word);
+        let there = if demote { engine.demote(&key).await? } else { engine.promote(&key).await? };
+        moved += i64::from(there);
+    }
+    context.reply.integer(moved);
+    Ok(())
+}
+
+fn help(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
+    super::help(
+        &mut context.reply,
+        "TIER",
+        &[
+            "DEMOTE <key> [<key> ...]",
+            "    Move values to the SSD. Returns how many lie there now.",
+            "INFO",
+            "    Return the numbers of both tiers.",
+            "KEY <key>",
+            "    Return where a key lies and what it takes.",
+            "PROMOTE <key> [<key> ...]",
+            "    Move values into memory. Returns how many lie there now.",
+        ],
+    );
+    Ok(())
+}
+
+const TIER: Row = Row { group: Group::Server, since: "7.2.0", ..Row::EMPTY };
+
+/// The family's rows.
+pub(super) const ROWS: &[Row] = &[Row {
+    name: "tier",
+    arity: -2,
+    summary: "A container for commands about memory and SSD.",
+    complexity: "Depends on subcommand.",
+    subcommands: &[
+        Row {
+            name: "demote",
+            arity: -3,
+            access: RowAccess::Peek,
+            keys: Keys::Range { first: 2, last: -1, step: 1 },
+            categories: &[Category::Keyspace],
+            summary: "Moves values to the SSD.",
+            complexity: "O(N) where N is the number of keys",
+            reply: Shape::Integer,
+            body: Body::Session(demote),
+            ..TIER
+        },
+        Row {
+            name: "help",
+            arity: 2,
+            flags: Flags::of(&[Flag::Loading, Flag::Stale]),
+            summary: "Returns helpful text about the different subcommands.",
+            reply: Shape::Array,
+            body: Body::Plain(help),
+            ..TIER
+        },
+        Row {
+            name: "info",
+            arity: 2,
+            flags: Flags::of(&[Flag::Loading, Flag::Stale]),
+            summary: "Returns the numbers of both tiers.",
+            reply: Shape::Map,
+            body: Body::Plain(info),
+            ..TIER
+        },
+        Row {
+            name: "key",
+            arity: 3,
+            access: RowAccess::Peek,
+            keys: Keys::Range { first: 2, last: 2, step: 1 },
+            categories: &[Category::Keyspace],
+            flags: Flags::of(&[Flag::ReadOnly]),
+            summary: "Returns where a key lies and what it takes.",
+            reply: Shape::Map,
+            body: Body::Session(key),
+            ..TIER
+        },
+        Row {
+            name: "promote",
+            arity: -3,
+            access: RowAccess::Peek,
+            keys: Keys::Range { first: 2, last: -1, step: 1 },
+            categories: &[Category::Keyspace],
+            summary: "Moves values into memory.",
+            complexity: "O(N) where N is the number of keys",
+            reply: Shape::Integer,
+            body: Body::Session(promote),
+            ..TIER
+        },
+    ],
+    ..TIER
+}];

@@ -1,0 +1,158 @@
+//! The front half of the batch loop: cuts the read buffer into commands, finds their rows, hashes and prefetches their keys.
+//!
+//! Promises: bounded (commands per batch), reuses its memory, copies no argument. Never executes anything.
+
+use thermocline::{Engine, Key, KeyHash, SpaceId};
+use thermocline_resp::{Limits, Parsed, Parser, ProtocolError, Span};
+
+use crate::command::Args;
+use crate::command::row::{Body, Keys};
+use crate::command::table::{self, CommandId};
+
+/// Most commands of one batch. More only means another round.
+const BATCH_COMMANDS_MAX: usize = 512;
+/// Words whose places are remembered between batches.
+const SPANS_KEPT_MAX: usize = 4096;
+
+/// The commands of one batch.
+#[derive(Default)]
+pub struct Batch {
+    parser: Parser,
+    spans: Vec<Span>,
+    entries: Vec<Entry>,
+    /// A protocol error behind the last entry.
+    pub problem: Option<ProtocolError>,
+}
+
+/// One command of a batch.
+pub(super) struct Entry {
+    pub(super) found: Found,
+    first: u32,
+    end: u32,
+    hash: Option<(SpaceId, KeyHash)>,
+}
+
+/// What a command's name led to.
+#[derive(Copy, Clone)]
+pub(super) enum Found {
+    Command(CommandId),
+    /// A container whose second word is none of its own.
+    UnknownSubcommand(CommandId),
+    Unknown,
+    /// `POST` or `Host:`: somebody speaks HTTP to us, perhaps through an innocent browser.
+    WebRequest,
+}
+
+/// What [`Batch::fill`] needs to know of session and server.
+pub struct FillBounds {
+    /// For the parser.
+    pub limits: Limits,
+    /// The session's space now, for hashing.
+    pub space: SpaceId,
+}
+
+impl Batch {
+    /// Reads commands from `buffer[at..]`: how many bytes they take, and how many more are missing at least for the next.
+    pub fn fill(&mut self, buffer: &mut [u8], at: usize, bounds: &FillBounds, engine: &Engine) -> (usize, usize) {
+        self.entries.clear();
+        self.spans.clear();
+        if self.spans.capacity() > SPANS_KEPT_MAX {
+            self.spans = Vec::new();
+        }
+        // A client without password is read one command at a time: AUTH changes what may follow.
+        let commands_max = if bounds.limits.authenticated { BATCH_COMMANDS_MAX } else { 1 };
+        let mut position = at;
+        let mut missing = 0;
+        while self.entries.len() < commands_max && position < buffer.len() {
+            let first = self.spans.len();
+            match self.parser.parse(buffer, position, &bounds.limits, &mut self.spans) {
+                Parsed::Complete { consumed } => {
+                    position += consumed;
+                    let found = look_up(Args::new(buffer, &self.spans[first..]));
+                    self.entries.push(Entry { found, first: first as u32, end: self.spans.len() as u32, hash: None });
+                }
+                Parsed::Nothing { consumed } => position += consumed,
+                Parsed::Incomplete { missing: bytes } => {
+                    missing = bytes;
+                    break;
+                }
+                Parsed::Error(error) => {
+                    self.problem = Some(error);
+                    break;
+                }
+            }
+        }
+        self.prefetch(buffer, bounds.space, engine);
+        (position - at, missing)
+    }
+
+    fn prefetch(&mut self, buffer: &[u8], space: SpaceId, engine: &Engine) {
+        for entry in &mut self.entries {
+            let Found::Command(id) = entry.found else { continue };
+            let row = id.command().row;
+            if let (Keys::Range { first, .. }, Body::Keys(_)) = (row.keys, row.body)
+                && let Some(span) = self.spans[entry.first as usize..entry.end as usize].get(usize::from(first))
+            {
+                let key = engine.key(space, span.of(buffer));
+                engine.prefetch(&key);
+                entry.hash = Some((space, key.hash));
+            }
+        }
+    }
+
+    /// How many commands.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The last command that has a row.
+    pub fn last_command(&self) -> Option<CommandId> {
+        match self.entries.last()?.found {
+            Found::Command(id) | Found::UnknownSubcommand(id) => Some(id),
+            Found::Unknown | Found::WebRequest => None,
+        }
+    }
+
+    /// Gives back what idle clients need not hold.
+    pub fn trim(&mut self) {
+        self.spans = Vec::new();
+        self.entries = Vec::new();
+    }
+
+    pub(super) fn entry(&self, at: usize) -> &Entry {
+        &self.entries[at]
+    }
+
+    pub(super) fn args<'b>(&'b self, at: usize, buffer: &'b [u8]) -> Args<'b> {
+        let entry = &self.entries[at];
+        Args::new(buffer, &self.spans[entry.first as usize..entry.end as usize])
+    }
+
+    /// The key `bytes`, with the hash that was taken when the batch was filled if it is this entry's first key there.
+    pub(super) fn key<'b>(&self, at: usize, space: SpaceId, bytes: &'b [u8], engine: &Engine) -> Key<'b> {
+        match self.entries[at].hash {
+            Some((hashed_in, hash)) if hashed_in == space => Key { space, hash, bytes },
+            _ => engine.key(space, bytes),
+        }
+    }
+}
+
+fn look_up(args: Args<'_>) -> Found {
+    let name = args.at(0);
+    let Some(id) = table::find(name) else {
+        let web = name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:");
+        return if web { Found::WebRequest } else { Found::Unknown };
+    };
+    if id.command().subcommands.is_empty() {
+        return Found::Command(id);
+    }
+    match args.get(1) {
+        None => Found::Command(id),
+        Some(word) => table::find_subcommand(id, word).map_or(Found::UnknownSubcommand(id), Found::Command),
+    }
+}

@@ -1,0 +1,402 @@
+//! The back half of the batch loop: checks a command, resolves its keys, runs its body, writes its answer.
+//!
+//! Promises: the order of checks is Redis's (name, arity, password); an error takes back what its body had written; a command
+//! on one hot key goes the short road (`try_run`) with no future. Never asks where a value lies, except to tell a client that
+//! wants to know (CLIENT TIERINFO).
+
+use thermocline::{Access, Attempt, Changes, Done, Key, Tier, View};
+use thermocline_resp::Reply;
+
+use super::batch::{Batch, Found};
+use super::keys::{self, KeyPlaces};
+use super::reads::{ReadAnswer, Reads};
+use crate::command::Args;
+use crate::command::context::{Context, Facts, SessionContext};
+use crate::command::reply::CommandError;
+use crate::command::row::{Body, Flag, KeyArgument, Keys, Row};
+use crate::command::table::CommandId;
+use crate::counters::WorkerCells;
+use crate::server::Server;
+use crate::session::{Replies, Session};
+
+/// Answers of this size are sent before the next command runs, so that a pipeline of large GETs needs little memory.
+const OUTPUT_BYTES_MAX: usize = 256 << 10;
+
+type KeysBody = fn(&mut Context<'_, '_>) -> Result<(), CommandError>;
+
+/// Executes commands for one worker.
+#[derive(Copy, Clone)]
+pub struct Dispatcher<'s> {
+    server: &'s Server,
+    cells: &'s WorkerCells,
+}
+
+/// One command on its way.
+struct Command<'b> {
+    id: CommandId,
+    row: &'static Row,
+    args: Args<'b>,
+    /// Its place in the batch.
+    at: usize,
+}
+
+impl<'s> Dispatcher<'s> {
+    /// A dispatcher that counts in this worker's cells.
+    pub fn new(server: &'s Server, worker: usize) -> Self {
+        Dispatcher { server, cells: server.counters.worker(worker) }
+    }
+
+    /// Executes `batch` from command `from` on, until its end, the session's end, or much output. Returns the next command.
+    pub async fn execute(&self, session: &mut Session, buffer: &[u8], batch: &Batch, from: usize, output: &mut Vec<u8>) -> usize {
+        let mut changes = Changes::new(1);
+        let mut reads = Reads::default();
+        let mut at = from;
+        let mut clock_us = self.server.engine.monotonic_us();
+        while at < batch.len() && !session.ending && output.len() < OUTPUT_BYTES_MAX {
+            let start = output.len();
+            let args = batch.args(at, buffer);
+            match batch.entry(at).found {
+                Found::WebRequest => {
+                    tracing::warn!(
+                        client = %session.client.address,
+                        "Possible SECURITY ATTACK detected: somebody speaks HTTP to this port. The connection was closed."
+                    );
+                    output.clear();
+                    session.ending = true;
+                    break;
+                }
+                Found::Unknown => {
+                    session.must_wait(reads.drain(output).await);
+                    self.refuse(output, &CommandError::unknown_command(args.from(0)));
+                }
+                Found::UnknownSubcommand(container) => {
+                    session.must_wait(reads.drain(output).await);
+                    let name = container.command().row.name;
+                    self.refuse(output, &CommandError::unknown_subcommand(name, args.at(1)));
+                }
+                Found::Command(id) => {
+                    let command = Command { id, row: id.command().row, args, at };
+                    if session.replies != Replies::On {
+                        session.must_wait(reads.drain(output).await);
+                    }
+                    if let Err(error) = check(&command, session) {
+                        session.must_wait(reads.drain(output).await);
+                        self.cells.of(id).rejected.add(1);
+                        self.refuse(output, &error);
+                    } else {
+                        self.command(&command, session, batch, &mut changes, &mut reads, output).await;
+                        let now_us = self.server.engine.monotonic_us();
+                        self.cells.of(id).calls.add(1);
+                        self.cells.of(id).microseconds.add(now_us.saturating_sub(clock_us));
+                        clock_us = now_us;
+                    }
+                }
+            }
+            at += 1;
+            if session.replies != Replies::On {
+                session.must_wait(reads.drain(output).await);
+                output.truncate(start);
+                session.replies = match session.replies {
+                    Replies::SkipNext => Replies::Skip,
+                    Replies::Skip => Replies::On,
+                    other => other,
+                };
+            }
+        }
+        session.must_wait(reads.drain(output).await);
+        at
+    }
+
+    /// One command that may run: the road that fits its body and keys.
+    async fn command<'b>(
+        &self,
+        command: &Command<'b>,
+        session: &mut Session,
+        batch: &Batch,
+        changes: &mut Changes<'b>,
+        reads: &mut Reads<'b>,
+        output: &mut Vec<u8>,
+    ) where
+        's: 'b,
+    {
+        let row = command.row;
+        match row.body {
+            Body::Plain(_) | Body::Session(_) => {
+                session.must_wait(reads.drain(output).await);
+                let start = output.len();
+                let mut context = SessionContext {
+                    args: command.args,
+                    reply: Reply::new(output, session.protocol),
+                    session,
+                    server: self.server,
+                    row,
+                };
+                let result = match row.body {
+                    Body::Plain(body) => body(&mut context),
+                    Body::Session(body) => body(context).await,
+                    Body::Keys(_) => unreachable!("the arm above names the other two"),
+                };
+                if let Err(error) = result {
+                    self.fail(output, start, command.id, &error);
+                }
+            }
+            Body::Keys(body) => match single_key(row, &command.args) {
+                Some(word) => self.one_key(command, word, body, session, batch, changes, reads, output).await,
+                None => {
+                    session.must_wait(reads.drain(output).await);
+                    self.many_keys(command, body, session, changes, output).await;
+                }
+            },
+        }
+    }
+
+    /// The short road: a command on one key. Cold reads go on beside the next commands, other cold commands are waited for.
+    #[expect(clippy::too_many_arguments, reason = "the batch's reused memory, each borrowed apart")]
+    async fn one_key<'b>(
+        &self,
+        command: &Command<'b>,
+        word: usize,
+        body: KeysBody,
+        session: &mut Session,
+        batch: &Batch,
+        changes: &mut Changes<'b>,
+        reads: &mut Reads<'b>,
+        output: &mut Vec<u8>,
+    ) where
+        's: 'b,
+    {
+        let server = self.server;
+        let engine = &server.engine;
+        let access = keys::access(command.row, &command.args);
+        if !reads.is_empty() && (access.writes() || reads.is_full()) {
+            session.must_wait(reads.drain(output).await);
+        }
+        let start = output.len();
+        let key = batch.key(command.at, engine.space(session.database), command.args.at(word), engine);
+        let facts = facts(server, session, command.row);
+        changes.reset(1);
+        let attempt = engine.try_run(&key, access, changes, |views, changes| {
+            run_body(body, command.args, views, changes, &[], facts, output, start)
+        });
+        let later = match attempt {
+            Attempt::Ready(result, done) => {
+                self.answer(command.id, session, result, &done, output, start);
+                if !reads.is_empty() {
+                    reads.keep(&output[start..]);
+                    output.truncate(start);
+                }
+                return;
+            }
+            Attempt::Refused(error) => {
+                output.truncate(start);
+                session.must_wait(reads.drain(output).await);
+                return self.fail(output, output.len(), command.id, &CommandError::Engine(error));
+            }
+            Attempt::Later(later) => later,
+        };
+        output.truncate(start);
+        if access.writes() {
+            let result = engine
+                .finish(later, &key, access, changes, |views, changes| {
+                    run_body(body, command.args, views, changes, &[], facts, output, start)
+                })
+                .await;
+            return self.finished(command.id, session, result, output, start);
+        }
+        reads.push(Box::pin(self.cold_read(command.id, command.args, key, access, later, body, facts, session.tierinfo)));
+    }
+
+    /// A read that goes on beside the next commands, with an output of its own.
+    #[expect(clippy::too_many_arguments, reason = "everything a command needs once the batch's memory is no longer its own")]
+    async fn cold_read<'b>(
+        self,
+        id: CommandId,
+        args: Args<'b>,
+        key: Key<'b>,
+        access: Access,
+        later: thermocline::Later,
+        body: KeysBody,
+        facts: Facts<'b>,
+        tierinfo: bool,
+    ) -> ReadAnswer
+    where
+        's: 'b,
+    {
+        let mut bytes = Vec::new();
+        let mut changes = Changes::new(1);
+        let result = facts
+            .engine
+            .finish(later, &key, access, &mut changes, |views, changes| {
+                run_body(body, args, views, changes, &[], facts, &mut bytes, 0)
+            })
+            .await;
+        let wait_seq = match result {
+            Ok((result, done)) => {
+                self.cells.of(id).microseconds.add(u64::from(done.read_us));
+                if let Err(error) = result {
+                    self.fail(&mut bytes, 0, id, &error);
+                }
+                if tierinfo {
+                    describe(&mut bytes, 0, &done, facts);
+                }
+                done.wait_seq
+            }
+            Err(error) => {
+                self.fail(&mut bytes, 0, id, &CommandError::Engine(error));
+                0
+            }
+        };
+        ReadAnswer { bytes, wait_seq }
+    }
+
+    /// The general road: no key or any number of keys.
+    async fn many_keys<'b>(&self, command: &Command<'b>, body: KeysBody, session: &mut Session, changes: &mut Changes<'b>, output: &mut Vec<u8>) {
+        let start = output.len();
+        let facts = facts(self.server, session, command.row);
+        let mut found = Vec::new();
+        if let Err(error) = keys::collect(command.row, &command.args, &mut found) {
+            return self.fail(output, start, command.id, &error);
+        }
+        if found.is_empty() {
+            changes.reset(0);
+            if let Err(error) = run_body(body, command.args, &[], changes, &[], facts, output, start) {
+                self.fail(output, start, command.id, &error);
+            }
+            return;
+        }
+        let engine = &self.server.engine;
+        let database = |argument: &KeyArgument| argument.database.unwrap_or(session.database);
+        if found.iter().any(|argument| database(argument) >= engine.databases()) {
+            return self.fail(output, start, command.id, &CommandError::DATABASE);
+        }
+        let names: Vec<(u32, &[u8])> = found.iter().map(|argument| (database(argument), command.args.at(argument.word))).collect();
+        let places = KeyPlaces::of(&names);
+        for (at, first) in places.as_slice().iter().copied().enumerate().filter(|(at, first)| at != first) {
+            let access = keys::stronger(found[first].access, found[at].access);
+            (found[first].access, found[at].access) = (access, access);
+        }
+        // A third use may have made the first stronger than the second: all uses of a key carry the first's access.
+        for (at, first) in places.as_slice().iter().copied().enumerate() {
+            found[at].access = found[first].access;
+        }
+        let keys: Vec<(Key<'_>, Access)> = found
+            .iter()
+            .zip(&names)
+            .map(|(argument, (database, name))| (engine.key(engine.space(*database), name), argument.access))
+            .collect();
+        changes.reset(keys.len());
+        let result = engine
+            .run(&keys, changes, |views, changes| run_body(body, command.args, views, changes, places.as_slice(), facts, output, start))
+            .await;
+        self.finished(command.id, session, result, output, start);
+    }
+
+    fn finished(
+        &self,
+        id: CommandId,
+        session: &mut Session,
+        result: Result<(Result<(), CommandError>, Done), thermocline::Error>,
+        output: &mut Vec<u8>,
+        start: usize,
+    ) {
+        match result {
+            Ok((result, done)) => self.answer(id, session, result, &done, output, start),
+            Err(error) => self.fail(output, start, id, &CommandError::Engine(error)),
+        }
+    }
+
+    fn answer(&self, id: CommandId, session: &mut Session, result: Result<(), CommandError>, done: &Done, output: &mut Vec<u8>, start: usize) {
+        if let Err(error) = result {
+            self.fail(output, start, id, &error);
+        }
+        session.must_wait(done.wait_seq);
+        if session.tierinfo {
+            describe(output, start, done, facts(self.server, session, id.command().row));
+        }
+    }
+
+    /// Takes back what was written since `start` and writes the error instead.
+    fn fail(&self, output: &mut Vec<u8>, start: usize, id: CommandId, error: &CommandError) {
+        output.truncate(start);
+        self.cells.of(id).failed.add(1);
+        self.refuse(output, error);
+    }
+
+    fn refuse(&self, output: &mut Vec<u8>, error: &CommandError) {
+        let text = error.text();
+        self.server.counters.note_error(&text);
+        // An error looks the same in both protocols.
+        Reply::new(output, thermocline_resp::Protocol::Two).error(&text);
+    }
+}
+
+fn check(command: &Command<'_>, session: &Session) -> Result<(), CommandError> {
+    let row = command.row;
+    let words = command.args.len();
+    let fits = if row.arity > 0 { words == row.arity as usize } else { words >= usize::from(row.arity.unsigned_abs()) };
+    if !fits {
+        return Err(CommandError::arity(&command.id.command().full_name));
+    }
+    if !session.authenticated && !row.flags.has(Flag::NoAuth) {
+        return Err(CommandError::NO_AUTH);
+    }
+    Ok(())
+}
+
+/// The word that is the command's only key, if its row says so at once.
+fn single_key(row: &Row, args: &Args<'_>) -> Option<usize> {
+    let Keys::Range { first, last, step } = row.keys else { return None };
+    let first = usize::from(first);
+    let last = if last < 0 { args.len().checked_add_signed(isize::from(last))? } else { last as usize };
+    (first <= last && first + usize::from(step) > last && first < args.len()).then_some(first)
+}
+
+fn facts<'c>(server: &'c Server, session: &Session, row: &'static Row) -> Facts<'c> {
+    Facts {
+        row,
+        database: session.database,
+        client: session.client.id,
+        protocol: session.protocol,
+        engine: &server.engine,
+        settings: &server.settings,
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "the parts of a context, which borrows each apart")]
+fn run_body<'a>(
+    body: KeysBody,
+    args: Args<'a>,
+    views: &[Option<View<'_>>],
+    changes: &mut Changes<'a>,
+    first_places: &[usize],
+    facts: Facts<'_>,
+    output: &mut Vec<u8>,
+    start: usize,
+) -> Result<(), CommandError> {
+    // The store may call again when the first call asked for more than it had.
+    output.truncate(start);
+    let mut context = Context { args, reply: Reply::new(output, facts.protocol), views, changes, first_places, facts };
+    let result = body(&mut context);
+    if result.is_err() {
+        changes.clear();
+    }
+    result
+}
+
+/// Puts the attribute of CLIENT TIERINFO before the answer that begins at `start`.
+fn describe(output: &mut Vec<u8>, start: usize, done: &Done, facts: Facts<'_>) {
+    let mut attribute = Vec::with_capacity(48);
+    let mut reply = Reply::new(&mut attribute, facts.protocol);
+    if !reply.attribute(2) {
+        return;
+    }
+    reply.simple("tier");
+    reply.simple(match done.tier {
+        Tier::Hot => "hot",
+        Tier::Cold => "cold",
+        Tier::Miss => "miss",
+    });
+    reply.simple("read_us");
+    reply.integer(i64::from(done.read_us));
+    output.splice(start..start, attribute);
+}

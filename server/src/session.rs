@@ -1,0 +1,76 @@
+//! What one client has told the server about itself: database, protocol, password, wishes.
+//!
+//! Promises: small and plain; only the client's own connection touches it. What others may see or do (CLIENT LIST, CLIENT KILL)
+//! lives in `clients.rs`. Never: buffers, sockets, commands.
+
+use std::sync::Arc;
+
+use thermocline_resp::Protocol;
+
+use crate::clients::Client;
+
+/// A client's session.
+pub struct Session {
+    /// What others see of it.
+    pub client: Arc<Client>,
+    /// Selected database.
+    pub database: u32,
+    /// RESP2 or RESP3.
+    pub protocol: Protocol,
+    /// Whether it may use commands.
+    pub authenticated: bool,
+    /// Whether answers carry where the value lay.
+    pub tierinfo: bool,
+    /// Whether answers are sent at all.
+    pub replies: Replies,
+    /// The connection ends after this command's answer was sent.
+    pub ending: bool,
+    wait_seq: u64,
+}
+
+/// CLIENT REPLY.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum Replies {
+    /// As usual.
+    On,
+    /// None until ON.
+    Off,
+    /// Not for this command (SKIP itself), and not for the next.
+    SkipNext,
+    /// Not for this command.
+    Skip,
+}
+
+impl Session {
+    /// A session that begins.
+    pub fn new(client: Arc<Client>, authenticated: bool) -> Session {
+        Session {
+            client,
+            database: 0,
+            protocol: Protocol::Two,
+            authenticated,
+            tierinfo: false,
+            replies: Replies::On,
+            ending: false,
+            wait_seq: 0,
+        }
+    }
+
+    /// Answers from here on may leave only when the log has reached `seq`.
+    pub fn must_wait(&mut self, seq: u64) {
+        self.wait_seq = self.wait_seq.max(seq);
+    }
+
+    /// What the answers must wait for; forgotten by asking.
+    pub fn take_wait(&mut self) -> u64 {
+        std::mem::take(&mut self.wait_seq)
+    }
+
+    /// Back to the beginning (RESET).
+    pub fn reset(&mut self, authenticated: bool) {
+        *self = Session { wait_seq: self.wait_seq, ..Session::new(self.client.clone(), authenticated) };
+        self.client.set_database(0);
+        self.client.set_protocol(Protocol::Two);
+        self.client.reset();
+    }
+}

@@ -1,0 +1,8 @@
+//! The real server process over real sockets: exact bytes, sessions, administration, life and a client library.
+
+mod administration;
+mod library;
+mod life;
+mod protocol;
+mod sessions;
+mod support;
