@@ -76,7 +76,7 @@ impl Engine {
         let mut driver = self.driver()?;
         std::thread::Builder::new().name("thermocline-io".into()).spawn(move || {
             driver.enter();
-            while !driver.inner.closed.load(Ordering::Acquire) {
+            while !driver.inner.finished.load(Ordering::Acquire) {
                 let turn = driver.turn();
                 if !turn.progressed {
                     driver.wait(turn.next_wake.unwrap_or(Duration::from_millis(10)));

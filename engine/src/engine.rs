@@ -111,6 +111,8 @@ pub(crate) struct Inner {
     pub(crate) active_expire: AtomicBool,
     pub(crate) closed: AtomicBool,
     pub(crate) closing: AtomicBool,
+    /// Closing is over: drivers may end.
+    pub(crate) finished: AtomicBool,
     pub(crate) eviction: Mutex<EvictionPolicy>,
     /// Why no segment can be made ready (disk full), if so.
     pub(crate) starved: RwLock<Option<String>>,
@@ -237,6 +239,7 @@ impl Engine {
             active_expire: AtomicBool::new(true),
             closed: AtomicBool::new(false),
             closing: AtomicBool::new(false),
+            finished: AtomicBool::new(false),
             eviction: Mutex::new(options.eviction),
             starved: RwLock::new(None),
             maps: Mutex::new(recovered.maps),

@@ -23,6 +23,15 @@ impl Inner {
         if self.closing.swap(true, Ordering::AcqRel) {
             return Err(Error::Closed);
         }
+        let result = self.shut_down().await;
+        self.finished.store(true, Ordering::Release);
+        for lane in 0..self.lanes.len() {
+            self.lanes.nudge(lane);
+        }
+        result
+    }
+
+    async fn shut_down(self: &Arc<Self>) -> Result<CloseReport> {
         let began_us = self.clock.monotonic_us();
         let mut report = CloseReport::default();
         self.flush_dirty(&mut report).await?;

@@ -10,7 +10,7 @@ use crate::arena::cell::{self, Cell};
 use crate::change::{Access, Changes, Key};
 use crate::engine::{Engine, Inner};
 use crate::error::{Error, Result};
-use crate::index::{Spare, State};
+use crate::index::State;
 use crate::log::record::RecordKind;
 use crate::log::{Draft, FOREGROUND, Purpose};
 use crate::options::{DISK_LIVE_PERCENT_MAX, EvictionPolicy};
@@ -181,9 +181,10 @@ impl Inner {
 
     /// Brings a shard the memory that its index needs to grow.
     pub(crate) fn refill_spare(&self, number: usize) {
-        let mut fresh = Spare::new();
-        fresh.refill();
-        std::mem::swap(&mut self.shards[number].lock().spare, &mut fresh);
+        // The spare remembers what the insert wanted; it is refilled outside the latch.
+        let mut spare = std::mem::take(&mut self.shards[number].lock().spare);
+        spare.refill();
+        self.shards[number].lock().spare = spare;
     }
 
     /// Demotes until the arena keeps its limit again (it shrank, or others need memory). Returns true if it does.

@@ -64,7 +64,7 @@ fn refusal(name: &str, reason: &str) -> CommandError {
     CommandError::built(format_args!("ERR CONFIG SET failed (possibly related to argument '{name}') - {reason}"))
 }
 
-/// Carries the changes to the store. What can be refused comes first; if the store itself refuses, the earlier ones are undone.
+/// Carries the changes to the store. What can be refused comes first, so that a refusal leaves everything as it was.
 fn apply(server: &Server, changes: &mut [(usize, String)]) -> Result<(), CommandError> {
     let settings = &server.settings;
     for (place, value) in changes.iter() {
@@ -73,33 +73,15 @@ fn apply(server: &Server, changes: &mut [(usize, String)]) -> Result<(), Command
             return Err(refusal(name, &format!("what an acknowledgement means is chosen at start; restart with --{name} {value}")));
         }
     }
-    let mut undo = Vec::new();
     for (place, value) in changes.iter_mut() {
-        let name = DIRECTIVES[*place].name;
-        let result = match name {
-            "maxmemory" => {
-                let bytes = match amount(value, server.about.machine_bytes) {
-                    0 => server.about.machine_bytes / 2,
-                    bytes => bytes,
-                };
-                *value = bytes.to_string();
-                undo.push((name, settings.number(name)));
-                server.engine.set_max_memory(bytes)
-            }
-            "maxdisk" => {
-                let bytes = amount(value, server.about.max_disk);
-                *value = bytes.to_string();
-                undo.push((name, settings.number(name)));
-                server.engine.set_max_disk(bytes)
-            }
-            _ => Ok(()),
-        };
-        if let Err(error) = result {
-            for (name, bytes) in undo.into_iter().rev().skip(1) {
-                // The old value was accepted before; a refusal now leaves the newer one, which was accepted too.
-                let _ = if name == "maxmemory" { server.engine.set_max_memory(bytes) } else { server.engine.set_max_disk(bytes) };
-            }
-            return Err(refusal(name, &error.to_string()));
+        if DIRECTIVES[*place].name == "maxmemory" {
+            let bytes = match amount(value, server.about.machine_bytes) {
+                0 => server.about.machine_bytes / 2,
+                bytes => bytes,
+            };
+            *value = bytes.to_string();
+            // The only one that the store may refuse: nothing was changed before it.
+            server.engine.set_max_memory(bytes).map_err(|error| refusal("maxmemory", &error.to_string()))?;
         }
     }
     for (place, value) in changes.iter() {

@@ -42,6 +42,9 @@ fn reset(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
 
 fn select(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
     let database = context.args.integer(1)?;
+    if i32::try_from(database).is_err() {
+        return Err(CommandError::BEYOND_INT);
+    }
     let database = u32::try_from(database).ok().filter(|database| *database < context.server.engine.databases()).ok_or(CommandError::DATABASE)?;
     context.session.database = database;
     context.session.client.set_database(database);

@@ -26,6 +26,8 @@ impl CommandError {
     pub const SYNTAX: Self = Self::Static("ERR syntax error");
     /// Not an i64.
     pub const NOT_INTEGER: Self = Self::Static("ERR value is not an integer or out of range");
+    /// Not a C int, where Redis wants one.
+    pub const BEYOND_INT: Self = Self::Static("ERR value is out of range, value must between -2147483648 and 2147483647");
     /// Not a finite float.
     pub const NOT_FLOAT: Self = Self::Static("ERR value is not a valid float");
     /// INCR and its kin.

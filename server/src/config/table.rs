@@ -97,7 +97,7 @@ pub const DIRECTIVES: &[Directive] = &[
     live("masterauth", Kind::Text, ""),
     live("masteruser", Kind::Text, ""),
     live("maxclients", Kind::Integer { min: 1, max: 4294967295 }, "10000"),
-    live("maxdisk", Kind::MemoryOrPercent, "0"),
+    fixed("maxdisk", Kind::MemoryOrPercent, "0"),
     live("maxmemory", Kind::MemoryOrPercent, "0"),
     live("maxmemory-clients", Kind::MemoryOrPercent, "0"),
     live("maxmemory-eviction-tenacity", Kind::Integer { min: 0, max: 100 }, "10"),

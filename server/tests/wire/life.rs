@@ -3,17 +3,16 @@
 use std::net::TcpListener;
 use std::process::Stdio;
 
-use crate::support::{Server, program};
+use crate::support::{Server, free_port, program, run_to_end};
 
 /// Runs a start that must fail: its words on standard error.
 fn refused(words: &[&str]) -> String {
     let directory = tempfile::tempdir().expect("a directory");
     let mut all = vec!["--port", "0"];
     all.extend_from_slice(words);
-    let output = program().current_dir(directory.path()).args(&all).stdout(Stdio::piped()).output().expect("it runs");
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let (code, text) = run_to_end(program().current_dir(directory.path()).args(&all));
+    assert_eq!(code, Some(1), "{text}");
     assert_eq!(std::fs::read_dir(directory.path()).expect("a directory").count(), 0, "nothing was touched");
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(text.lines().count(), 1, "one sentence: {text}");
     text
 }
@@ -39,13 +38,10 @@ fn a_busy_port_proposes_another() {
 fn a_directory_in_use_is_refused() {
     let server = Server::start(&[]);
     let data = server.directory.path().join("data");
-    let output = program()
-        .args(["--port", &crate::support::free_port().to_string(), "--maxmemory", "64mb", "--maxdisk", "256mb", "--dir"])
-        .arg(&data)
-        .output()
-        .expect("it runs");
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert_eq!(String::from_utf8_lossy(&output.stderr).lines().count(), 1, "{output:?}");
+    let (code, text) =
+        run_to_end(program().args(["--port", &free_port().to_string(), "--maxmemory", "64mb", "--maxdisk", "256mb", "--dir"]).arg(&data));
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.lines().count() == 1 && text.contains("in use"), "{text}");
     server.connect().ask("PING", "+PONG\r\n");
 }
 
@@ -60,7 +56,7 @@ fn help_and_version_are_printed() {
 #[test]
 fn six_lines_for_people_and_the_log_lines_that_scripts_wait_for() {
     let directory = tempfile::tempdir().expect("a directory");
-    let port = crate::support::free_port().to_string();
+    let port = free_port().to_string();
     let mut process = program()
         .args(["--port", &port, "--maxmemory", "64mb", "--maxdisk", "256mb", "--dir"])
         .arg(directory.path())

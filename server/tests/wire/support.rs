@@ -23,6 +23,29 @@ pub fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_thermocline-server"))
 }
 
+/// Runs a start that must end by itself, and returns its exit code and what it said on standard error.
+pub fn run_to_end(command: &mut Command) -> (Option<i32>, String) {
+    let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it runs");
+    let status = wait(&mut process);
+    if status.is_none() {
+        process.kill().expect("it runs");
+    }
+    let mut text = String::new();
+    process.stderr.take().expect("piped").read_to_string(&mut text).expect("text");
+    (status.expect("it ends by itself").code(), text)
+}
+
+/// The end of a process, if it comes in time.
+fn wait(process: &mut Child) -> Option<ExitStatus> {
+    for _ in 0..TRIES {
+        if let Some(status) = process.try_wait().expect("a child") {
+            return Some(status);
+        }
+        std::thread::sleep(PAUSE);
+    }
+    None
+}
+
 /// A running server.
 pub struct Server {
     process: Child,
@@ -68,13 +91,7 @@ impl Server {
 
     /// Waits for its end.
     pub fn wait(&mut self) -> ExitStatus {
-        for _ in 0..TRIES {
-            if let Some(status) = self.process.try_wait().expect("a child") {
-                return status;
-            }
-            std::thread::sleep(PAUSE);
-        }
-        panic!("the server does not end");
+        wait(&mut self.process).expect("the server ends")
     }
 }
 
