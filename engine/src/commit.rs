@@ -116,8 +116,8 @@ impl Item {
 
 /// What a commit lacks; nothing has changed.
 pub(crate) enum Missing {
-    Cell(usize, usize),
-    Index(usize),
+    /// Cells: (shard, bytes) each.
+    Cells(SmallVec<[(usize, usize); 2]>),
     Log(NoRoom),
     Full,
     Extend(usize),
@@ -178,7 +178,7 @@ pub(crate) fn commit(
     let (appended, highest) = match result {
         Ok(done) => done,
         Err(missing) => {
-            give_back(guards, keys, items, &mut steps, spans);
+            give_back(guards, keys, items, &mut steps);
             // A read that met an expired key does not fail because the removal has no room yet.
             return if changes.is_empty() { Ok(0) } else { Err(missing) };
         }
@@ -278,6 +278,7 @@ fn take(
     items: &[Item],
     steps: &mut SmallVec<[Step<'_>; 2]>,
 ) -> Result<(), Missing> {
+    let mut missing = SmallVec::new();
     for step in steps.iter_mut() {
         let item = &items[step.item];
         let key = &keys[step.item].0;
@@ -289,13 +290,23 @@ fn take(
             Some(handle) => Some(handle),
             None => {
                 step.fresh = true;
-                Some(shard.alloc(need).ok_or(Missing::Cell(*number, need))?)
+                let cell = shard.alloc(need);
+                if cell.is_none() {
+                    missing.push((*number, need));
+                }
+                cell
             }
         };
-        if item.at.is_none() {
-            let provisional = Slot::new(State::Hot, step.cell.map_or(0, Handle::bits)).with_ttl(step.expiry.is_some());
-            let at = shard.insert_slot(key.space, item.hash, provisional).map_err(|_| Missing::Index(*number))?;
-            step.inserted = Some(at);
+    }
+    if !missing.is_empty() {
+        return Err(Missing::Cells(missing));
+    }
+    for step in steps.iter_mut() {
+        let item = &items[step.item];
+        if let (Some(cell), None) = (step.cell, item.at) {
+            let provisional = Slot::new(State::Hot, cell.bits()).with_ttl(step.expiry.is_some());
+            let shard = &mut guards[item.guard].1;
+            step.inserted = Some(shard.insert_slot(keys[step.item].0.space, item.hash, provisional));
         }
     }
     Ok(())
@@ -364,7 +375,6 @@ fn give_back(
     keys: &[(Key<'_>, Access)],
     items: &[Item],
     steps: &mut SmallVec<[Step<'_>; 2]>,
-    spans: &mut Vec<Span>,
 ) {
     for step in steps.iter_mut().rev() {
         let item = &items[step.item];
@@ -381,7 +391,8 @@ fn give_back(
         if let Some(cell) = step.cell.take()
             && step.fresh
         {
-            spans.extend(shard.heap.free(cell));
+            let bytes = shard.heap.bytes(cell).len();
+            shard.put_aside(bytes, cell);
         }
     }
 }

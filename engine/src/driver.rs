@@ -28,6 +28,8 @@ const ZERO_BYTES: usize = 256 << 10;
 const TICK_US: u64 = 1_000;
 const KEEPER_US: u64 = 20_000;
 const EXPIRY_US: u64 = 100_000;
+/// Cells per shard that may stay put aside between commands.
+const RESERVED_KEPT: usize = 64;
 
 /// What a turn did.
 #[derive(Copy, Clone, Debug, Default)]
@@ -406,7 +408,15 @@ async fn keep(inner: Weak<Inner>) {
         inner.region.set_limit_bytes(inner.arena_limit_bytes());
         inner.trim(0);
         for shard in &inner.shards {
-            shard.lock().compact_policy(&inner.hasher);
+            let mut spans = Vec::new();
+            {
+                let mut shard = shard.lock();
+                shard.compact_policy(&inner.hasher);
+                shard.trim_reserved(RESERVED_KEPT, &mut spans);
+            }
+            for span in spans {
+                inner.region.give(span);
+            }
         }
         drop(inner);
         NextPeriod(false).await;

@@ -121,6 +121,8 @@ pub(crate) struct Inner {
     pub(crate) gc_stuck: AtomicBool,
     pub(crate) background_taken: AtomicBool,
     pub(crate) random: AtomicU64,
+    /// Keeps other processes out of the directory.
+    pub(crate) lock: std::sync::OnceLock<thermocline_io::DirectoryLock>,
 }
 
 impl Inner {
@@ -190,7 +192,8 @@ impl Inner {
             + self.read_buffers.kept_bytes() as u64
             + self.pinned_bytes.load(Ordering::Relaxed)
             + clients;
-        self.max_memory.load(Ordering::Relaxed).saturating_sub(others).max(1 << 20)
+        let floor = if self.options.tiny { 192 << 10 } else { 1 << 20 };
+        self.max_memory.load(Ordering::Relaxed).saturating_sub(others).max(floor)
     }
 }
 
@@ -247,6 +250,7 @@ impl Engine {
             gc_stuck: AtomicBool::new(false),
             background_taken: AtomicBool::new(false),
             random: AtomicU64::new(recovered.secret ^ options.seed),
+            lock: std::sync::OnceLock::new(),
             options,
             clock,
             log,

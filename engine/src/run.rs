@@ -46,10 +46,8 @@ pub(crate) enum Need {
     Cold(SmallVec<[Arc<Flight>; 2]>),
     /// Somebody holds a key.
     Held(u64),
-    /// A cell of this size in this shard.
-    Cell(usize, usize),
-    /// Index memory in this shard.
-    Index(usize),
+    /// Cells: (shard, bytes) each.
+    Cells(SmallVec<[(usize, usize); 2]>),
     /// Room in the log.
     Log(NoRoom, u64),
     /// Both tiers are full.
@@ -159,8 +157,7 @@ impl Inner {
                 let wait_seq = if wait_seq <= self.log.watermark() { 0 } else { wait_seq };
                 Outcome::Ready(result, Done { wait_seq, tier, read_us: 0 })
             }
-            Err(Missing::Cell(shard, bytes)) => Outcome::Need(Need::Cell(shard, bytes)),
-            Err(Missing::Index(shard)) => Outcome::Need(Need::Index(shard)),
+            Err(Missing::Cells(cells)) => Outcome::Need(Need::Cells(cells)),
             Err(Missing::Log(NoRoom::Failed)) => {
                 Outcome::Refused(Error::Misconfigured { reason: self.log.failure().unwrap_or_default() })
             }
@@ -307,9 +304,9 @@ impl Inner {
                 }
             }
             Need::Held(ticket) => self.unlocked.changed(ticket).await,
-            Need::Cell(shard, bytes) => {
+            Need::Cells(cells) => {
                 let ticket = self.log.room.ticket();
-                if !self.make_room(shard, bytes) {
+                if !self.make_rooms(&cells) {
                     run.starved += 1;
                     if self.is_stuck(run.starved) {
                         return Err(Error::OutOfMemory);
@@ -319,7 +316,6 @@ impl Inner {
                     self.log.room.changed(ticket).await;
                 }
             }
-            Need::Index(shard) => self.refill_spare(shard),
             Need::Log(_, ticket) => {
                 if let Some(reason) = self.starved.read().clone() {
                     return Err(Error::Misconfigured { reason });
@@ -385,8 +381,7 @@ impl Engine {
         for _ in 0..4 {
             match self.inner.attempt(&keys, &known, &large, changes, &mut body, 0) {
                 Outcome::Ready(result, done) => return Attempt::Ready(result, done),
-                Outcome::Need(Need::Cell(shard, bytes)) if self.inner.make_room(shard, bytes) => {}
-                Outcome::Need(Need::Index(shard)) => self.inner.refill_spare(shard),
+                Outcome::Need(Need::Cells(cells)) if self.inner.make_rooms(&cells) => {}
                 Outcome::Need(need) => return Attempt::Later(Later { need }),
                 Outcome::Refused(error) => return Attempt::Refused(error),
             }

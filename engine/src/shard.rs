@@ -7,7 +7,7 @@
 use crate::arena::cell::{self, Cell};
 use crate::change::{Key, SpaceId};
 use crate::hash::Hasher;
-use crate::index::{Index, NeedsMemory, Slot, SlotRef, Spare, State};
+use crate::index::{Index, Slot, SlotRef, Spare, State};
 use crate::log::Log;
 use crate::log::record::{padded, record_bytes};
 use crate::options::TierPolicy;
@@ -189,19 +189,30 @@ impl Shard {
         self.heap.alloc(bytes)
     }
 
-    /// Puts a cell aside, so that the next [`Shard::alloc`] of this size succeeds. False: there is none.
-    pub fn reserve(&mut self, bytes: usize, spans: &mut Vec<Span>) -> bool {
+    /// Is a cell of this size put aside?
+    pub fn has_reserved(&self, bytes: usize) -> bool {
         let class = Heap::class_bytes(bytes);
-        if self.reserved.iter().any(|r| r.0 == class) {
-            return true;
-        }
+        self.reserved.iter().any(|r| r.0 == class)
+    }
+
+    /// Puts one more cell aside, so that one more [`Shard::alloc`] of this size succeeds. False: there is none.
+    pub fn reserve(&mut self, bytes: usize) -> bool {
         let Some(handle) = self.heap.alloc(bytes) else { return false };
-        if self.reserved.len() >= 4 {
+        self.put_aside(bytes, handle);
+        true
+    }
+
+    /// Keeps a cell that was taken and not used for whoever comes back for it.
+    pub fn put_aside(&mut self, bytes: usize, handle: Handle) {
+        self.reserved.push((Heap::class_bytes(bytes), handle));
+    }
+
+    /// Gives back cells that were put aside and not fetched, beyond `kept`.
+    pub fn trim_reserved(&mut self, kept: usize, spans: &mut Vec<Span>) {
+        while self.reserved.len() > kept {
             let (_, oldest) = self.reserved.remove(0);
             spans.extend(self.heap.free(oldest));
         }
-        self.reserved.push((class, handle));
-        true
     }
 
     /// Writes a new hot object into a cell and enters it into the policy's queues. `was_ghost`: it is remembered.
@@ -227,19 +238,20 @@ impl Shard {
         padded(record_bytes(object.key.len(), object.payload.len(), object.expiry.is_some())) as u32
     }
 
-    /// Inserts a slot for a key that has none.
-    ///
-    /// # Errors
-    /// Growth needs memory: refill [`Shard::spare`] outside the latch.
-    pub fn insert_slot(&mut self, space: SpaceId, hash: u64, slot: Slot) -> Result<SlotRef, NeedsMemory> {
+    /// Inserts a slot for a key that has none. Growth takes its few KiB from the stock in [`Shard::spare`], which is refilled
+    /// when it runs out (a group may need many new segments at once, more than any stock).
+    pub fn insert_slot(&mut self, space: SpaceId, hash: u64, slot: Slot) -> SlotRef {
         let mut spare = std::mem::take(&mut self.spare);
         let space = self.space_or_new(space);
-        let result = space.index.insert(hash, slot, &mut spare);
-        if result.is_ok() && slot.has_ttl() {
-            space.expiring += 1;
-        }
+        let at = loop {
+            match space.index.insert(hash, slot, &mut spare) {
+                Ok(at) => break at,
+                Err(_) => spare.refill(),
+            }
+        };
+        space.expiring += u64::from(slot.has_ttl());
         self.spare = spare;
-        result
+        at
     }
 
     /// Removes a slot.

@@ -36,28 +36,28 @@ const STARVED_MAX: u32 = 64;
 const STARVED_MAX_UNLOGGED: u32 = 100_000;
 
 impl Inner {
-    /// Makes sure that a shard has a cell of `bytes` put aside. False: nothing can leave now.
+    /// Makes room for several cells. False: nothing can leave now.
+    pub(crate) fn make_rooms(&self, cells: &[(usize, usize)]) -> bool {
+        cells.iter().all(|&(shard, bytes)| self.make_room(shard, bytes))
+    }
+
+    /// Puts one more cell of `bytes` aside in a shard. False: nothing can leave now.
     pub(crate) fn make_room(&self, number: usize, bytes: usize) -> bool {
         let units = Heap::wants(bytes);
         for _ in 0..ROUNDS_PER_CALL {
             if let Some(span) = self.region.take(units) {
-                let mut spans = Vec::new();
-                {
-                    let mut shard = self.shards[number].lock();
-                    shard.heap.donate(bytes, span);
-                    shard.reserve(bytes, &mut spans);
-                }
-                self.give(spans);
-                return true;
+                let mut shard = self.shards[number].lock();
+                shard.heap.donate(bytes, span);
+                return shard.reserve(bytes);
             }
             let mut spans = Vec::new();
             let (made, left) = {
                 let mut shard = self.shards[number].lock();
                 let mut left = 0;
-                let mut made = shard.reserve(bytes, &mut spans);
+                let mut made = shard.reserve(bytes);
                 while !made && left < DEMOTIONS_PER_HOLD && self.demote_one(&mut shard, &mut spans) {
                     left += 1;
-                    made = shard.reserve(bytes, &mut spans);
+                    made = shard.reserve(bytes);
                 }
                 if !made && spans.is_empty() && shard.evacuate(&self.hasher, &mut spans) {
                     left += 1;
@@ -141,10 +141,7 @@ impl Inner {
             if bytes as u64 > self.region.limit_bytes() / PROMOTED_SHARE_MAX && !self.options.tiny {
                 return;
             }
-            let mut spans = Vec::new();
-            let ready = shard.reserve(bytes, &mut spans);
-            drop(shard);
-            self.give(spans);
+            let ready = shard.has_reserved(bytes) || shard.reserve(bytes);
             (bytes, ready)
         };
         if !ready {
@@ -177,14 +174,6 @@ impl Inner {
         self.counters.promotions.fetch_add(1, Ordering::Relaxed);
         let _ = spans;
         true
-    }
-
-    /// Brings a shard the memory that its index needs to grow.
-    pub(crate) fn refill_spare(&self, number: usize) {
-        // The spare remembers what the insert wanted; it is refilled outside the latch.
-        let mut spare = std::mem::take(&mut self.shards[number].lock().spare);
-        spare.refill();
-        self.shards[number].lock().spare = spare;
     }
 
     /// Demotes until the arena keeps its limit again (it shrank, or others need memory). Returns true if it does.

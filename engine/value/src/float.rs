@@ -1,7 +1,7 @@
 //! The floats of INCRBYFLOAT: 80-bit extended numbers, as Redis has them on x86-64, done in integers.
 //!
 //! Why not f64: Redis adds in `long double` and prints 17 digits behind the point, then drops the zeros. In 64 bits
-//! 3.0 + 1.1 is 4.0999999999999996447, and a client would read `4.09999999999999964` where Redis says `4.1`. The ten
+//! 3.0 + 1.1 is 4.0999999999999996447, and a client would read `4.09999999999999964` where Redis says `4.1`. The eleven
 //! extra bits of an extended float hide the error behind the 17th digit. Rust has no such type, so here it is:
 //!
 //! ```text
@@ -86,7 +86,7 @@ impl Extended {
         if self.exponent >= 0 {
             scaled.shift_left(self.exponent as u32);
         } else {
-            let (against_half, _) = scaled.shift_right(u64::from(self.exponent.unsigned_abs()));
+            let against_half = scaled.shift_right(u64::from(self.exponent.unsigned_abs()));
             round_up_if(&mut scaled, against_half);
         }
         // libc prints "-0.000..." and Redis turns the "-0" that is left into "0".
@@ -137,7 +137,7 @@ fn round(negative: bool, mut number: Natural, mut exponent: i64, sticky: bool) -
     }
     let excess = (number.bits() as i64 - MANTISSA_BITS as i64).max(EXPONENT_MIN - exponent);
     if excess > 0 {
-        let (mut against_half, _) = number.shift_right(excess as u64);
+        let mut against_half = number.shift_right(excess as u64);
         if sticky && against_half == Ordering::Equal {
             against_half = Ordering::Greater;
         }

@@ -5,6 +5,8 @@
 //! 4,933 digits before its point and 16,445 bits behind it.
 //! Never: subtracts or divides by more than one word; nobody needs it here.
 
+use std::cmp::Ordering;
+
 /// A natural number.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Natural {
@@ -111,26 +113,21 @@ impl Natural {
         self.limbs.splice(0..0, std::iter::repeat_n(0, (bits / 64) as usize));
     }
 
-    /// self = self / 2^bits, rounded down; gives the comparison of what was cut off with one half
-    /// (`Less` also for exactly nothing; see the bool, which is true if anything at all was cut).
-    pub(crate) fn shift_right(&mut self, bits: u64) -> (std::cmp::Ordering, bool) {
-        use std::cmp::Ordering;
+    /// self = self / 2^bits, rounded down; gives the comparison of what was cut off with one half.
+    pub(crate) fn shift_right(&mut self, bits: u64) -> Ordering {
         if bits == 0 || self.is_zero() {
-            return (Ordering::Less, false);
+            return Ordering::Less;
         }
         let half_set = self.bit(bits - 1);
-        let below_half = (0..self.limbs.len()).any(|place| {
-            let start = place as u64 * 64;
-            let limb = self.limbs[place];
-            match (bits - 1).saturating_sub(start) {
+        let below_half =
+            self.limbs.iter().zip((0..).step_by(64)).any(|(&limb, start)| match (bits - 1).saturating_sub(start) {
                 0 => false,
                 cut @ 1..=63 => limb & ((1 << cut) - 1) != 0,
                 _ => limb != 0,
-            }
-        });
+            });
         let whole = usize::try_from(bits / 64).unwrap_or(usize::MAX).min(self.limbs.len());
         self.limbs.drain(..whole);
-        let within = (bits % 64) as u32;
+        let within = bits % 64;
         if within > 0 {
             let mut carry = 0;
             for limb in self.limbs.iter_mut().rev() {
@@ -140,12 +137,11 @@ impl Natural {
             }
         }
         self.trim();
-        let against_half = match (half_set, below_half) {
+        match (half_set, below_half) {
             (true, true) => Ordering::Greater,
             (true, false) => Ordering::Equal,
             (false, _) => Ordering::Less,
-        };
-        (against_half, half_set || below_half)
+        }
     }
 
     fn bit(&self, place: u64) -> bool {
@@ -189,7 +185,6 @@ impl Natural {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::cmp::Ordering;
 
     fn of(value: u128) -> Natural {
         Natural::from_double_word(value)
@@ -211,15 +206,14 @@ mod tests {
             prop_assert_eq!(&again, &of(value));
 
             let mut shifted = of(value);
-            let (against_half, cut) = shifted.shift_right(shift);
+            let against_half = shifted.shift_right(shift);
             let expected = if shift >= 128 { 0 } else { value >> shift };
             prop_assert_eq!(&shifted, &of(expected));
             if shift > 0 && shift < 128 {
                 let rest = value & ((1 << shift) - 1);
-                prop_assert_eq!(cut, rest != 0);
                 prop_assert_eq!(against_half, rest.cmp(&(1 << (shift - 1))));
             } else if shift > 128 {
-                prop_assert_eq!((against_half, cut), (Ordering::Less, value != 0));
+                prop_assert_eq!(against_half, Ordering::Less);
             }
         }
 
@@ -227,7 +221,7 @@ mod tests {
         fn shifting_there_and_back_is_nothing(value in any::<u64>(), shift in 0u32..1000) {
             let mut number = Natural::from_word(value);
             number.shift_left(shift);
-            prop_assert_eq!(number.shift_right(u64::from(shift)), (Ordering::Less, false));
+            prop_assert_eq!(number.shift_right(u64::from(shift)), Ordering::Less);
             prop_assert_eq!(number, Natural::from_word(value));
         }
 

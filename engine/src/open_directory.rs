@@ -1,0 +1,36 @@
+//! Opens a store that lives in a directory: makes it, locks it, recovers it.
+//!
+//! Promises: one process per directory; a new directory gets a .gitignore, for data does not belong into a repository. Never
+//! touches anything before the options are known to be right.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use thermocline_io::{BackendChoice, lock_directory, open_directory};
+
+use crate::{Engine, Error, Options, Result, SystemClock};
+
+impl Engine {
+    /// Opens (or makes) the store in `path`. Blocking.
+    ///
+    /// # Errors
+    /// As [`Engine::open`]; besides, a directory that cannot be made or is in use.
+    pub fn open_directory(path: &Path, options: Options, choice: BackendChoice) -> Result<Engine> {
+        options.validate()?;
+        let about = |what: &str| format!("{what} {}", path.display());
+        if !path.exists() {
+            std::fs::create_dir_all(path).map_err(|error| Error::io(about("cannot make the data directory"), &error))?;
+            #[expect(clippy::disallowed_methods, reason = "not a file of the store")]
+            std::fs::write(path.join(".gitignore"), "*\n").map_err(|error| Error::io(about("cannot write to"), &error))?;
+        }
+        let lock = lock_directory(path).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => Error::InUse { words: format!("{error}; stop it, or choose another directory with --dir") },
+            _ => Error::io(about("cannot lock the data directory"), &error),
+        })?;
+        let disk = open_directory(path, choice).map_err(|error| Error::io(about("cannot open the data directory"), &error))?;
+        let engine = Engine::open(disk, options, Arc::new(SystemClock::new()))?;
+        let _ = engine.inner.lock.set(lock);
+        Ok(engine)
+    }
+}

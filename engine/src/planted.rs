@@ -1,0 +1,81 @@
+//! Deliberate bugs, to prove that the simulation can fail. Without the cargo feature `planted` nothing here exists at run time:
+//! [`is`] is a constant `false`.
+//!
+//! Promises: at most one bug at a time, chosen per thread by the simulator. Never: a bug in a build without the feature.
+
+/// A rule that can be broken on purpose.
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+pub enum Bug {
+    /// `always`: acknowledged before the flush.
+    AckEarly,
+    /// A written chunk counts as durable without a flush.
+    SkipFlush,
+    /// Records are believed whatever their checksum says.
+    SkipCrc,
+    /// A map is written without waiting for what killed its dead.
+    MapWithoutCauses,
+    /// A map's lengths are taken when its bits have been read.
+    MapLengthsLate,
+    /// A victim is reused without a map younger than its scan.
+    ReuseWithoutMap,
+    /// A segment is reused with its old epoch.
+    NoNewEpoch,
+    /// The partial last group is kept in recovery.
+    PartialGroup,
+    /// A change of expiry is not logged.
+    TtlNotLogged,
+    /// A flight's value is published although the slot has changed.
+    JoinOverwrite,
+    /// Recovery forgets where it cut the log.
+    ForgetCuts,
+    /// Recovery does not flush what it read.
+    NoRecoverySync,
+    /// GC swaps no slot when the copy is appended, but forgets the original.
+    DropColdInGc,
+    /// Reads do not wait for what they saw.
+    ReadsDoNotWait,
+}
+
+impl Bug {
+    /// All of them, with the names that the simulator's command line takes.
+    pub const ALL: [(&'static str, Bug); 14] = [
+        ("ack-early", Bug::AckEarly),
+        ("skip-flush", Bug::SkipFlush),
+        ("skip-crc", Bug::SkipCrc),
+        ("map-without-causes", Bug::MapWithoutCauses),
+        ("map-lengths-late", Bug::MapLengthsLate),
+        ("reuse-without-map", Bug::ReuseWithoutMap),
+        ("no-new-epoch", Bug::NoNewEpoch),
+        ("partial-group", Bug::PartialGroup),
+        ("ttl-not-logged", Bug::TtlNotLogged),
+        ("join-overwrite", Bug::JoinOverwrite),
+        ("forget-cuts", Bug::ForgetCuts),
+        ("no-recovery-sync", Bug::NoRecoverySync),
+        ("drop-cold-in-gc", Bug::DropColdInGc),
+        ("reads-do-not-wait", Bug::ReadsDoNotWait),
+    ];
+}
+
+#[cfg(feature = "planted")]
+std::thread_local! {
+    static CHOSEN: std::cell::Cell<Option<Bug>> = const { std::cell::Cell::new(None) };
+}
+
+/// Chooses the bug of this thread.
+#[cfg(feature = "planted")]
+pub fn set(bug: Option<Bug>) {
+    CHOSEN.with(|c| c.set(bug));
+}
+
+/// Is this rule broken on this thread?
+#[cfg(feature = "planted")]
+pub(crate) fn is(bug: Bug) -> bool {
+    CHOSEN.with(|c| c.get() == Some(bug))
+}
+
+/// Is this rule broken on this thread?
+#[cfg(not(feature = "planted"))]
+#[inline(always)]
+pub(crate) const fn is(_bug: Bug) -> bool {
+    false
+}
