@@ -161,7 +161,8 @@ impl Client {
         if flags.is_empty() {
             flags.push('N');
         }
-        let mut line = format!("id={} addr={} laddr={} fd=-1 name=", self.id, self.address, self.local_address).into_bytes();
+        let mut line =
+            format!("id={} addr={} laddr={} fd=-1 name=", self.id, self.address, self.local_address).into_bytes();
         line.extend_from_slice(&names.name);
         line.extend_from_slice(
             format!(

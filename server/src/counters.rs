@@ -125,7 +125,9 @@ impl Counters {
 
     /// Bytes received and sent.
     pub fn network_bytes(&self) -> (u64, u64) {
-        self.workers.iter().fold((0, 0), |(input, output), worker| (input + worker.input_bytes.get(), output + worker.output_bytes.get()))
+        self.workers.iter().fold((0, 0), |(input, output), worker| {
+            (input + worker.input_bytes.get(), output + worker.output_bytes.get())
+        })
     }
 
     /// CONFIG RESETSTAT.

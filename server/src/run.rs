@@ -80,7 +80,9 @@ async fn serve(words: &[String]) -> Result<(), String> {
     let mut interrupts = signals(SignalKind::interrupt())?;
     let mut terminations = signals(SignalKind::terminate())?;
 
-    let engine = Engine::open_directory(&startup.directory, startup.options.clone(), startup.backend).map_err(|error| error.to_string())?;
+    let engine = Engine::open_directory(&startup.directory, startup.options.clone(), startup.backend)
+        .map_err(|error| error.to_string())?;
+    tell_recovery(&engine);
     let backend = engine.backend();
     let about = About {
         run_id: run_id(&engine),
@@ -127,6 +129,32 @@ async fn serve(words: &[String]) -> Result<(), String> {
     Ok(())
 }
 
+/// What the start found in the directory, for the operator's log.
+fn tell_recovery(engine: &Engine) {
+    let report = engine.recovery();
+    if report.emptied {
+        tracing::warn!("appendonly is no and the last run did not end cleanly: the store starts empty");
+    }
+    if report.truncated_bytes > 0 {
+        tracing::warn!(
+            "the log's torn tail of {} bytes was cut: the last writes before the crash are not there",
+            report.truncated_bytes
+        );
+    }
+    if !report.quarantined.is_empty() {
+        tracing::warn!(
+            "damaged segments are set apart and not served: {:?}; `thermocline verify` lists the damage",
+            report.quarantined
+        );
+    }
+    for note in &report.notes {
+        tracing::warn!("{note}");
+    }
+    if !report.fresh {
+        tracing::info!("DB loaded from the log: {} keys in {:.3} seconds", report.keys, report.us as f64 / 1e6);
+    }
+}
+
 fn signals(kind: SignalKind) -> Result<Signal, String> {
     signal(kind).map_err(|error| format!("cannot wait for signals: {error}"))
 }
@@ -148,7 +176,9 @@ fn start_log(settings: &Settings) {
 fn introduce(startup: &Startup, settings: &Settings, backend: &str) {
     let options = &startup.options;
     let durability = match options.durability {
-        Durability::None => "appendonly no: the SSD extends memory; a clean shutdown keeps everything, a crash does not",
+        Durability::None => {
+            "appendonly no: the SSD extends memory; a clean shutdown keeps everything, a crash does not"
+        }
         Durability::No => "appendfsync no: written at the log's pace; a crash may lose what the system had not flushed",
         Durability::EverySecond => "appendfsync everysec: a crash loses at most the last second",
         Durability::Always => "appendfsync always: what was acknowledged is on the device",
@@ -165,8 +195,12 @@ fn start_workers(server: &Arc<Server>) -> Result<(Vec<Worker>, Arc<Vec<WorkerHan
     let mut workers = Vec::new();
     let mut handles = Vec::new();
     for number in 0..server.about.workers {
-        let driver = server.engine.driver().map_err(|error| format!("cannot open worker {number}'s lane to the disk: {error}"))?;
-        let (worker, handle) = Worker::start(number, server.clone(), driver).map_err(|error| format!("cannot start worker {number}: {error}"))?;
+        let driver = server
+            .engine
+            .driver()
+            .map_err(|error| format!("cannot open worker {number}'s lane to the disk: {error}"))?;
+        let (worker, handle) = Worker::start(number, server.clone(), driver)
+            .map_err(|error| format!("cannot start worker {number}: {error}"))?;
         workers.push(worker);
         handles.push(handle);
     }
@@ -208,7 +242,11 @@ async fn finish(server: &Server) -> Result<(), String> {
     if server.clients.count() > 0 {
         tracing::warn!(clients = server.clients.count(), "some clients' commands did not end within shutdown-timeout");
     }
-    server.engine.close().await.map_err(|error| format!("the store could not be closed cleanly: {error}; the next start recovers it"))?;
+    server
+        .engine
+        .close()
+        .await
+        .map_err(|error| format!("the store could not be closed cleanly: {error}; the next start recovers it"))?;
     Ok(())
 }
 
@@ -217,9 +255,11 @@ fn run_id(engine: &Engine) -> String {
     use std::hash::{BuildHasher, RandomState};
     let mut digits = String::new();
     while digits.len() < 40 {
-        digits.push_str(&format!("{:016x}", RandomState::new().hash_one((engine.now_ms(), std::process::id(), digits.len()))));
+        digits.push_str(&format!(
+            "{:016x}",
+            RandomState::new().hash_one((engine.now_ms(), std::process::id(), digits.len()))
+        ));
     }
     digits.truncate(40);
     digits
 }
-

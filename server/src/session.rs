@@ -25,6 +25,8 @@ pub struct Session {
     pub replies: Replies,
     /// The connection ends after this command's answer was sent.
     pub ending: bool,
+    /// How many cold reads of a pipeline may run together, by the size of earlier answers.
+    pub reads_together_max: usize,
     wait_seq: u64,
 }
 
@@ -52,6 +54,7 @@ impl Session {
             tierinfo: false,
             replies: Replies::On,
             ending: false,
+            reads_together_max: crate::dispatch::READS_AT_FIRST,
             wait_seq: 0,
         }
     }

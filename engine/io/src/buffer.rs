@@ -11,6 +11,10 @@ use std::ptr::NonNull;
 /// The address and the capacity of every buffer are multiples of this.
 pub const BUFFER_ALIGN: usize = 4096;
 
+/// From this capacity on a buffer is a mapping of its own: large blocks that come and go would leave holes in the heap which
+/// small ones fill and keep (measured: 107 MiB of RSS beyond what was in use after a bulk load).
+const MAPPED_BYTES_MIN: usize = 32 << 10;
+
 /// Owned bytes, aligned to 4096, zeroed at birth.
 pub struct Buffer {
     start: NonNull<u8>,
@@ -28,6 +32,9 @@ impl Buffer {
     pub fn new(bytes: usize) -> Buffer {
         let capacity = capacity_for(bytes);
         let layout = layout(capacity);
+        if capacity >= MAPPED_BYTES_MIN {
+            return Buffer { start: map(capacity), length: bytes, capacity };
+        }
         // SAFETY: the layout's size is at least BUFFER_ALIGN, so not zero.
         let start = unsafe { alloc_zeroed(layout) };
         let Some(start) = NonNull::new(start) else { handle_alloc_error(layout) };
@@ -66,12 +73,37 @@ pub(crate) fn capacity_for(bytes: usize) -> usize {
     bytes.max(1).checked_next_multiple_of(BUFFER_ALIGN).expect("a buffer's size fits the address space")
 }
 
+/// Anonymous zeroed memory of its own.
+fn map(capacity: usize) -> NonNull<u8> {
+    // SAFETY: a fresh private anonymous mapping touches no memory that anybody has.
+    let start = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            capacity,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            -1,
+            0,
+        )
+    };
+    match NonNull::new(start.cast::<u8>()) {
+        Some(start) if start.as_ptr().cast() != libc::MAP_FAILED => start,
+        _ => handle_alloc_error(layout(capacity)),
+    }
+}
+
 fn layout(capacity: usize) -> Layout {
     Layout::from_size_align(capacity, BUFFER_ALIGN).expect("a buffer's size fits the address space")
 }
 
 impl Drop for Buffer {
     fn drop(&mut self) {
+        if self.capacity >= MAPPED_BYTES_MIN {
+            // SAFETY: `start` came from `map` with this very capacity, and is unmapped once, here.
+            let result = unsafe { libc::munmap(self.start.as_ptr().cast(), self.capacity) };
+            assert_eq!(result, 0, "a mapping of our own can be unmapped");
+            return;
+        }
         // SAFETY: `start` came from `alloc_zeroed` with this very layout, and is freed once, here.
         unsafe { dealloc(self.start.as_ptr(), layout(self.capacity)) }
     }

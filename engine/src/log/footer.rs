@@ -45,10 +45,14 @@ pub struct Entry {
     pub expiry: Option<u64>,
 }
 
+/// Entries of one block of a builder: blocks of one size, because a vector that doubles leaves holes in the heap.
+const ENTRIES_PER_BLOCK: usize = 1024;
+
 /// Collects the entries of an open segment and writes the footer.
 #[derive(Default)]
 pub struct FooterBuilder {
-    entries: Vec<u8>,
+    blocks: Vec<Vec<u8>>,
+    count: usize,
     expiries: Vec<u8>,
     spaces: Vec<SpaceId>,
     min_seq: Seq,
@@ -58,22 +62,22 @@ pub struct FooterBuilder {
 impl FooterBuilder {
     /// Bytes the footer would take with one more entry.
     pub fn bytes_with_one_more(&self) -> usize {
-        self.entries.len() + ENTRY_BYTES + self.expiries.len() + 8 + 4 * (self.spaces.len() + 1) + TRAILER_BYTES
+        self.count * ENTRY_BYTES + ENTRY_BYTES + self.expiries.len() + 8 + 4 * (self.spaces.len() + 1) + TRAILER_BYTES
     }
 
     /// Bytes the footer takes.
     pub fn bytes(&self) -> usize {
-        self.entries.len() + self.expiries.len() + 4 * self.spaces.len() + TRAILER_BYTES
+        self.count * ENTRY_BYTES + self.expiries.len() + 4 * self.spaces.len() + TRAILER_BYTES
     }
 
     /// Entries so far.
     pub fn len(&self) -> usize {
-        self.entries.len() / ENTRY_BYTES
+        self.count
     }
 
     /// No entries yet.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.count == 0
     }
 
     /// Can this entry be added (its seq within 32 bits of the others, its space among 65,536)?
@@ -84,15 +88,15 @@ impl FooterBuilder {
 
     /// Adds a record. The seqs are rebased when the footer is written.
     pub fn push(&mut self, entry: &Entry) {
-        if self.entries.is_empty() {
+        if self.is_empty() {
             self.min_seq = entry.seq;
             self.max_seq = entry.seq;
         }
         if entry.seq < self.min_seq {
             let shift = (self.min_seq - entry.seq) as u32;
-            for at in (0..self.entries.len()).step_by(ENTRY_BYTES) {
-                let delta = u32_at(&self.entries, at + 20) + shift;
-                self.entries[at + 20..at + 24].copy_from_slice(&delta.to_le_bytes());
+            for entry in self.blocks.iter_mut().flat_map(|b| b.chunks_exact_mut(ENTRY_BYTES)) {
+                let delta = u32_at(entry, 20) + shift;
+                entry[20..24].copy_from_slice(&delta.to_le_bytes());
             }
             self.min_seq = entry.seq;
         }
@@ -104,13 +108,21 @@ impl FooterBuilder {
                 self.spaces.len() - 1
             }
         };
-        self.entries.extend_from_slice(&entry.hash.footer());
-        self.entries.extend_from_slice(&entry.offset.to_le_bytes());
-        self.entries.extend_from_slice(&entry.bytes.to_le_bytes());
-        self.entries.extend_from_slice(&((entry.seq - self.min_seq) as u32).to_le_bytes());
-        self.entries.push(entry.kind.number());
-        self.entries.push(entry.flags | if entry.expiry.is_some() { FLAG_EXPIRY } else { 0 });
-        self.entries.extend_from_slice(&(space as u16).to_le_bytes());
+        if self.count.is_multiple_of(ENTRIES_PER_BLOCK) {
+            self.blocks.push(Vec::with_capacity(ENTRIES_PER_BLOCK * ENTRY_BYTES));
+        }
+        let mut bytes = [0; ENTRY_BYTES];
+        bytes[..12].copy_from_slice(&entry.hash.footer());
+        bytes[12..16].copy_from_slice(&entry.offset.to_le_bytes());
+        bytes[16..20].copy_from_slice(&entry.bytes.to_le_bytes());
+        bytes[20..24].copy_from_slice(&((entry.seq - self.min_seq) as u32).to_le_bytes());
+        bytes[24] = entry.kind.number();
+        bytes[25] = entry.flags | if entry.expiry.is_some() { FLAG_EXPIRY } else { 0 };
+        bytes[26..].copy_from_slice(&(space as u16).to_le_bytes());
+        if let Some(block) = self.blocks.last_mut() {
+            block.extend_from_slice(&bytes);
+        }
+        self.count += 1;
         if let Some(expiry) = entry.expiry {
             self.expiries.extend_from_slice(&expiry.to_le_bytes());
         }
@@ -119,7 +131,7 @@ impl FooterBuilder {
     /// The footer's bytes; they go to the end of the segment. `end` is the address of the segment's end.
     pub fn encode(&self, end: Address, stream: u8) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.bytes());
-        out.extend_from_slice(&self.entries);
+        self.blocks.iter().for_each(|b| out.extend_from_slice(b));
         out.extend_from_slice(&self.expiries);
         for space in &self.spaces {
             out.extend_from_slice(&space.0.to_le_bytes());

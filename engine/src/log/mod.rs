@@ -264,7 +264,7 @@ impl Log {
             ripe: AtomicBool::new(false),
             failed: AtomicBool::new(false),
             failure: RwLock::new(None),
-            pool: BufferPool::new(options.log_buffer_bytes() / 2),
+            pool: BufferPool::new(options.log_buffer_bytes()),
             chunk_bytes: options.chunk_bytes(),
             buffered_bytes_max: options.log_buffer_bytes(),
         }

@@ -23,6 +23,9 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 use thermocline_io::{Buffer, Completion, Operation};
 
+/// Reads up to this size are copied out, so that their aligned buffer can be reused at once.
+const COPIED_BYTES_MAX: usize = 32 << 10;
+
 enum Bytes {
     Buffer(Buffer),
     Copy(Vec<u8>),
@@ -177,6 +180,11 @@ impl Inner {
         let mut outcome = Err(String::new());
         if let Operation::Read { buffer, .. } = completion.operation {
             outcome = match completion.result {
+                Ok(bytes) if bytes > flight.at && bytes <= COPIED_BYTES_MAX => {
+                    let copy = buffer[flight.at..bytes].to_vec();
+                    self.read_buffers.give(buffer);
+                    Ok(Arc::new(KnownRecord::new(flight.place, flight.address, Bytes::Copy(copy), 0)))
+                }
                 Ok(bytes) if bytes > flight.at => {
                     Ok(Arc::new(KnownRecord::new(flight.place, flight.address, Bytes::Buffer(buffer), flight.at)))
                 }

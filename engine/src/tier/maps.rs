@@ -37,8 +37,9 @@ impl Inner {
         for (segment, epoch, covered) in lengths {
             let meta = &self.log.segments[segment as usize];
             let live = meta.live.lock();
-            let mut entry = MapSegment { segment, epoch, covered, grain_shift: live.grain_shift, bits: Vec::new() };
+            let mut entry = MapSegment { segment, epoch, covered, grain_shift: live.grain_shift, live_bytes: 0, bits: Vec::new() };
             if meta.epoch() == epoch {
+                entry.live_bytes = live.bytes;
                 let grains = (covered as usize).div_ceil(1 << live.grain_shift);
                 entry.bits = live.bits.iter().take(grains.div_ceil(64)).copied().collect();
                 if grains % 64 != 0

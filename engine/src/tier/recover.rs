@@ -505,8 +505,7 @@ fn restore_live(segments: &[Segment], segment_bytes: u32, map: &Map) {
             *into = *from;
         }
         live.records = records;
-        // The map counts records, not bytes: a full segment's average is the best guess until GC reads it.
-        live.bytes = u64::from(records) << entry.grain_shift;
+        live.bytes = entry.live_bytes;
         live.earliest_expiry_ms = 0;
         *segment.live.lock() = live;
         segment.set_state(SegmentState::Sealed);

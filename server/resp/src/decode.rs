@@ -108,7 +108,9 @@ impl<'b> Cursor<'b> {
             b'=' => {
                 let body = need!(self.body(length(text)?.unwrap_or(0))?);
                 match body {
-                    [format @ .., b':'] if format.len() == 3 => Value::Verbatim { format: format.to_vec(), text: Vec::new() },
+                    [format @ .., b':'] if format.len() == 3 => {
+                        Value::Verbatim { format: format.to_vec(), text: Vec::new() }
+                    }
                     [a, b, c, b':', text @ ..] => Value::Verbatim { format: vec![*a, *b, *c], text: text.to_vec() },
                     _ => return Err(DecodeError { reason: "a verbatim text without format" }),
                 }
@@ -132,7 +134,10 @@ impl<'b> Cursor<'b> {
                 _ => return Err(DecodeError { reason: "a boolean is t or f" }),
             },
             b',' => Value::Double(
-                std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).ok_or(DecodeError { reason: "no double" })?,
+                std::str::from_utf8(text)
+                    .ok()
+                    .and_then(|text| text.parse().ok())
+                    .ok_or(DecodeError { reason: "no double" })?,
             ),
             b'(' => Value::BigNumber(text.to_vec()),
             _ => return Err(DecodeError { reason: "an unknown mark" }),

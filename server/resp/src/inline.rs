@@ -47,7 +47,9 @@ pub(crate) fn split(line: &mut [u8], shift: u32, spans: &mut Vec<Span>) -> bool 
 fn double_quoted(line: &mut [u8], read: &mut usize, write: &mut usize) -> bool {
     while *read < line.len() {
         let (byte, used) = match &line[*read..] {
-            [b'\\', b'x', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => (hex(*high) << 4 | hex(*low), 4),
+            [b'\\', b'x', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                (hex(*high) << 4 | hex(*low), 4)
+            }
             [b'\\', escaped, ..] => (
                 match escaped {
                     b'n' => b'\n',
@@ -112,7 +114,10 @@ mod tests {
     #[test]
     fn blanks_quotes_and_escapes_are_undone() {
         assert_eq!(words(b"  set  a\t1 "), Some(vec![b"set".to_vec(), b"a".to_vec(), b"1".to_vec()]));
-        assert_eq!(words(br#"set "\x41\n\"" 'it\'s' "#), Some(vec![b"set".to_vec(), b"A\n\"".to_vec(), b"it's".to_vec()]));
+        assert_eq!(
+            words(br#"set "\x41\n\"" 'it\'s' "#),
+            Some(vec![b"set".to_vec(), b"A\n\"".to_vec(), b"it's".to_vec()])
+        );
         assert_eq!(words(br#"a"b c" "" ''"#), Some(vec![b"ab c".to_vec(), Vec::new(), Vec::new()]));
         assert_eq!(words(br#""\xzz""#), Some(vec![b"xzz".to_vec()]));
     }

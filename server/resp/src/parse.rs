@@ -142,11 +142,6 @@ impl Parser {
         Self::default()
     }
 
-    /// True while a command has arrived in part.
-    pub fn is_inside(&self) -> bool {
-        self.inside || self.scanned > 0
-    }
-
     /// Reads the command that starts at `buffer[at]`. Spans of a complete command are appended to `spans`; otherwise `spans`
     /// is left as it was. Escapes of an inline command are undone in place (they only ever get shorter).
     pub fn parse(&mut self, buffer: &mut [u8], at: usize, limits: &Limits, spans: &mut Vec<Span>) -> Parsed {
@@ -212,7 +207,8 @@ impl Parser {
                         Some(other) => return Err(Stop::Error(ProtocolError::ExpectedDollar(*other))),
                     }
                     let number = self.number(input, ProtocolError::TooBigBulkCount)?;
-                    let Some(length) = number.filter(|number| *number >= 0 && *number as u64 <= limits.bulk_bytes_max) else {
+                    let Some(length) = number.filter(|number| *number >= 0 && *number as u64 <= limits.bulk_bytes_max)
+                    else {
                         return Err(Stop::Error(ProtocolError::InvalidBulkLength));
                     };
                     if length > UNAUTHENTICATED_BULK_BYTES_MAX && !limits.authenticated {

@@ -274,7 +274,10 @@ mod tests {
         assert_eq!(both(|reply| reply.verbatim(b"txt", b"hi")), pair("$2\r\nhi\r\n", "=6\r\ntxt:hi\r\n"));
         assert_eq!(both(|reply| reply.big_number("12")), pair("$2\r\n12\r\n", "(12\r\n"));
         assert_eq!(both(|reply| reply.push(1)), pair("*1\r\n", ">1\r\n"));
-        assert_eq!(both(|reply| assert_eq!(reply.attribute(1), reply.protocol() == Protocol::Three)), pair("", "|1\r\n"));
+        assert_eq!(
+            both(|reply| assert_eq!(reply.attribute(1), reply.protocol() == Protocol::Three)),
+            pair("", "|1\r\n")
+        );
     }
 
     #[test]
@@ -282,7 +285,10 @@ mod tests {
         for value in [0, 7, 10, -1, i64::MAX, i64::MIN] {
             assert_eq!(said(Protocol::Two, |reply| reply.integer(value)), format!(":{value}\r\n"));
             let text = value.to_string();
-            assert_eq!(said(Protocol::Two, |reply| reply.bulk_integer(value)), format!("${}\r\n{text}\r\n", text.len()));
+            assert_eq!(
+                said(Protocol::Two, |reply| reply.bulk_integer(value)),
+                format!("${}\r\n{text}\r\n", text.len())
+            );
         }
     }
 

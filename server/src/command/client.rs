@@ -44,7 +44,8 @@ fn setname(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
 
 fn setinfo(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
     let args = context.args;
-    let refusal = |field| CommandError::built(format_args!("ERR {field} cannot contain spaces, newlines or special characters."));
+    let refusal =
+        |field| CommandError::built(format_args!("ERR {field} cannot contain spaces, newlines or special characters."));
     if args.is(2, "lib-name") {
         let value = checked(args.at(3), refusal("lib-name"))?;
         context.session.client.rename(|names| names.library = value.to_vec());
@@ -52,7 +53,10 @@ fn setinfo(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
         let value = checked(args.at(3), refusal("lib-ver"))?;
         context.session.client.rename(|names| names.library_version = value.to_vec());
     } else {
-        return Err(CommandError::built(format_args!("ERR Unrecognized option '{}'", String::from_utf8_lossy(args.at(2)))));
+        return Err(CommandError::built(format_args!(
+            "ERR Unrecognized option '{}'",
+            String::from_utf8_lossy(args.at(2))
+        )));
     }
     context.reply.ok();
     Ok(())
@@ -114,7 +118,9 @@ struct Wanted<'w> {
 
 impl Wanted<'_> {
     fn matches(&self, client: &Client, now_ms: u64) -> bool {
-        let is = |wanted: Option<&[u8]>, address: SocketAddr| wanted.is_none_or(|wanted| wanted == address.to_string().as_bytes());
+        let is = |wanted: Option<&[u8]>, address: SocketAddr| {
+            wanted.is_none_or(|wanted| wanted == address.to_string().as_bytes())
+        };
         !self.none
             && self.id.is_none_or(|id| id == client.id)
             && is(self.address, client.address)
@@ -131,7 +137,7 @@ fn kill(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
         wanted.address = Some(args.at(2));
         wanted.spare_me = false;
     } else {
-        if args.len() % 2 != 0 {
+        if !args.len().is_multiple_of(2) {
             return Err(CommandError::SYNTAX);
         }
         for at in (2..args.len()).step_by(2) {
@@ -145,8 +151,16 @@ fn kill(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
                 b"addr" => wanted.address = Some(value),
                 b"laddr" => wanted.local_address = Some(value),
                 b"user" if value == b"default" => {}
-                b"user" => return Err(CommandError::built(format_args!("ERR No such user '{}'", String::from_utf8_lossy(value)))),
-                b"maxage" => wanted.age_s_min = Some(u64::try_from(args.integer(at + 1)?).map_err(|_| CommandError::NOT_INTEGER)?),
+                b"user" => {
+                    return Err(CommandError::built(format_args!(
+                        "ERR No such user '{}'",
+                        String::from_utf8_lossy(value)
+                    )));
+                }
+                b"maxage" => {
+                    wanted.age_s_min =
+                        Some(u64::try_from(args.integer(at + 1)?).map_err(|_| CommandError::NOT_INTEGER)?)
+                }
                 b"skipme" if args.is(at + 1, "yes") => wanted.spare_me = true,
                 b"skipme" if args.is(at + 1, "no") => wanted.spare_me = false,
                 _ => return Err(CommandError::SYNTAX),
@@ -222,7 +236,9 @@ fn no_touch(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
 fn tierinfo(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
     let on = on_or_off(context)?;
     if on && context.session.protocol == thermocline_resp::Protocol::Two {
-        return Err(CommandError::Static("ERR CLIENT TIERINFO needs RESP3 (its answers carry attributes); say HELLO 3 first"));
+        return Err(CommandError::Static(
+            "ERR CLIENT TIERINFO needs RESP3 (its answers carry attributes); say HELLO 3 first",
+        ));
     }
     context.session.tierinfo = on;
     context.reply.ok();

@@ -34,14 +34,16 @@ fn matches(pattern: &[u8], name: &str) -> bool {
 
 fn set(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
     let args = context.args;
-    if args.len() % 2 != 0 {
+    if !args.len().is_multiple_of(2) {
         return Err(CommandError::arity("config|set"));
     }
     let mut changes: Vec<(usize, String)> = Vec::new();
     for at in (2..args.len()).step_by(2) {
         let name = String::from_utf8_lossy(args.at(at));
         let Some(place) = place(&name) else {
-            return Err(CommandError::built(format_args!("ERR Unknown option or number of arguments for CONFIG SET - '{name}'")));
+            return Err(CommandError::built(format_args!(
+                "ERR Unknown option or number of arguments for CONFIG SET - '{name}'"
+            )));
         };
         let refuse = |reason: &str| refusal(&name, reason);
         let directive = &DIRECTIVES[place];
@@ -70,7 +72,10 @@ fn apply(server: &Server, changes: &mut [(usize, String)]) -> Result<(), Command
     for (place, value) in changes.iter() {
         let name = DIRECTIVES[*place].name;
         if matches!(name, "appendonly" | "appendfsync") && *value != settings.value(*place) {
-            return Err(refusal(name, &format!("what an acknowledgement means is chosen at start; restart with --{name} {value}")));
+            return Err(refusal(
+                name,
+                &format!("what an acknowledgement means is chosen at start; restart with --{name} {value}"),
+            ));
         }
     }
     for (place, value) in changes.iter_mut() {
@@ -115,8 +120,12 @@ fn help(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-const ADMIN: Row =
-    Row { group: Group::Server, flags: Flags::of(&[Flag::Admin, Flag::NoScript, Flag::Loading, Flag::Stale]), since: "2.0.0", ..Row::EMPTY };
+const ADMIN: Row = Row {
+    group: Group::Server,
+    flags: Flags::of(&[Flag::Admin, Flag::NoScript, Flag::Loading, Flag::Stale]),
+    since: "2.0.0",
+    ..Row::EMPTY
+};
 
 /// The family's rows.
 pub(super) const ROWS: &[Row] = &[Row {

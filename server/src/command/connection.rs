@@ -45,7 +45,10 @@ fn select(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
     if i32::try_from(database).is_err() {
         return Err(CommandError::BEYOND_INT);
     }
-    let database = u32::try_from(database).ok().filter(|database| *database < context.server.engine.databases()).ok_or(CommandError::DATABASE)?;
+    let database = u32::try_from(database)
+        .ok()
+        .filter(|database| *database < context.server.engine.databases())
+        .ok_or(CommandError::DATABASE)?;
     context.session.database = database;
     context.session.client.set_database(database);
     context.reply.ok();
@@ -70,7 +73,8 @@ fn auth(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
 }
 
 fn authenticate(settings: &Settings, session: &mut Session, user: &[u8], password: &[u8]) -> Result<(), CommandError> {
-    let right = user == DEFAULT_USER && (!settings.password_is_set() || same(settings.text("requirepass").as_bytes(), password));
+    let right = user == DEFAULT_USER
+        && (!settings.password_is_set() || same(settings.text("requirepass").as_bytes(), password));
     if !right {
         return Err(CommandError::WRONG_PASSWORD);
     }
@@ -80,7 +84,8 @@ fn authenticate(settings: &Settings, session: &mut Session, user: &[u8], passwor
 
 /// Compares in a time that does not tell where the difference is.
 fn same(expected: &[u8], given: &[u8]) -> bool {
-    let difference = (0..given.len()).fold(0, |difference, at| difference | (given[at] ^ expected.get(at).copied().unwrap_or(0)));
+    let difference =
+        (0..given.len()).fold(0, |difference, at| difference | (given[at] ^ expected.get(at).copied().unwrap_or(0)));
     difference == 0 && expected.len() == given.len()
 }
 

@@ -16,7 +16,9 @@ fn debug<'c>(mut context: SessionContext<'c>) -> SessionFuture<'c> {
         match (args.at(1).to_ascii_lowercase().as_slice(), args.len()) {
             (b"sleep", 3) => {
                 let seconds = std::str::from_utf8(args.at(2)).ok().and_then(|text| text.parse::<f64>().ok());
-                let seconds = seconds.filter(|seconds| (0.0..=SLEEP_SECONDS_MAX).contains(seconds)).ok_or(CommandError::NOT_FLOAT)?;
+                let seconds = seconds
+                    .filter(|seconds| (0.0..=SLEEP_SECONDS_MAX).contains(seconds))
+                    .ok_or(CommandError::NOT_FLOAT)?;
                 tokio::time::sleep(std::time::Duration::from_secs_f64(seconds)).await;
                 context.reply.ok();
             }

@@ -39,7 +39,12 @@ fn info(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
     let args = context.args;
     let asked = |name: &str, by_default: bool| {
         (args.len() == 1 && by_default)
-            || (1..args.len()).any(|at| args.is(at, name) || args.is(at, "all") || args.is(at, "everything") || (by_default && args.is(at, "default")))
+            || (1..args.len()).any(|at| {
+                args.is(at, name)
+                    || args.is(at, "all")
+                    || args.is(at, "everything")
+                    || (by_default && args.is(at, "default"))
+            })
     };
     let mut text = String::new();
     for (name, heading, by_default, write) in SECTIONS {
@@ -67,7 +72,11 @@ fn server(text: &mut String, server: &Server) {
     let uptime_s = now_ms.saturating_sub(server.about.started_ms) / 1000;
     let kernel = rustix::system::uname();
     let executable = std::env::current_exe().map(|path| path.display().to_string()).unwrap_or_default();
-    let file = server.about.config_file.as_deref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()));
+    let file = server
+        .about
+        .config_file
+        .as_deref()
+        .map(|path| std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()));
     lines!(text,
         "redis_version": REDIS_VERSION,
         "redis_git_sha1": "00000000",
@@ -114,7 +123,8 @@ fn memory_section(text: &mut String, server: &Server) {
     let used = server.engine.stats().memory_bytes;
     let resident = memory::resident_bytes();
     let max = server.settings.number("maxmemory");
-    let buffers: u64 = server.clients.all().iter().map(|client| client.buffers()).map(|(input, output)| input + output).sum();
+    let buffers: u64 =
+        server.clients.all().iter().map(|client| client.buffers()).map(|(input, output)| input + output).sum();
     lines!(text,
         "used_memory": used,
         "used_memory_human": memory::human(used),

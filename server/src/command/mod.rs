@@ -11,10 +11,10 @@ pub mod table;
 
 mod bitmap;
 mod client;
-mod command;
 mod config;
 mod connection;
 mod debug;
+mod describe;
 mod info;
 mod keyspace;
 mod server;
@@ -29,7 +29,7 @@ use thermocline_resp::Reply;
 pub(crate) const FAMILIES: &[&[row::Row]] = &[
     bitmap::ROWS,
     client::ROWS,
-    command::ROWS,
+    describe::ROWS,
     config::ROWS,
     connection::ROWS,
     debug::ROWS,

@@ -27,7 +27,8 @@ impl CommandError {
     /// Not an i64.
     pub const NOT_INTEGER: Self = Self::Static("ERR value is not an integer or out of range");
     /// Not a C int, where Redis wants one.
-    pub const BEYOND_INT: Self = Self::Static("ERR value is out of range, value must between -2147483648 and 2147483647");
+    pub const BEYOND_INT: Self =
+        Self::Static("ERR value is out of range, value must between -2147483648 and 2147483647");
     /// Not a finite float.
     pub const NOT_FLOAT: Self = Self::Static("ERR value is not a valid float");
     /// INCR and its kin.
@@ -137,6 +138,9 @@ mod tests {
 
     #[test]
     fn an_unknown_subcommand_points_to_help() {
-        assert_eq!(&*CommandError::unknown_subcommand("client", b"nope").text(), b"ERR unknown subcommand 'nope'. Try CLIENT HELP.");
+        assert_eq!(
+            &*CommandError::unknown_subcommand("client", b"nope").text(),
+            b"ERR unknown subcommand 'nope'. Try CLIENT HELP."
+        );
     }
 }

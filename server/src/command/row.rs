@@ -7,9 +7,9 @@
 use std::future::Future;
 use std::pin::Pin;
 
+use crate::command::Args;
 use crate::command::context::{Context, SessionContext};
 use crate::command::reply::CommandError;
-use crate::command::Args;
 
 /// All facts about one command or subcommand. Write `..Row::EMPTY` for what does not apply.
 #[derive(Copy, Clone)]

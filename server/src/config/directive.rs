@@ -73,10 +73,14 @@ impl Directive {
             },
             Kind::Integer { min, max } => match text.parse::<i64>() {
                 Err(_) => Err("argument couldn't be parsed into an integer".to_owned()),
-                Ok(value) if value < min || value > max => Err(format!("argument must be between {min} and {max} inclusive")),
+                Ok(value) if value < min || value > max => {
+                    Err(format!("argument must be between {min} and {max} inclusive"))
+                }
                 Ok(value) => Ok(value.to_string()),
             },
-            Kind::Memory => memory::bytes(text).map(|bytes| bytes.to_string()).ok_or_else(|| "argument must be a memory value".to_owned()),
+            Kind::Memory => memory::bytes(text)
+                .map(|bytes| bytes.to_string())
+                .ok_or_else(|| "argument must be a memory value".to_owned()),
             Kind::MemoryOrPercent => match memory::percent(text) {
                 Some(percent) => Ok(format!("{percent}%")),
                 None => memory::bytes(text)
@@ -101,7 +105,7 @@ impl Directive {
 fn save_points(text: &str) -> Result<String, String> {
     let words: Vec<&str> = text.split_whitespace().collect();
     let numbers = words.iter().all(|word| word.parse::<u32>().is_ok());
-    if words.len() % 2 != 0 || !numbers {
+    if !words.len().is_multiple_of(2) || !numbers {
         return Err("Invalid save parameters".to_owned());
     }
     Ok(words.join(" "))
@@ -109,7 +113,7 @@ fn save_points(text: &str) -> Result<String, String> {
 
 fn output_limits(text: &str) -> Result<String, String> {
     let words: Vec<&str> = text.split_whitespace().collect();
-    if words.len() % 4 != 0 || words.is_empty() {
+    if !words.len().is_multiple_of(4) || words.is_empty() {
         return Err("Wrong number of arguments in buffer limit configuration.".to_owned());
     }
     let mut limits = [("normal", [0, 0, 0]), ("slave", [256 << 20, 64 << 20, 60]), ("pubsub", [32 << 20, 8 << 20, 60])];
@@ -118,7 +122,9 @@ fn output_limits(text: &str) -> Result<String, String> {
         let Some((_, values)) = limits.iter_mut().find(|(name, _)| name.eq_ignore_ascii_case(class)) else {
             return Err("Invalid client class specified in buffer limit configuration.".to_owned());
         };
-        let (Some(hard), Some(soft), Ok(seconds)) = (memory::bytes(group[1]), memory::bytes(group[2]), group[3].parse::<u32>()) else {
+        let (Some(hard), Some(soft), Ok(seconds)) =
+            (memory::bytes(group[1]), memory::bytes(group[2]), group[3].parse::<u32>())
+        else {
             return Err("Error in hard, soft or soft_seconds setting in buffer limit configuration.".to_owned());
         };
         *values = [hard, soft, u64::from(seconds)];
@@ -172,7 +178,8 @@ mod tests {
         assert_eq!(normal("save", "").as_deref(), Ok(""));
         assert!(normal("save", "1").is_err());
         assert!(
-            normal("client-output-buffer-limit", "normal 1mb 2mb 60").is_ok_and(|text| text.starts_with("normal 1048576 2097152 60 slave "))
+            normal("client-output-buffer-limit", "normal 1mb 2mb 60")
+                .is_ok_and(|text| text.starts_with("normal 1048576 2097152 60 slave "))
         );
     }
 }

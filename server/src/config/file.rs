@@ -51,12 +51,20 @@ impl Given {
         Ok(given)
     }
 
+    #[expect(clippy::disallowed_methods, reason = "a configuration file, not one of the store")]
     fn read_file(&mut self, path: &Path, depth: usize) -> Result<(), String> {
         if depth > INCLUDE_DEPTH_MAX {
-            return Err(format!("{}: files include each other too deeply (more than {INCLUDE_DEPTH_MAX})", path.display()));
+            return Err(format!(
+                "{}: files include each other too deeply (more than {INCLUDE_DEPTH_MAX})",
+                path.display()
+            ));
         }
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| format!("cannot read the configuration file {}: {error}; check the path and its permissions", path.display()))?;
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            format!(
+                "cannot read the configuration file {}: {error}; check the path and its permissions",
+                path.display()
+            )
+        })?;
         for (number, line) in text.lines().enumerate() {
             let place = |reason: String| format!("{}, line {}: {reason}", path.display(), number + 1);
             let line = line.trim();
@@ -117,6 +125,7 @@ fn words(line: &str) -> Option<Vec<String>> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "configuration files, not files of the store")]
 mod tests {
     use super::*;
 
@@ -133,7 +142,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("a.conf");
         std::fs::write(directory.path().join("b.conf"), "timeout 7\n").unwrap();
-        std::fs::write(&file, "# words\nport 7000\nmaxmemory 1gb\nrequirepass \"a b\"\nsave 1 2\nsave 3 4\ninclude b.conf\n").unwrap();
+        std::fs::write(
+            &file,
+            "# words\nport 7000\nmaxmemory 1gb\nrequirepass \"a b\"\nsave 1 2\nsave 3 4\ninclude b.conf\n",
+        )
+        .unwrap();
         let given = given(&[file.to_str().unwrap(), "--port", "7001", "--save", "5", "6"]).unwrap();
         assert_eq!(of(&given, "port"), Some("7001"));
         assert_eq!(of(&given, "maxmemory"), Some("1073741824"));

@@ -46,7 +46,11 @@ pub fn machine_bytes() -> u64 {
         })
         .map_or(1 << 30, |kib| kib << 10);
     let limits = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
-    limits.iter().filter_map(|path| read(path)?.trim().parse::<u64>().ok()).filter(|limit| *limit > 0).fold(total, u64::min)
+    limits
+        .iter()
+        .filter_map(|path| read(path)?.trim().parse::<u64>().ok())
+        .filter(|limit| *limit > 0)
+        .fold(total, u64::min)
 }
 
 /// Resident memory of this process.
@@ -66,6 +70,7 @@ pub fn processor_seconds() -> (f64, f64) {
     (seconds(11), seconds(12))
 }
 
+#[expect(clippy::disallowed_methods, reason = "the kernel's own numbers, not files of the store")]
 fn read(path: impl AsRef<Path>) -> Option<String> {
     std::fs::read_to_string(path).ok()
 }

@@ -44,7 +44,11 @@ impl Startup {
             workers => workers as usize,
         };
         let known = |name: &str, value: u64| (place(name).expect("it stands in the table"), value.to_string());
-        settings.replace(&[known("maxmemory", max_memory), known("maxdisk", max_disk), known("workers", workers as u64)]);
+        settings.replace(&[
+            known("maxmemory", max_memory),
+            known("maxdisk", max_disk),
+            known("workers", workers as u64),
+        ]);
         let options = Options {
             max_memory,
             max_disk,
@@ -124,10 +128,12 @@ fn space(directory: &Path) -> Result<Space, String> {
     /// `st_blocks` counts in these, whatever the file system.
     const STAT_BLOCK_BYTES: u64 = 512;
     let existing = directory.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
-    let report = rustix::fs::statvfs(existing)
-        .map_err(|error| format!("cannot see how much space {} has: {error}; set maxdisk yourself", existing.display()))?;
-    let ours = std::fs::read_dir(directory)
-        .map_or(0, |entries| entries.filter_map(|entry| Some(entry.ok()?.metadata().ok()?.blocks() * STAT_BLOCK_BYTES)).sum());
+    let report = rustix::fs::statvfs(existing).map_err(|error| {
+        format!("cannot see how much space {} has: {error}; set maxdisk yourself", existing.display())
+    })?;
+    let ours = std::fs::read_dir(directory).map_or(0, |entries| {
+        entries.filter_map(|entry| Some(entry.ok()?.metadata().ok()?.blocks() * STAT_BLOCK_BYTES)).sum()
+    });
     Ok(Space { whole: report.f_blocks * report.f_frsize, free: report.f_bavail * report.f_frsize, ours })
 }
 
@@ -153,7 +159,8 @@ mod tests {
 
     #[test]
     fn what_is_given_is_taken() {
-        let (start, settings) = startup(&["--maxmemory", "10%", "--maxdisk", "1gb", "--appendonly", "no", "--workers", "3"]);
+        let (start, settings) =
+            startup(&["--maxmemory", "10%", "--maxdisk", "1gb", "--appendonly", "no", "--workers", "3"]);
         assert_eq!(start.options.max_memory, (u128::from(memory::machine_bytes()) * 10 / 100) as u64);
         assert_eq!((start.options.max_disk, start.options.workers), (1 << 30, 3));
         assert_eq!(start.options.durability, Durability::None);

@@ -37,7 +37,11 @@ pub const DIRECTIVES: &[Directive] = &[
     live("bind-source-addr", Kind::Text, ""),
     fixed("bio_cpulist", Kind::Text, ""),
     live("busy-reply-threshold", Kind::Integer { min: 0, max: i64::MAX }, "5000").also("lua-time-limit"),
-    live("client-output-buffer-limit", Kind::OutputLimits, "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60"),
+    live(
+        "client-output-buffer-limit",
+        Kind::OutputLimits,
+        "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60",
+    ),
     live("client-query-buffer-limit", Kind::Memory, "1073741824"),
     live("cluster-allow-pubsubshard-when-down", Kind::Boolean, "yes"),
     live("cluster-allow-reads-when-down", Kind::Boolean, "no"),
@@ -56,7 +60,8 @@ pub const DIRECTIVES: &[Directive] = &[
     fixed("cluster-port", Kind::Integer { min: 0, max: 65535 }, "0"),
     live("cluster-preferred-endpoint-type", Kind::Choice(&["ip", "hostname", "unknown-endpoint"]), "ip"),
     live("cluster-replica-no-failover", Kind::Boolean, "no").also("cluster-slave-no-failover"),
-    live("cluster-replica-validity-factor", Kind::Integer { min: 0, max: 2147483647 }, "10").also("cluster-slave-validity-factor"),
+    live("cluster-replica-validity-factor", Kind::Integer { min: 0, max: 2147483647 }, "10")
+        .also("cluster-slave-validity-factor"),
     live("cluster-require-full-coverage", Kind::Boolean, "yes"),
     live("crash-log-enabled", Kind::Boolean, "yes"),
     live("crash-memcheck-enabled", Kind::Boolean, "yes"),
@@ -90,7 +95,8 @@ pub const DIRECTIVES: &[Directive] = &[
     live("lfu-decay-time", Kind::Integer { min: 0, max: 2147483647 }, "1"),
     live("lfu-log-factor", Kind::Integer { min: 0, max: 2147483647 }, "10"),
     live("list-compress-depth", Kind::Integer { min: 0, max: 2147483647 }, "0"),
-    live("list-max-listpack-size", Kind::Integer { min: -2147483648, max: 2147483647 }, "-2").also("list-max-ziplist-size"),
+    live("list-max-listpack-size", Kind::Integer { min: -2147483648, max: 2147483647 }, "-2")
+        .also("list-max-ziplist-size"),
     live("locale-collate", Kind::Text, ""),
     fixed("logfile", Kind::Text, ""),
     live("loglevel", Kind::Choice(&["debug", "verbose", "notice", "warning", "nothing"]), "notice"),
@@ -101,7 +107,20 @@ pub const DIRECTIVES: &[Directive] = &[
     live("maxmemory", Kind::MemoryOrPercent, "0"),
     live("maxmemory-clients", Kind::MemoryOrPercent, "0"),
     live("maxmemory-eviction-tenacity", Kind::Integer { min: 0, max: 100 }, "10"),
-    live("maxmemory-policy", Kind::Choice(&["volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl", "allkeys-lru", "allkeys-lfu", "allkeys-random", "noeviction"]), "noeviction"),
+    live(
+        "maxmemory-policy",
+        Kind::Choice(&[
+            "volatile-lru",
+            "volatile-lfu",
+            "volatile-random",
+            "volatile-ttl",
+            "allkeys-lru",
+            "allkeys-lfu",
+            "allkeys-random",
+            "noeviction",
+        ]),
+        "noeviction",
+    ),
     live("maxmemory-samples", Kind::Integer { min: 1, max: 64 }, "5"),
     fixed("metrics-port", Kind::Integer { min: 0, max: 65535 }, "0"),
     live("min-replicas-max-lag", Kind::Integer { min: 0, max: 2147483647 }, "10").also("min-slaves-max-lag"),
@@ -159,7 +178,11 @@ pub const DIRECTIVES: &[Directive] = &[
     live("stream-node-max-entries", Kind::Integer { min: 0, max: 2147483647 }, "100"),
     fixed("supervised", Kind::Choice(&["upstart", "systemd", "auto", "no"]), "no"),
     fixed("syslog-enabled", Kind::Boolean, "no"),
-    fixed("syslog-facility", Kind::Choice(&["user", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"]), "local0"),
+    fixed(
+        "syslog-facility",
+        Kind::Choice(&["user", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"]),
+        "local0",
+    ),
     fixed("syslog-ident", Kind::Text, "redis"),
     fixed("tcp-backlog", Kind::Integer { min: 0, max: 2147483647 }, "511"),
     live("tcp-keepalive", Kind::Integer { min: 0, max: 2147483647 }, "300"),
@@ -198,7 +221,10 @@ pub const DIRECTIVES: &[Directive] = &[
 const _: () = {
     let mut at = 1;
     while at < DIRECTIVES.len() {
-        assert!(less(DIRECTIVES[at - 1].name.as_bytes(), DIRECTIVES[at].name.as_bytes()), "directives are sorted and unique");
+        assert!(
+            less(DIRECTIVES[at - 1].name.as_bytes(), DIRECTIVES[at].name.as_bytes()),
+            "directives are sorted and unique"
+        );
         at += 1;
     }
 };

@@ -47,9 +47,16 @@ impl<'s> Dispatcher<'s> {
     }
 
     /// Executes `batch` from command `from` on, until its end, the session's end, or much output. Returns the next command.
-    pub async fn execute(&self, session: &mut Session, buffer: &[u8], batch: &Batch, from: usize, output: &mut Vec<u8>) -> usize {
+    pub async fn execute(
+        &self,
+        session: &mut Session,
+        buffer: &[u8],
+        batch: &Batch,
+        from: usize,
+        output: &mut Vec<u8>,
+    ) -> usize {
         let mut changes = Changes::new(1);
-        let mut reads = Reads::default();
+        let mut reads = Reads::new(session.reads_together_max);
         let mut at = from;
         let mut clock_us = self.server.engine.monotonic_us();
         while at < batch.len() && !session.ending && output.len() < OUTPUT_BYTES_MAX {
@@ -104,6 +111,7 @@ impl<'s> Dispatcher<'s> {
             }
         }
         session.must_wait(reads.drain(output).await);
+        session.reads_together_max = reads.together_max();
         at
     }
 
@@ -203,11 +211,14 @@ impl<'s> Dispatcher<'s> {
                 .await;
             return self.finished(command.id, session, result, output, start);
         }
-        reads.push(Box::pin(self.cold_read(command.id, command.args, key, access, later, body, facts, session.tierinfo)));
+        reads.push(self.cold_read(command.id, command.args, key, access, later, body, facts, session.tierinfo));
     }
 
     /// A read that goes on beside the next commands, with an output of its own.
-    #[expect(clippy::too_many_arguments, reason = "everything a command needs once the batch's memory is no longer its own")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "everything a command needs once the batch's memory is no longer its own"
+    )]
     async fn cold_read<'b>(
         self,
         id: CommandId,
@@ -250,7 +261,14 @@ impl<'s> Dispatcher<'s> {
     }
 
     /// The general road: no key or any number of keys.
-    async fn many_keys<'b>(&self, command: &Command<'b>, body: KeysBody, session: &mut Session, changes: &mut Changes<'b>, output: &mut Vec<u8>) {
+    async fn many_keys<'b>(
+        &self,
+        command: &Command<'b>,
+        body: KeysBody,
+        session: &mut Session,
+        changes: &mut Changes<'b>,
+        output: &mut Vec<u8>,
+    ) {
         let start = output.len();
         let facts = facts(self.server, session, command.row);
         let mut found = Vec::new();
@@ -269,7 +287,8 @@ impl<'s> Dispatcher<'s> {
         if found.iter().any(|argument| database(argument) >= engine.databases()) {
             return self.fail(output, start, command.id, &CommandError::DATABASE);
         }
-        let names: Vec<(u32, &[u8])> = found.iter().map(|argument| (database(argument), command.args.at(argument.word))).collect();
+        let names: Vec<(u32, &[u8])> =
+            found.iter().map(|argument| (database(argument), command.args.at(argument.word))).collect();
         let places = KeyPlaces::of(&names);
         for (at, first) in places.as_slice().iter().copied().enumerate().filter(|(at, first)| at != first) {
             let access = keys::stronger(found[first].access, found[at].access);
@@ -286,7 +305,9 @@ impl<'s> Dispatcher<'s> {
             .collect();
         changes.reset(keys.len());
         let result = engine
-            .run(&keys, changes, |views, changes| run_body(body, command.args, views, changes, places.as_slice(), facts, output, start))
+            .run(&keys, changes, |views, changes| {
+                run_body(body, command.args, views, changes, places.as_slice(), facts, output, start)
+            })
             .await;
         self.finished(command.id, session, result, output, start);
     }
@@ -305,7 +326,15 @@ impl<'s> Dispatcher<'s> {
         }
     }
 
-    fn answer(&self, id: CommandId, session: &mut Session, result: Result<(), CommandError>, done: &Done, output: &mut Vec<u8>, start: usize) {
+    fn answer(
+        &self,
+        id: CommandId,
+        session: &mut Session,
+        result: Result<(), CommandError>,
+        done: &Done,
+        output: &mut Vec<u8>,
+        start: usize,
+    ) {
         if let Err(error) = result {
             self.fail(output, start, id, &error);
         }

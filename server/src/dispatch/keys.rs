@@ -21,7 +21,11 @@ pub fn collect(row: &Row, args: &Args<'_>, keys: &mut Vec<KeyArgument>) -> Resul
     match row.keys {
         Keys::None => {}
         Keys::Range { first, last, step } => {
-            let end = if last < 0 { (args.len() as isize + isize::from(last) + 1).max(0) as usize } else { last as usize + 1 };
+            let end = if last < 0 {
+                (args.len() as isize + isize::from(last) + 1).max(0) as usize
+            } else {
+                last as usize + 1
+            };
             keys.extend((usize::from(first)..end.min(args.len())).step_by(usize::from(step)).map(argument));
         }
         Keys::Count { at, first } => {

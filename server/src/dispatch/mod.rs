@@ -16,3 +16,4 @@ mod reads;
 pub use batch::{Batch, FillBounds};
 pub use execute::Dispatcher;
 pub use keys::{KeyPlaces, collect};
+pub(crate) use reads::READS_AT_FIRST;

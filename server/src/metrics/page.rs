@@ -93,7 +93,8 @@ fn metrics(server: &Server) -> String {
         if sums.calls > 0 {
             let name = &id.command().full_name;
             let _ = writeln!(page, "thermocline_commands_total{{command=\"{name}\"}} {}", sums.calls);
-            let _ = writeln!(page, "thermocline_command_microseconds_total{{command=\"{name}\"}} {}", sums.microseconds);
+            let _ =
+                writeln!(page, "thermocline_command_microseconds_total{{command=\"{name}\"}} {}", sums.microseconds);
         }
     }
     page

@@ -48,7 +48,10 @@ pub async fn accept(listener: TcpListener, server: Arc<Server>, workers: Arc<Vec
 fn admit(stream: TcpStream, address: SocketAddr, server: &Server, workers: &[WorkerHandle]) {
     let refusal = if workers.iter().map(WorkerHandle::clients).sum::<usize>() as u64 >= server.settings.clients_max() {
         TOO_MANY
-    } else if !address.ip().to_canonical().is_loopback() && !server.settings.password_is_set() && server.settings.is_yes("protected-mode") {
+    } else if !address.ip().to_canonical().is_loopback()
+        && !server.settings.password_is_set()
+        && server.settings.is_yes("protected-mode")
+    {
         PROTECTED
     } else {
         let worker = workers.iter().min_by_key(|worker| worker.clients()).expect("there is a worker");

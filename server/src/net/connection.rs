@@ -63,7 +63,12 @@ enum Arrived {
 
 impl Connection {
     /// Takes over an accepted socket.
-    pub fn open(server: Arc<Server>, worker: usize, stream: std::net::TcpStream, address: SocketAddr) -> std::io::Result<Connection> {
+    pub fn open(
+        server: Arc<Server>,
+        worker: usize,
+        stream: std::net::TcpStream,
+        address: SocketAddr,
+    ) -> std::io::Result<Connection> {
         stream.set_nonblocking(true)?;
         let stream = TcpStream::from_std(stream)?;
         stream.set_nodelay(true)?;

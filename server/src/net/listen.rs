@@ -30,7 +30,9 @@ pub async fn listen(bind: &str, port: u16, backlog: u32) -> Result<Vec<TcpListen
         }
     }
     if listeners.is_empty() {
-        return Err(format!("Failed listening on port {port}: none of the addresses '{bind}' is usable. Give one with --bind."));
+        return Err(format!(
+            "Failed listening on port {port}: none of the addresses '{bind}' is usable. Give one with --bind."
+        ));
     }
     Ok(listeners)
 }

@@ -22,10 +22,16 @@ fn pairs(value: Value) -> Vec<(String, String)> {
 fn settings_are_read_by_pattern_and_set_all_or_none() {
     let server = Server::start(&[]);
     let mut connection = server.connect();
-    assert_eq!(pairs(connection.call(&["CONFIG", "GET", "MAXMEMORY"])), [("maxmemory".to_owned(), (64u64 << 20).to_string())]);
+    assert_eq!(
+        pairs(connection.call(&["CONFIG", "GET", "MAXMEMORY"])),
+        [("maxmemory".to_owned(), (64u64 << 20).to_string())]
+    );
     assert_eq!(
         pairs(connection.call(&["CONFIG", "GET", "hash-max-*-entries"])),
-        [("hash-max-listpack-entries".to_owned(), "512".to_owned()), ("hash-max-ziplist-entries".to_owned(), "512".to_owned())]
+        [
+            ("hash-max-listpack-entries".to_owned(), "512".to_owned()),
+            ("hash-max-ziplist-entries".to_owned(), "512".to_owned())
+        ]
     );
     connection.ask("CONFIG SET hash-max-ziplist-entries 7", "+OK\r\n");
     assert_eq!(pairs(connection.call(&["CONFIG", "GET", "hash-max-listpack-entries"]))[0].1, "7");
@@ -37,9 +43,14 @@ fn settings_are_read_by_pattern_and_set_all_or_none() {
     connection.ask("CONFIG SET nope 1", "-ERR Unknown option or number of arguments for CONFIG SET - 'nope'\r\n");
     connection.ask("CONFIG SET hz", "-ERR wrong number of arguments for 'config|set' command\r\n");
     connection.ask("CONFIG SET hz 10 timeout", "-ERR wrong number of arguments for 'config|set' command\r\n");
-    connection.ask("CONFIG SET hz 1 hz 2", "-ERR CONFIG SET failed (possibly related to argument 'hz') - duplicate parameter\r\n");
-    connection
-        .ask("CONFIG SET port 1", "-ERR CONFIG SET failed (possibly related to argument 'port') - can't set immutable config\r\n");
+    connection.ask(
+        "CONFIG SET hz 1 hz 2",
+        "-ERR CONFIG SET failed (possibly related to argument 'hz') - duplicate parameter\r\n",
+    );
+    connection.ask(
+        "CONFIG SET port 1",
+        "-ERR CONFIG SET failed (possibly related to argument 'port') - can't set immutable config\r\n",
+    );
     connection.ask("CONFIG SET maxmemory 80mb", "+OK\r\n");
     assert_eq!(pairs(connection.call(&["CONFIG", "GET", "maxmemory"]))[0].1, (80u64 << 20).to_string());
     assert!(connection.text(&["CONFIG", "SET", "maxmemory", "1mb"]).contains("argument 'maxmemory'"));
@@ -57,7 +68,14 @@ fn info_has_what_clients_read() {
     connection.ask("NOPE", "-ERR unknown command 'NOPE', with args beginning with: \r\n");
     connection.ask("GET", "-ERR wrong number of arguments for 'get' command\r\n");
     let info = connection.text(&["INFO"]);
-    for line in ["redis_version:7.2.4", "redis_mode:standalone", "arch_bits:64", "cluster_enabled:0", "role:master", "blocked_clients:0"] {
+    for line in [
+        "redis_version:7.2.4",
+        "redis_mode:standalone",
+        "arch_bits:64",
+        "cluster_enabled:0",
+        "role:master",
+        "blocked_clients:0",
+    ] {
         assert!(info.contains(&format!("{line}\r\n")), "{line} is missing in {info}");
     }
     assert!(info.contains("db0:keys=1,expires=0,avg_ttl=0\r\n"), "{info}");
@@ -65,7 +83,11 @@ fn info_has_what_clients_read() {
     assert!(!info.contains("cmdstat_"), "{info}");
     let info = connection.text(&["INFO", "commandstats", "TIER"]);
     assert!(info.starts_with("# Commandstats\r\n") && info.contains("\r\n\r\n# Tier\r\n"), "{info}");
-    assert!(info.contains("cmdstat_set:calls=1,") && info.contains("cmdstat_get:calls=0,usec=0,usec_per_call=0.00,rejected_calls=1"), "{info}");
+    assert!(
+        info.contains("cmdstat_set:calls=1,")
+            && info.contains("cmdstat_get:calls=0,usec=0,usec_per_call=0.00,rejected_calls=1"),
+        "{info}"
+    );
     connection.ask("CONFIG RESETSTAT", "+OK\r\n");
     assert!(!connection.text(&["INFO", "commandstats"]).contains("cmdstat_set"));
 }
@@ -122,6 +144,9 @@ fn the_metrics_port_answers_prometheus_and_health() {
     assert!(fetch("/health").ends_with("\r\n\r\nok\n"));
     let page = fetch("/metrics");
     assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page}");
-    assert!(page.contains("thermocline_commands_total{command=\"set\"} 1\n") && page.contains("thermocline_hot_keys "), "{page}");
+    assert!(
+        page.contains("thermocline_commands_total{command=\"set\"} 1\n") && page.contains("thermocline_hot_keys "),
+        "{page}"
+    );
     assert!(fetch("/nope").starts_with("HTTP/1.1 404 "));
 }

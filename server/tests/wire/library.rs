@@ -1,7 +1,7 @@
 //! A client library that people use, against the real server: its handshake, both protocols, pipelines.
 
-use redis::{Commands, RedisResult};
 use crate::support::Server;
+use redis::{Commands, RedisResult};
 
 #[test]
 fn the_redis_crate_is_at_home() -> RedisResult<()> {

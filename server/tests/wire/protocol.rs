@@ -96,7 +96,9 @@ fn a_pipeline_cut_anywhere_is_answered_in_order() {
     let mut bytes = Vec::new();
     let mut answers = String::new();
     for number in 0..200 {
-        bytes.extend_from_slice(format!("*3\r\n$3\r\nSET\r\n$4\r\n{number:04}\r\n$4\r\n{number:04}\r\nGET {number:04}\r\n").as_bytes());
+        bytes.extend_from_slice(
+            format!("*3\r\n$3\r\nSET\r\n$4\r\n{number:04}\r\n$4\r\n{number:04}\r\nGET {number:04}\r\n").as_bytes(),
+        );
         answers.push_str(&format!("+OK\r\n$4\r\n{number:04}\r\n"));
     }
     for piece in bytes.chunks(97) {
@@ -126,4 +128,47 @@ fn replies_can_be_silenced() {
     connection.ask("CLIENT REPLY LOUD", "-ERR syntax error\r\n");
     connection.ask("QUIT", "+OK\r\n");
     connection.expect_end();
+}
+
+#[test]
+fn a_thousand_claims_of_large_values_take_little_memory() {
+    let server = Server::start(&[]);
+    let mut watcher = server.connect();
+    let resident = |watcher: &mut crate::support::Connection| -> u64 {
+        let info = watcher.text(&["INFO", "memory"]);
+        let line = info.lines().find_map(|line| line.strip_prefix("used_memory_rss:")).expect("the line");
+        line.trim().parse().expect("a number")
+    };
+    let before = resident(&mut watcher);
+    let mut crowd = Vec::new();
+    for _ in 0..400 {
+        let mut connection = server.connect();
+        connection.send(b"*2\r\n$4\r\nECHO\r\n$500000000\r\nhalf");
+        crowd.push(connection);
+        let mut connection = server.connect();
+        connection.send(b"*1048576\r\n$1");
+        crowd.push(connection);
+    }
+    watcher.ask("PING", "+PONG\r\n");
+    let grown = resident(&mut watcher).saturating_sub(before);
+    assert!(grown < 64 << 20, "{grown} bytes for promises");
+}
+
+#[test]
+fn unread_answers_are_not_piled_up() {
+    let server = Server::start(&[]);
+    let mut reader = server.connect();
+    let value = "v".repeat(1 << 20);
+    assert_eq!(reader.text(&["SET", "a", &value]), "OK");
+    // 200 MiB are asked for and not read; the others are served, and memory stays small.
+    let mut lazy = server.connect();
+    lazy.send(b"GET a\r\n".repeat(200).as_slice());
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    let info = reader.text(&["INFO", "memory"]);
+    let line = info.lines().find_map(|line| line.strip_prefix("used_memory_rss:")).expect("the line");
+    let resident: u64 = line.trim().parse().expect("a number");
+    assert!(resident < 128 << 20, "{resident} bytes resident");
+    for _ in 0..200 {
+        assert_eq!(lazy.answer(), Value::Bulk(value.clone().into_bytes()));
+    }
 }

@@ -52,7 +52,10 @@ fn clients_see_and_end_each_other() {
     let id = second.text(&["CLIENT", "ID"]);
     let list = first.text(&["CLIENT", "LIST"]);
     assert_eq!(list.lines().count(), 2, "{list}");
-    assert!(list.contains(" name=first ") && list.contains(" lib-name=mine ") && list.contains(" cmd=client|list "), "{list}");
+    assert!(
+        list.contains(" name=first ") && list.contains(" lib-name=mine ") && list.contains(" cmd=client|list "),
+        "{list}"
+    );
     assert!(first.text(&["CLIENT", "LIST", "ID", &id]).starts_with(&format!("id={id} ")));
     first.ask("CLIENT KILL ID 999", ":0\r\n");
     first.ask("CLIENT KILL 1.2.3.4:5", "-ERR No such client\r\n");
@@ -101,7 +104,10 @@ fn tierinfo_tells_where_a_value_lay() {
     }
     let tier = |name: &str| Value::Simple(name.as_bytes().to_vec());
     let bulk = |text: &str| Value::Bulk(text.as_bytes().to_vec());
-    assert_eq!(seen, [(tier("cold"), bulk("1")), (tier("hot"), bulk("3")), (tier("cold"), bulk("2")), (tier("miss"), Value::Null)]);
+    assert_eq!(
+        seen,
+        [(tier("cold"), bulk("1")), (tier("hot"), bulk("3")), (tier("cold"), bulk("2")), (tier("miss"), Value::Null)]
+    );
     assert_eq!(connection.answer(), bulk("end"));
 }
 
@@ -113,7 +119,9 @@ fn values_are_moved_by_hand_and_found_again() {
     connection.ask("TIER DEMOTE a missing", ":1\r\n");
     connection.call(&["HELLO", "3"]);
     let tier_of = |connection: &mut crate::support::Connection| match connection.call(&["TIER", "KEY", "a"]) {
-        Value::Map(pairs) => pairs.into_iter().find(|(name, _)| *name == Value::Bulk(b"tier".to_vec())).map(|(_, value)| value),
+        Value::Map(pairs) => {
+            pairs.into_iter().find(|(name, _)| *name == Value::Bulk(b"tier".to_vec())).map(|(_, value)| value)
+        }
         other => panic!("{other:?}"),
     };
     assert_eq!(tier_of(&mut connection), Some(Value::Bulk(b"cold".to_vec())));

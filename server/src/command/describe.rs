@@ -64,7 +64,9 @@ fn list(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
         let wanted = args.at(4);
         match args.at(3).to_ascii_lowercase().as_slice() {
             b"module" => Ok(false),
-            b"aclcat" => Ok(categories(command.row).iter().any(|category| category.as_bytes()[1..].eq_ignore_ascii_case(wanted))),
+            b"aclcat" => {
+                Ok(categories(command.row).iter().any(|category| category.as_bytes()[1..].eq_ignore_ascii_case(wanted)))
+            }
             b"pattern" => Ok(glob_match(wanted, command.full_name.as_bytes(), Case::Insensitive)),
             _ => Err(CommandError::SYNTAX),
         }
@@ -167,7 +169,8 @@ fn info_of(reply: &mut Reply<'_>, command: &Command) {
 
 fn docs_of(reply: &mut Reply<'_>, command: &Command) {
     let row = command.row;
-    let facts = [("summary", row.summary), ("since", row.since), ("group", row.group.name()), ("complexity", row.complexity)];
+    let facts =
+        [("summary", row.summary), ("since", row.since), ("group", row.group.name()), ("complexity", row.complexity)];
     reply.bulk(command.full_name.as_bytes());
     reply.map(facts.len() + usize::from(!command.subcommands.is_empty()));
     for (name, text) in facts {
@@ -301,7 +304,8 @@ fn help(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-const COMMAND: Row = Row { group: Group::Server, flags: Flags::of(&[Flag::Loading, Flag::Stale]), since: "2.8.13", ..Row::EMPTY };
+const COMMAND: Row =
+    Row { group: Group::Server, flags: Flags::of(&[Flag::Loading, Flag::Stale]), since: "2.8.13", ..Row::EMPTY };
 
 /// The family's rows.
 pub(super) const ROWS: &[Row] = &[Row {
@@ -312,7 +316,14 @@ pub(super) const ROWS: &[Row] = &[Row {
     reply: Shape::Array,
     body: Body::Plain(all),
     subcommands: &[
-        Row { name: "count", arity: 2, summary: "Returns a count of commands.", reply: Shape::Integer, body: Body::Plain(count), ..COMMAND },
+        Row {
+            name: "count",
+            arity: 2,
+            summary: "Returns a count of commands.",
+            reply: Shape::Integer,
+            body: Body::Plain(count),
+            ..COMMAND
+        },
         Row {
             name: "docs",
             arity: -2,

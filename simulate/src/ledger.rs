@@ -1,0 +1,147 @@
+//! The oracle: what every command did, in the order of the log.
+//!
+//! A command's effect is entered in the very poll in which the engine committed it, so the order of effects is the order of
+//! seqs. The ledger knows the state after all effects (for live reads) and can be asked for the state after any number of
+//! them (for recoveries).
+//!
+//! Promises: knows nothing of the engine's insides. Never: guesses; an expired key is judged by the clock, like a reader does.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use thermocline::SpaceId;
+
+/// Number of a key; its bytes follow from it.
+pub type Number = u8;
+
+/// A value and its expiry.
+#[derive(Clone, Eq, PartialEq, Debug)]
+pub struct Entry {
+    /// The bytes.
+    pub value: Rc<[u8]>,
+    /// Unix milliseconds.
+    pub expiry: Option<u64>,
+}
+
+impl Entry {
+    /// Is it there for a reader at this time?
+    pub fn visible(&self, now_ms: u64) -> bool {
+        self.expiry.is_none_or(|e| e > now_ms)
+    }
+}
+
+/// The keys of a space.
+pub type Keys = BTreeMap<Number, Entry>;
+
+/// All databases.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// Space of each database.
+    pub databases: Vec<SpaceId>,
+    /// Keys per space.
+    pub spaces: BTreeMap<u32, Keys>,
+}
+
+/// One change.
+#[derive(Clone, Debug)]
+pub enum Delta {
+    /// A key has this value now.
+    Put(SpaceId, Number, Entry),
+    /// A key is gone.
+    Remove(SpaceId, Number),
+    /// The databases are these spaces now.
+    Databases(Vec<SpaceId>),
+}
+
+/// What one command changed; whole or absent.
+#[derive(Clone, Debug)]
+pub struct Effect {
+    /// Seq of the log's last record after it.
+    pub seq: u64,
+    /// The changes.
+    pub deltas: Vec<Delta>,
+}
+
+impl State {
+    /// The visible entry of a key.
+    pub fn get(&self, space: SpaceId, key: Number, now_ms: u64) -> Option<&Entry> {
+        self.spaces.get(&space.0)?.get(&key).filter(|e| e.visible(now_ms))
+    }
+
+    /// Applies an effect.
+    pub fn apply(&mut self, effect: &Effect) {
+        for delta in &effect.deltas {
+            match delta {
+                Delta::Put(space, key, entry) => {
+                    self.spaces.entry(space.0).or_default().insert(*key, entry.clone());
+                }
+                Delta::Remove(space, key) => {
+                    self.spaces.entry(space.0).or_default().remove(key);
+                }
+                Delta::Databases(databases) => self.databases.clone_from(databases),
+            }
+        }
+    }
+
+    /// The visible keys of a database.
+    pub fn visible(&self, database: usize, now_ms: u64) -> Keys {
+        let keys = self.databases.get(database).and_then(|space| self.spaces.get(&space.0));
+        keys.into_iter().flatten().filter(|(_, e)| e.visible(now_ms)).map(|(k, e)| (*k, e.clone())).collect()
+    }
+}
+
+/// The history of one life.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    /// State when the life began.
+    pub base: State,
+    /// State after all effects.
+    pub now: State,
+    /// The effects.
+    pub effects: Vec<Effect>,
+    /// How many effects must survive.
+    pub floor: usize,
+    touched: BTreeMap<(u32, Number), usize>,
+}
+
+impl Ledger {
+    /// A ledger that begins with a state.
+    pub fn new(base: State) -> Ledger {
+        Ledger { now: base.clone(), base, ..Ledger::default() }
+    }
+
+    /// Enters an effect.
+    pub fn enter(&mut self, effect: Effect) {
+        if effect.deltas.is_empty() {
+            return;
+        }
+        self.now.apply(&effect);
+        self.effects.push(effect);
+        let count = self.effects.len();
+        for delta in &self.effects[count - 1].deltas {
+            if let Delta::Put(space, key, _) | Delta::Remove(space, key) = delta {
+                self.touched.insert((space.0, *key), count);
+            }
+        }
+    }
+
+    /// How many effects must survive so that what a reader saw of this key survives.
+    pub fn depends_on(&self, space: SpaceId, key: Number) -> usize {
+        self.touched.get(&(space.0, key)).copied().unwrap_or(0)
+    }
+
+    /// The first `count` effects were acknowledged as durable.
+    pub fn acknowledge(&mut self, count: usize) {
+        self.floor = self.floor.max(count);
+    }
+
+    /// Everything up to this seq was durable.
+    pub fn durable_to(&mut self, watermark: u64) {
+        let count = self.effects.partition_point(|e| e.seq <= watermark);
+        self.acknowledge(count);
+    }
+
+    /// Does any database have this space now?
+    pub fn names(&self, space: SpaceId) -> bool {
+        self.now.databases.contains(&space)
+    }
+}

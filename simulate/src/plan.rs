@@ -1,0 +1,125 @@
+//! What a run looks like: the settings of a campaign, and what the seed makes of them.
+//!
+//! Promises: everything is small, so that the log wraps around and GC runs within a few hundred steps. Never: a choice that
+//! does not come from the seed.
+
+use crate::random::Random;
+use thermocline::planted::Bug;
+use thermocline::{Durability, Options};
+use thermocline_io::Faults;
+
+/// Which faults the disk commits.
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+pub enum Profile {
+    /// None: it reorders, tears and forgets what was not made durable. Nothing acknowledged may be lost.
+    Crash,
+    /// Rot, lost and misdirected writes: nothing wrong may be served.
+    Media,
+    /// EIO, ENOSPC, a sync that fails once: nothing acknowledged may be lost, nothing wrong served.
+    Errors,
+}
+
+/// Settings of a campaign.
+#[derive(Copy, Clone, Debug)]
+pub struct Settings {
+    /// Faults.
+    pub profile: Profile,
+    /// Bits kept of the index hash (64: all).
+    pub hash_bits: u32,
+    /// A bug planted in the engine.
+    pub bug: Option<Bug>,
+    /// Print the steps.
+    pub trace: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings { profile: Profile::Crash, hash_bits: 64, bug: None, trace: false }
+    }
+}
+
+/// Sizes and shares of one run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Segment size.
+    pub segment_bytes: u64,
+    /// Segments.
+    pub segments: u64,
+    /// Keys per database.
+    pub keys: u64,
+    /// Concurrent clients.
+    pub clients: usize,
+    /// Lives: each ends with a crash or a clean shutdown.
+    pub lives: u64,
+    /// Steps per life.
+    pub steps: u64,
+    /// Largest ordinary value.
+    pub value_bytes_max: u64,
+    /// Crashes per 100,000 steps.
+    pub crash_rate: u64,
+    /// Shares of commands of a kind, in order of [`crate::command::Kind::ALL`].
+    pub weights: Vec<u64>,
+}
+
+impl Plan {
+    /// The plan of a seed.
+    pub fn new(random: &mut Random) -> Plan {
+        let segment_bytes = random.pick(&[32 << 10, 32 << 10, 64 << 10]);
+        let kinds = crate::command::Kind::ALL.len();
+        let mut weights = crate::command::Kind::WEIGHTS.to_vec();
+        // Swarm: each run leaves some kinds out and exaggerates others.
+        for weight in &mut weights[1..kinds] {
+            *weight *= random.pick(&[0, 1, 1, 1, 4]);
+        }
+        let segments = 16 + random.below(12);
+        let keys = random.pick(&[3, 6, 12, 24]);
+        // What may be live stays well below what the segments hold: a full store is another test's matter.
+        let share = segments * segment_bytes / 6 / keys;
+        Plan {
+            segment_bytes,
+            segments,
+            keys,
+            clients: 1 + random.below(8) as usize,
+            lives: 2 + random.below(4),
+            steps: random.pick(&[300, 900, 2500]),
+            value_bytes_max: random.pick(&[40, 300, 3000, segment_bytes / 5]).min(share),
+            crash_rate: random.pick(&[50, 200, 600]),
+            weights,
+        }
+    }
+
+    /// Options of one life.
+    pub fn options(&self, durability: Durability, settings: &Settings, seed: u64) -> Options {
+        Options {
+            max_memory: 1 << 20,
+            max_disk: self.segments * self.segment_bytes,
+            workers: 2,
+            durability,
+            databases: 2,
+            seed: seed | 1,
+            segment_bytes: Some(self.segment_bytes),
+            index_bits_kept: settings.hash_bits,
+            tiny: true,
+            ..Options::default()
+        }
+    }
+
+    /// What the disk does in this profile while the store runs.
+    pub fn faults(&self, profile: Profile) -> Faults {
+        let base = Faults { short_io: 0.02, ..Faults::default() };
+        match profile {
+            Profile::Crash => base,
+            Profile::Media => Faults {
+                bit_rot: 0.002,
+                latent_sector: 0.001,
+                lose_write: 0.001,
+                misdirect_write: 0.0005,
+                misdirect_read: 0.001,
+                ..base
+            },
+            Profile::Errors => {
+                Faults { read_error: 0.002, write_error: 0.002, sync_error_then_ok: 0.002, no_space: 0.002, ..base }
+            }
+        }
+    }
+}
