@@ -111,12 +111,17 @@ pub(crate) struct Inner {
     pub(crate) active_expire: AtomicBool,
     pub(crate) closed: AtomicBool,
     pub(crate) closing: AtomicBool,
+    /// Closed, and nothing moves any more: the last map is being written.
+    pub(crate) frozen: AtomicBool,
     /// Closing is over: drivers may end.
     pub(crate) finished: AtomicBool,
     pub(crate) eviction: Mutex<EvictionPolicy>,
     /// Why no segment can be made ready (disk full), if so.
     pub(crate) starved: RwLock<Option<String>>,
     pub(crate) maps: Mutex<crate::tier::maps::MapState>,
+    /// A map is being written.
+    pub(crate) map_busy: AtomicBool,
+    pub(crate) map_written: WaitList,
     pub(crate) gc_wanted: AtomicBool,
     pub(crate) gc_stuck: AtomicBool,
     pub(crate) background_taken: AtomicBool,
@@ -136,6 +141,11 @@ impl Inner {
 
     pub(crate) fn key<'k>(&self, space: SpaceId, bytes: &'k [u8]) -> Key<'k> {
         Key { space, hash: self.hasher.hash(space, bytes), bytes }
+    }
+
+    /// Why the log takes nothing any more: it failed, or the store is closed.
+    pub(crate) fn refusal(&self) -> Error {
+        self.log.failure().map_or(Error::Closed, |reason| Error::Misconfigured { reason })
     }
 
     /// A number from the seeded generator (SplitMix64).
@@ -210,7 +220,7 @@ impl Engine {
         let shard_bits = options.shard_bits().min(recovered.base_bits);
         let region = Region::new(options.max_memory.max(options.machine_bytes).next_multiple_of(2 << 20))
             .map_err(|e| Error::io("reserving address space for the arena", &e))?;
-        let log = Log::new(disk, recovered.store, &options, recovered.segments, recovered.last_seq, recovered.next_seq);
+        let log = Log::new(disk, recovered.store, &options, recovered.segments, recovered.last_seq, recovered.next_seq, recovered.generation as u32);
         let lanes = Lanes::new(options.workers.max(1));
         let inner = Inner {
             shards: recovered
@@ -242,10 +252,13 @@ impl Engine {
             active_expire: AtomicBool::new(true),
             closed: AtomicBool::new(false),
             closing: AtomicBool::new(false),
+            frozen: AtomicBool::new(false),
             finished: AtomicBool::new(false),
             eviction: Mutex::new(options.eviction),
             starved: RwLock::new(None),
             maps: Mutex::new(recovered.maps),
+            map_busy: AtomicBool::new(false),
+            map_written: WaitList::default(),
             gc_wanted: AtomicBool::new(false),
             gc_stuck: AtomicBool::new(false),
             background_taken: AtomicBool::new(false),

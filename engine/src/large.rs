@@ -247,7 +247,7 @@ impl Inner {
             let mut out = SmallVec::new();
             match self.log.append(FOREGROUND, purpose, self.clock.monotonic_us(), &[draft], &mut out) {
                 Ok(()) => return Ok(out[0].seq),
-                Err(NoRoom::Failed) => return Err(Error::Misconfigured { reason: self.log.failure().unwrap_or_default() }),
+                Err(NoRoom::Failed) => return Err(self.refusal()),
                 Err(_) => {
                     self.gc_wanted.store(true, Ordering::Release);
                     self.pump(false);

@@ -77,9 +77,6 @@ impl Inner {
         body: &mut dyn FnMut(&[Option<View<'_>>], &mut Changes<'a>) -> R,
         owner: u64,
     ) -> Outcome<R> {
-        if self.closed.load(Ordering::Acquire) {
-            return Outcome::Refused(Error::Closed);
-        }
         let mut spans: Vec<Span> = Vec::new();
         let outcome = self.attempt_latched(keys, known, large, changes, body, owner, &mut spans);
         for span in spans {
@@ -101,6 +98,9 @@ impl Inner {
     ) -> Outcome<R> {
         let hashes: SmallVec<[u64; 2]> = keys.iter().map(|(k, _)| self.hash_of(k)).collect();
         let mut guards = self.latch(&hashes);
+        if self.closed.load(Ordering::Acquire) {
+            return Outcome::Refused(Error::Closed);
+        }
         let guard_of = |guards: &Guards<'_>, hash: u64| {
             let number = self.shard_of(hash);
             guards.iter().position(|g| g.0 == number).unwrap_or(0)
@@ -159,7 +159,7 @@ impl Inner {
             }
             Err(Missing::Cells(cells)) => Outcome::Need(Need::Cells(cells)),
             Err(Missing::Log(NoRoom::Failed)) => {
-                Outcome::Refused(Error::Misconfigured { reason: self.log.failure().unwrap_or_default() })
+                Outcome::Refused(self.refusal())
             }
             Err(Missing::Log(no_room)) => Outcome::Need(Need::Log(no_room, self.log.room.ticket())),
             Err(Missing::Full) => Outcome::Need(Need::Full),

@@ -36,14 +36,32 @@ impl Inner {
         let mut report = CloseReport::default();
         self.flush_dirty(&mut report).await?;
         self.closed.store(true, Ordering::Release);
+        for shard in &self.shards {
+            drop(shard.lock()); // whoever did not see `closed` has committed
+        }
+        self.flush_dirty(&mut report).await?; // what changed while the first round waited
+        // From here on nothing is appended, by GC neither: slots, live bits and log stay as the map will say.
+        self.frozen.store(true, Ordering::Release);
         self.log.drain();
         self.wait_for_causes().await?;
+        if !self.options.durability.logs() {
+            self.sync_segments().await?;
+        }
         self.demote_all();
-        self.write_map().await?;
+        self.write_map(true).await?;
         report.keys = self.write_checkpoint().await?;
         self.write_superblock(true)?;
         report.us = self.clock.monotonic_us().saturating_sub(began_us);
         Ok(report)
+    }
+
+    /// `appendonly no`: chunks were written, but nobody vouched for them.
+    async fn sync_segments(&self) -> Result<()> {
+        for (id, file) in self.log.segments.iter().enumerate().filter_map(|(id, s)| s.file().map(|file| (id, file))) {
+            let done = self.request(file, Operation::Sync).await;
+            done.result.map_err(|e| Error::io(format!("syncing {}", crate::log::segment_name(id as u32)), &e))?;
+        }
+        Ok(())
     }
 
     /// `appendonly no`: what the log does not hold yet is appended now.
@@ -112,7 +130,7 @@ impl Inner {
 
     /// Writes the index. Returns its keys.
     async fn write_checkpoint(&self) -> Result<u64> {
-        let generation = self.generation.load(Ordering::Acquire);
+        let generation = self.maps.lock().generation;
         let (b, _, _) = self.log.fix();
         let name = FILES[(generation % 2) as usize];
         let disk = &self.log.disk;

@@ -83,7 +83,7 @@ impl Inner {
                     let wait_seq = if self.options.durability == Durability::Always { seq } else { 0 };
                     return Ok(Done { wait_seq, tier: Tier::Miss, read_us: 0 });
                 }
-                Err(NoRoom::Failed) => return Err(Error::Misconfigured { reason: self.log.failure().unwrap_or_default() }),
+                Err(NoRoom::Failed) => return Err(self.refusal()),
                 Err(_) => {
                     self.pump(true);
                     self.log.room.changed(ticket).await;

@@ -211,7 +211,7 @@ impl World {
         life.engine.check().map_err(|words| format!("after recovery: {words}"))?;
         let engine = life.engine.clone();
         let plan = self.plan.clone();
-        let holding = self.finish(life, read_all(&engine, &plan))?.map_err(|e| format!("a read after recovery: {e}"))?;
+        let holding = self.finish(life, false, read_all(&engine, &plan))?.map_err(|e| format!("a read after recovery: {e}"))?;
         let now_ms = self.engine_now(life);
         let (ledger, left, end) = before.unwrap_or((Ledger::default(), Durability::Always, End::Clean));
         let empty = holding.iter().all(Keys::is_empty);
@@ -228,7 +228,7 @@ impl World {
             let count = find_prefix(&ledger, &holding, now_ms)?;
             self.say(|| format!("the store is what it was after {count} of {} effects", ledger.effects.len()));
         }
-        if let Some(words) = self.finish(life, count_all(&engine, &holding))?.map_err(|e| format!("a SCAN after recovery: {e}"))? {
+        if let Some(words) = self.finish(life, false, count_all(&engine, &holding))?.map_err(|e| format!("a SCAN after recovery: {e}"))? {
             return Err(words);
         }
         engine.check().map_err(|words| format!("after the audit: {words}"))?;
@@ -239,18 +239,24 @@ impl World {
         life.engine.now_ms()
     }
 
-    /// Runs one future to its end, without background work.
-    fn finish<T>(&mut self, life: &mut Life, future: impl Future<Output = T>) -> Result<T, String> {
+    /// Runs one future to its end.
+    fn finish<T>(&mut self, life: &mut Life, background: bool, future: impl Future<Output = T>) -> Result<T, String> {
         let mut task = Task::new(future);
         for _ in 0..STUCK_STEPS {
             life.drivers[0].enter();
             if let Some(output) = task.poll() {
                 return Ok(output);
             }
-            life.drivers[0].turn();
+            for driver in &mut life.drivers {
+                driver.enter();
+                driver.turn();
+            }
             self.disk.step();
+            if background {
+                life.background.step();
+            }
         }
-        Err("STUCK: a read after recovery never ends".to_owned())
+        Err("STUCK: a read never ends".to_owned())
     }
 
     /// Lives until a crash or a clean shutdown.
@@ -331,6 +337,7 @@ impl World {
             }
             self.round(life);
         }
+        self.say(|| format!("{:?}", life.engine.stats()));
         Err(format!("STUCK: {} commands never end", life.clients.iter().flatten().count()))
     }
 
@@ -359,7 +366,7 @@ impl World {
             return Ok(());
         }
         let (engine, plan) = (life.engine.clone(), self.plan.clone());
-        let holding = self.finish(life, read_all(&engine, &plan))?.map_err(|e| format!("a live read: {e}"))?;
+        let holding = self.finish(life, true, read_all(&engine, &plan))?.map_err(|e| format!("a live read: {e}"))?;
         let floor = life.shared.ledger.borrow().floor;
         let all = life.shared.ledger.borrow().effects.len();
         life.shared.ledger.borrow_mut().floor = all;

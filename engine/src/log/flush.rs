@@ -277,7 +277,7 @@ impl Log {
         }
     }
 
-    /// From now on everything is flushed as soon as it can be (shutdown).
+    /// From now on nothing is appended and everything is flushed as soon as it can be (shutdown).
     pub fn drain(&self) {
         self.tail.lock().draining = true;
     }

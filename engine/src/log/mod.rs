@@ -223,11 +223,21 @@ pub struct Log {
     pool: BufferPool,
     chunk_bytes: usize,
     buffered_bytes_max: usize,
+    /// Epochs of this life are not below it: what an earlier life wrote and no header tells of is never believed.
+    epoch_floor: u32,
 }
 
 impl Log {
     /// A log whose segments have been set up by recovery. `last_seq` is the end of what survived, `next_seq` above all seen.
-    pub fn new(disk: Arc<dyn Disk>, store: u32, options: &Options, segments: Box<[Segment]>, last_seq: Seq, next_seq: Seq) -> Self {
+    pub fn new(
+        disk: Arc<dyn Disk>,
+        store: u32,
+        options: &Options,
+        segments: Box<[Segment]>,
+        last_seq: Seq,
+        next_seq: Seq,
+        epoch_floor: u32,
+    ) -> Self {
         let by_state = |state| {
             let of_state = |(id, s): (usize, &Segment)| (s.state() == state).then_some(id as u32);
             segments.iter().enumerate().filter_map(of_state).collect::<VecDeque<_>>()
@@ -267,6 +277,7 @@ impl Log {
             pool: BufferPool::new(options.log_buffer_bytes()),
             chunk_bytes: options.chunk_bytes(),
             buffered_bytes_max: options.log_buffer_bytes(),
+            epoch_floor,
         }
     }
 
@@ -355,6 +366,9 @@ impl Log {
             return Err(NoRoom::Failed);
         }
         let mut tail = self.tail.lock();
+        if tail.draining {
+            return Err(NoRoom::Failed);
+        }
         self.check_room(&tail, stream, purpose, now_us, drafts)?;
         for (index, draft) in drafts.iter().enumerate() {
             let mut group = 0;
@@ -486,7 +500,7 @@ impl Log {
         if tail.streams[stream].segment.as_ref().is_none_or(full) {
             self.seal(tail, stream);
             let id = tail.ready.pop_front().expect("check_room saw a ready segment");
-            self.segments[id as usize].begin(stream as u8, self.segment_bytes);
+            self.segments[id as usize].begin(stream as u8, self.segment_bytes, self.epoch_floor);
             let epoch = self.segments[id as usize].epoch();
             tail.streams[stream].segment = Some(OpenSegment { id, epoch, used: 0, footer: FooterBuilder::default() });
         }

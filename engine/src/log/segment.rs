@@ -108,9 +108,9 @@ impl Segment {
         self.file.store(file.0, Ordering::Release);
     }
 
-    /// Begins a new life in a stream: next epoch, nothing live.
-    pub fn begin(&self, stream: u8, segment_bytes: u32) {
-        self.epoch.fetch_add(1, Ordering::AcqRel);
+    /// Begins a new life in a stream: next epoch (but not below the floor), nothing live.
+    pub fn begin(&self, stream: u8, segment_bytes: u32, epoch_floor: u32) {
+        self.set_epoch((self.epoch() + 1).max(epoch_floor));
         self.durable_to.store(0, Ordering::Release);
         self.undurable.store(0, Ordering::Release);
         self.max_seq.store(0, Ordering::Release);

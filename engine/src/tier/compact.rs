@@ -66,7 +66,7 @@ impl Inner {
             return Ok(0);
         }
         if self.options.durability.logs() {
-            self.write_map().await?;
+            self.write_map(false).await?;
         } else {
             self.wait_for_causes().await?;
             let mut maps = self.maps.lock();
@@ -122,6 +122,9 @@ impl Inner {
                 let more = match walk.step(&window, base) {
                     Step::Record { offset, record } => {
                         while matches!(self.relocate(segment, offset, &record, stream), Moved::NoRoom) {
+                            if self.frozen.load(Ordering::Acquire) {
+                                return Err(crate::Error::Closed);
+                            }
                             let ticket = self.log.room.ticket();
                             self.pump(true);
                             self.log.room.changed(ticket).await;
@@ -166,6 +169,13 @@ impl Inner {
                     _ => break,
                 }
             }
+        }
+        if let Some(reason) = self.log.failure() {
+            meta.set_state(SegmentState::Sealed); // what could not be moved stays where it is
+            return Err(crate::Error::Misconfigured { reason });
+        }
+        if self.frozen.load(Ordering::Acquire) {
+            return Err(crate::Error::Closed);
         }
         if meta.live.lock().records > 0 {
             meta.set_state(SegmentState::Quarantined);

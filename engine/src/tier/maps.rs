@@ -24,9 +24,36 @@ pub(crate) struct MapState {
     pub(crate) generation: u64,
 }
 
+/// The right to write a map; given back when dropped.
+struct MapTurn(Arc<Inner>);
+
+impl MapTurn {
+    fn take(inner: &Arc<Inner>) -> Option<MapTurn> {
+        (!inner.map_busy.swap(true, Ordering::AcqRel)).then(|| MapTurn(inner.clone()))
+    }
+}
+
+impl Drop for MapTurn {
+    fn drop(&mut self) {
+        self.0.map_busy.store(false, Ordering::Release);
+        self.0.map_written.notify();
+    }
+}
+
 impl Inner {
-    /// Writes a map.
-    pub(crate) async fn write_map(self: &Arc<Self>) -> Result<()> {
+    /// Writes a map. One at a time: a map begun earlier must not be written over one begun later. `last`: the shutdown's own,
+    /// after which there is none.
+    pub(crate) async fn write_map(self: &Arc<Self>, last: bool) -> Result<()> {
+        let _turn = loop {
+            let ticket = self.map_written.ticket();
+            if let Some(turn) = MapTurn::take(self) {
+                break turn;
+            }
+            self.map_written.changed(ticket).await;
+        };
+        if self.frozen.load(Ordering::Acquire) && !last {
+            return Err(Error::Closed);
+        }
         let tick = {
             let mut maps = self.maps.lock();
             maps.tick += 1;
@@ -61,7 +88,7 @@ impl Inner {
         };
         let pending = self.pending.lock().clone();
         self.wait_for_causes().await?;
-        let generation = self.generation.fetch_add(1, Ordering::AcqRel) + 1;
+        let generation = self.maps.lock().generation + 1;
         let map = Map { generation, b, last_seq, next_space, spaces, pending, segments };
         let bytes = map.encode(self.log.store);
         self.log.counters.meta_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);

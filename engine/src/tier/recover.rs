@@ -97,6 +97,7 @@ impl StdHasher for PlaceHasher {
 struct Proof {
     hash: [u32; 3],
     bytes: u32,
+    seq: Seq,
 }
 
 struct Builder<'b> {
@@ -139,6 +140,8 @@ impl Builder<'_> {
         let slot = Shard::cold_slot(place, class_of(entry.offset, bytes), entry.expiry.is_some(), 0);
         match self.find(entry) {
             Some((_, _, _, old)) if old.place() == place.bits() => return,
+            // A map may call two versions live, if it read the bits between an append and the swap: the newer one counts.
+            Some((_, _, _, old)) if self.proofs.get(&old.place()).is_some_and(|p| p.seq > entry.seq) => return,
             Some((number, at, slot_at, old)) => {
                 self.unname(old);
                 let space = &mut self.seeds[number].spaces[at];
@@ -170,7 +173,7 @@ impl Builder<'_> {
                 space.expiring += u64::from(slot.has_ttl());
             }
         }
-        self.proofs.insert(place.bits(), Proof { hash: hash_words(entry.hash), bytes });
+        self.proofs.insert(place.bits(), Proof { hash: hash_words(entry.hash), bytes, seq: entry.seq });
         self.segments[segment as usize].live.lock().name(entry.offset, bytes, entry.expiry);
     }
 
@@ -246,7 +249,8 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options, clock: &dyn Clock
     let block = match newest_superblock(&**disk)? {
         Some(block) => block,
         None => {
-            if let Some(foreign) = names.iter().find(|n| !n.starts_with('.')) {
+            // Nothing but torn superblocks: the power went while the directory was made, before anything was in it.
+            if let Some(foreign) = names.iter().find(|n| !n.starts_with('.') && !superblock::FILES.contains(&n.as_str())) {
                 let words = if is_ours(foreign) {
                     "the data directory has segments but no valid superblock; restore a backup, or move its files away to start empty".into()
                 } else {
@@ -452,7 +456,8 @@ fn existing(
     for segment in &segments {
         segment.durable_to.store(segment_bytes, Ordering::Release);
     }
-    let generation = block.generation.max(map_generation) + 1;
+    // Superblocks and maps count on their own: each alternates its two files strictly, so the newest copy is never overwritten.
+    let generation = block.generation + 1;
     let open = Superblock {
         generation,
         next_seq,
@@ -671,8 +676,8 @@ fn replay(
             }
         }
     })?;
-    if let Some(first) = group.first() {
-        outcome.cut_at(first.segment, first.entry.offset);
+    for found in &group {
+        outcome.cut_at(found.segment, found.entry.offset); // a group may span segments
     }
     for damage in &outcome.damage {
         if options.recovery == RecoveryMode::Strict {
@@ -704,10 +709,11 @@ fn replay(
             segment.live.lock().seal(builder.segment_bytes);
         }
     }
-    // A segment wholly covered by the map with nothing live in it is free; anything else is a victim like any other.
+    // A segment wholly covered by the map with no bit set is free. One whose last value died in the replay is not: the map on
+    // the disk still names it, so it waits for the next map like any victim.
     for scan in &scans {
         let segment = &segments[scan.segment as usize];
-        if segment.state() == SegmentState::Sealed && scan.covered >= builder.segment_bytes && segment.live.lock().records == 0 {
+        if segment.state() == SegmentState::Sealed && scan.is_dead_by_map() {
             segment.set_state(SegmentState::Free);
         }
         if report.quarantined.contains(&scan.segment) {

@@ -6,7 +6,7 @@
 
 use crate::error::{Error, Result};
 use crate::hash::{Hasher, KeyHash};
-use crate::log::chunk::ChunkHeader;
+use crate::log::chunk::{CHUNK_HEADER_BYTES, ChunkHeader};
 use crate::log::footer::{self, Entry};
 use crate::log::map::MapSegment;
 use crate::log::record::{Address, Record, RecordKind, Seq};
@@ -118,6 +118,11 @@ impl SegmentScan {
     /// Anything that the map does not speak of?
     pub(crate) fn has_beyond(&self) -> bool {
         self.chunks.iter().any(|(at, h)| at + h.used > self.covered)
+    }
+
+    /// Does the map speak of all of it and call nothing live?
+    pub(crate) fn is_dead_by_map(&self) -> bool {
+        self.covered >= self.segment_bytes && self.map.none_live()
     }
 
     /// Anything live that the map speaks of?
@@ -290,7 +295,7 @@ impl Tail {
         for (n, chunk) in self.chunks.iter().enumerate() {
             let Some(scan) = scans.iter().find(|s| s.segment == chunk.segment) else { continue };
             let cut = cuts.iter().find(|c| c.segment == scan.segment && c.epoch == scan.epoch).map_or(u32::MAX, |c| c.length);
-            if chunk.offset >= cut {
+            if chunk.offset + CHUNK_HEADER_BYTES as u32 >= cut {
                 continue; // void since an earlier recovery
             }
             if !broken && chunk.header.prev_seq > last {

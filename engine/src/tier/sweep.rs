@@ -17,6 +17,7 @@ use crate::SpaceId;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use thermocline_memory::Handle;
 
@@ -50,6 +51,9 @@ impl Inner {
                 cleared = true;
                 while self.clear_some(number, space) {
                     yield_now().await;
+                }
+                if self.frozen.load(Ordering::Acquire) {
+                    return false;
                 }
             }
         }
@@ -86,6 +90,9 @@ impl Inner {
         let mut spans = Vec::new();
         let more = {
             let mut shard = self.shards[number].lock();
+            if self.frozen.load(Ordering::Acquire) {
+                return false; // the next start drops what is left
+            }
             let shard = &mut *shard;
             let Some(at) = shard.spaces.iter().position(|s| s.id == space) else { return false };
             let mut slots = Vec::with_capacity(SWEEP_SLOTS_PER_STEP);
