@@ -343,7 +343,7 @@ fn append(
             kind: if step.payload.is_some() { RecordKind::Value(step.kind) } else { RecordKind::Tombstone },
             space: key.space,
             hash: key.hash,
-            expiry: step.expiry,
+            expiry: step.expiry.filter(|_| !crate::planted::is(crate::planted::Bug::TtlNotLogged)),
             key: key.bytes,
             payload: step.payload.unwrap_or_default(),
             moved: None,

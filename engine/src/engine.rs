@@ -11,6 +11,7 @@ use crate::lane::Lanes;
 use crate::log::Log;
 use crate::log::flush::FlushJob;
 use crate::log::map::Pending;
+use crate::planted::{self, Bug};
 use crate::options::{Durability, EvictionPolicy, Options, READ_BUFFERS_KEPT_BYTES_MAX};
 use crate::shard::Shard;
 use crate::stats::{Counters, RecoveryReport};
@@ -302,7 +303,7 @@ impl Engine {
     pub async fn durable(&self, seq: u64) -> Result<()> {
         loop {
             let ticket = self.inner.log.durable.ticket();
-            if self.is_durable(seq) {
+            if self.is_durable(seq) || planted::is(Bug::AckEarly) {
                 return Ok(());
             }
             if let Some(reason) = self.inner.log.failure() {

@@ -24,14 +24,14 @@ pub enum Bug {
     PartialGroup,
     /// A change of expiry is not logged.
     TtlNotLogged,
-    /// A flight's value is published although the slot has changed.
-    JoinOverwrite,
+    /// A flight does not pin its segment, and what it brought is believed although the segment was reused meanwhile.
+    JoinReuse,
     /// Recovery forgets where it cut the log.
     ForgetCuts,
     /// Recovery does not flush what it read.
     NoRecoverySync,
-    /// GC swaps no slot when the copy is appended, but forgets the original.
-    DropColdInGc,
+    /// A map that calls the original dead is written before the GC copy is durable.
+    MapBeforeGcCopy,
     /// Reads do not wait for what they saw.
     ReadsDoNotWait,
 }
@@ -48,10 +48,10 @@ impl Bug {
         ("no-new-epoch", Bug::NoNewEpoch),
         ("partial-group", Bug::PartialGroup),
         ("ttl-not-logged", Bug::TtlNotLogged),
-        ("join-overwrite", Bug::JoinOverwrite),
+        ("join-reuse", Bug::JoinReuse),
         ("forget-cuts", Bug::ForgetCuts),
         ("no-recovery-sync", Bug::NoRecoverySync),
-        ("drop-cold-in-gc", Bug::DropColdInGc),
+        ("map-before-gc-copy", Bug::MapBeforeGcCopy),
         ("reads-do-not-wait", Bug::ReadsDoNotWait),
     ];
 }

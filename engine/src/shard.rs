@@ -215,6 +215,13 @@ impl Shard {
         }
     }
 
+    /// Gives back all cells put aside: memory is so short that who asked for them must ask again.
+    pub fn forget_reserved(&mut self, spans: &mut Vec<Span>) {
+        for (_, cell) in std::mem::take(&mut self.reserved) {
+            spans.extend(self.heap.free(cell));
+        }
+    }
+
     /// Writes a new hot object into a cell and enters it into the policy's queues. `was_ghost`: it is remembered.
     pub fn place_cell(&mut self, handle: Handle, hash: u64, mut object: Cell<'_>, was_ghost: bool) {
         object.main = self.policy.goes_to_main(was_ghost);

@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 use thermocline::planted::Bug;
 
 thread_local! {
@@ -71,14 +72,19 @@ impl Campaign {
     pub fn run(&self, progress: impl Fn(u64) + Sync) -> Tally {
         let (next, stop) = (AtomicU64::new(self.start), AtomicBool::new(false));
         let tally = Mutex::new(Tally::default());
+        let running: Vec<AtomicU64> = (0..self.threads.max(1)).map(|_| AtomicU64::new(IDLE)).collect();
         std::thread::scope(|scope| {
-            for _ in 0..self.threads.max(1) {
-                scope.spawn(|| {
+            scope.spawn(|| watch(&running));
+            for mine in &running {
+                let (next, stop, tally, progress) = (&next, &stop, &tally, &progress);
+                scope.spawn(move || {
+                    let _done = Done(mine);
                     while !stop.load(Ordering::Relaxed) {
                         let seed = next.fetch_add(1, Ordering::Relaxed);
                         if seed >= self.start + self.seeds {
                             return;
                         }
+                        mine.store(seed, Ordering::Relaxed);
                         let outcome = try_seed(seed, &self.settings);
                         let mut tally = tally.lock().unwrap_or_else(|e| e.into_inner());
                         tally.seeds += 1;
@@ -97,6 +103,42 @@ impl Campaign {
         let mut tally = tally.into_inner().unwrap_or_else(|e| e.into_inner());
         tally.failures.sort_by_key(|f| f.seed);
         tally
+    }
+}
+
+/// No seed.
+const IDLE: u64 = u64::MAX;
+/// The thread has ended.
+const ENDED: u64 = u64::MAX - 1;
+/// A seed takes milliseconds; one that takes this long hangs in one step of the engine.
+const HANGS_AFTER_SECONDS: u32 = 60;
+
+struct Done<'d>(&'d AtomicU64);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(ENDED, Ordering::Relaxed);
+    }
+}
+
+/// A seed that hangs inside one poll cannot be stopped, only told.
+fn watch(running: &[AtomicU64]) {
+    let mut seen: Vec<(u64, u32)> = vec![(IDLE, 0); running.len()];
+    let mut ticks = 0u64;
+    while running.iter().any(|r| r.load(Ordering::Relaxed) != ENDED) {
+        std::thread::sleep(Duration::from_millis(20));
+        ticks += 1;
+        if ticks % 50 != 0 {
+            continue;
+        }
+        for (now, (seed, seconds)) in running.iter().map(|r| r.load(Ordering::Relaxed)).zip(&mut seen) {
+            *seconds = if now == *seed { *seconds + 1 } else { 0 };
+            *seed = now;
+            if *seconds > HANGS_AFTER_SECONDS && now < ENDED {
+                println!("seed {now} FAILED: HANGS in one step");
+                std::process::exit(1);
+            }
+        }
     }
 }
 

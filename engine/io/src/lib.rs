@@ -21,6 +21,8 @@ mod disk;
 mod fault;
 #[expect(clippy::disallowed_methods, reason = "this crate is the seam to the disk")]
 mod lock;
+#[expect(clippy::disallowed_methods, reason = "this crate is the seam to the disk")]
+mod map;
 mod memory;
 mod open;
 mod pool;
@@ -41,6 +43,7 @@ pub use disk::{
 };
 pub use fault::{FaultDisk, Faults, Injected};
 pub use lock::{DirectoryLock, lock_directory};
+pub use map::MappedFile;
 pub use memory::MemoryDisk;
 pub use open::{BackendChoice, open_directory};
 #[cfg(feature = "tokio")]

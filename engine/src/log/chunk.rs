@@ -67,7 +67,7 @@ impl ChunkHeader {
         let epoch = u32_at(from, 8);
         let mut crc = Address { epoch, ..address }.crc();
         crc.update(&from[4..CHUNK_HEADER_BYTES]);
-        if crc.finalize() != u32_at(from, 0) {
+        if crc.finalize() != u32_at(from, 0) && !crate::planted::is(crate::planted::Bug::SkipCrc) {
             return None;
         }
         Some(ChunkHeader {

@@ -8,6 +8,7 @@ use super::record::Address;
 use super::segment::SegmentState;
 use super::{Chunk, ChunkState, FOREGROUND, Log, STREAMS, Sealing, Tail};
 use crate::options::{BLOCK_BYTES, Durability, FLUSH_AGE_US, FLUSH_AGE_US_MAX, FLUSHES_IN_FLIGHT_MAX};
+use crate::planted::{self, Bug};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -126,7 +127,7 @@ impl Log {
                 Some(file) if !waits && !full => {
                     *chunk.state.lock() = ChunkState::Writing;
                     tail.flushes += 1;
-                    let durable = self.durability == Durability::Always;
+                    let durable = self.durability == Durability::Always && !planted::is(Bug::SkipFlush);
                     let operation = Operation::Write {
                         offset: u64::from(chunk.offset),
                         buffer: chunk.buffer.clone(),
@@ -212,7 +213,7 @@ impl Log {
                     return self.fail(format!("{name}, offset {}: write failed: {error}", chunk.offset));
                 }
                 self.count_flush(now_us.saturating_sub(began_us));
-                if matches!(self.durability, Durability::Always | Durability::None) {
+                if matches!(self.durability, Durability::Always | Durability::None) || planted::is(Bug::SkipFlush) {
                     *chunk.state.lock() = ChunkState::Durable;
                     self.settle(&mut tail);
                 } else {

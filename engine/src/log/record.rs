@@ -185,7 +185,7 @@ impl<'r> Record<'r> {
         }
         let mut crc = address.crc();
         crc.update(&from[4..bytes]);
-        if crc.finalize() != u32_at(from, 0) {
+        if crc.finalize() != u32_at(from, 0) && !crate::planted::is(crate::planted::Bug::SkipCrc) {
             return Err(Bad::Checksum);
         }
         Self::fields(&from[..bytes])

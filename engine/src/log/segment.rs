@@ -110,7 +110,9 @@ impl Segment {
 
     /// Begins a new life in a stream: next epoch (but not below the floor), nothing live.
     pub fn begin(&self, stream: u8, segment_bytes: u32, epoch_floor: u32) {
-        self.set_epoch((self.epoch() + 1).max(epoch_floor));
+        let old = self.epoch();
+        let same = old > 0 && crate::planted::is(crate::planted::Bug::NoNewEpoch);
+        self.set_epoch(if same { old } else { (old + 1).max(epoch_floor) });
         self.durable_to.store(0, Ordering::Release);
         self.undurable.store(0, Ordering::Release);
         self.max_seq.store(0, Ordering::Release);

@@ -65,7 +65,7 @@ impl Inner {
         if !waiting {
             return Ok(0);
         }
-        if self.options.durability.logs() {
+        if self.options.durability.logs() && !crate::planted::is(crate::planted::Bug::ReuseWithoutMap) {
             self.write_map(false).await?;
         } else {
             self.wait_for_causes().await?;
@@ -287,7 +287,8 @@ impl Inner {
             maps.victims.retain(|&(segment, scanned)| {
                 let meta = &self.log.segments[segment as usize];
                 let below = meta.max_seq.load(Ordering::Acquire) <= watermark || !logs;
-                let free = durable_tick > scanned && below && meta.pins.load(Ordering::Acquire) == 0;
+                let young = durable_tick > scanned || crate::planted::is(crate::planted::Bug::ReuseWithoutMap);
+                let free = young && below && meta.pins.load(Ordering::Acquire) == 0;
                 if free {
                     freed.push(segment);
                 }

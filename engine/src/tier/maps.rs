@@ -7,9 +7,14 @@
 use crate::engine::Inner;
 use crate::error::{Error, Result};
 use crate::log::map::{FILES, Map, MapSegment};
+use crate::planted::{self, Bug};
+use crate::tier::sweep::yield_now;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use thermocline_io::{Buffer, Operation};
+
+/// Segments whose bits are read in one step.
+const SEGMENTS_PER_STEP: usize = 8;
 
 /// What is known of maps and of victims that wait for one.
 #[derive(Default)]
@@ -61,7 +66,10 @@ impl Inner {
         };
         let (b, last_seq, lengths) = self.log.fix();
         let mut segments = Vec::with_capacity(lengths.len());
-        for (segment, epoch, covered) in lengths {
+        for (number, (segment, epoch, covered)) in lengths.into_iter().enumerate() {
+            if number % SEGMENTS_PER_STEP == SEGMENTS_PER_STEP - 1 {
+                yield_now().await;
+            }
             let meta = &self.log.segments[segment as usize];
             let live = meta.live.lock();
             let mut entry = MapSegment { segment, epoch, covered, grain_shift: live.grain_shift, live_bytes: 0, bits: Vec::new() };
@@ -87,7 +95,14 @@ impl Inner {
             (spaces.of_database.clone(), spaces.next)
         };
         let pending = self.pending.lock().clone();
-        self.wait_for_causes().await?;
+        if planted::is(Bug::MapLengthsLate) {
+            for (entry, late) in segments.iter_mut().zip(self.log.fix().2) {
+                entry.covered = late.2;
+            }
+        }
+        if !planted::is(Bug::MapWithoutCauses) {
+            self.wait_for_causes().await?;
+        }
         let generation = self.maps.lock().generation + 1;
         let map = Map { generation, b, last_seq, next_space, spaces, pending, segments };
         let bytes = map.encode(self.log.store);
@@ -106,7 +121,7 @@ impl Inner {
     pub(crate) async fn wait_for_causes(self: &Arc<Self>) -> Result<()> {
         let last = self.log.last_seq();
         self.pump(true);
-        let copies = self.log.gc_pending();
+        let copies = if planted::is(Bug::MapBeforeGcCopy) { Vec::new() } else { self.log.gc_pending() };
         loop {
             let ticket = self.log.durable.ticket();
             if self.log.watermark() >= last && copies.iter().all(|c| c.is_durable()) {

@@ -25,6 +25,7 @@ use crate::log::segment::{Live, Segment, SegmentState, raise};
 use crate::log::superblock::{self, Cut, Superblock};
 use crate::options::{Durability, Options, RecoveryMode};
 use crate::place::{Place, class_of};
+use crate::planted::{self, Bug};
 use crate::shard::{Shard, SpaceIndex};
 use crate::shutdown::put_superblock;
 use crate::stats::RecoveryReport;
@@ -465,7 +466,7 @@ fn existing(
         clean: false,
         next_space: spaces.next,
         spaces: spaces.of_database.clone(),
-        cuts,
+        cuts: if planted::is(Bug::ForgetCuts) { Vec::new() } else { cuts },
         ..block.clone()
     };
     put_superblock(&**disk, &open)?;
@@ -620,7 +621,9 @@ fn replay(
     for (id, segment) in segments.iter().enumerate() {
         let Some(file) = segment.file() else { continue };
         let name = crate::log::segment_name(id as u32);
-        disk.sync(file).map_err(|e| Error::io(format!("syncing {name}"), &e))?;
+        if !planted::is(Bug::NoRecoverySync) {
+            disk.sync(file).map_err(|e| Error::io(format!("syncing {name}"), &e))?;
+        }
         let entry = map.segments.iter().find(|s| s.segment == id as u32).unwrap_or(&nothing);
         let scan = SegmentScan::open(disk, block.store, id as u32, file, builder.segment_bytes, entry, builder.hasher)?;
         segment.set_epoch(scan.epoch);
@@ -676,6 +679,12 @@ fn replay(
             }
         }
     })?;
+    if planted::is(Bug::PartialGroup) {
+        for found in group.drain(..) {
+            builder.replay(&found);
+            applied_seq = found.entry.seq;
+        }
+    }
     for found in &group {
         outcome.cut_at(found.segment, found.entry.offset); // a group may span segments
     }

@@ -25,15 +25,28 @@ use thermocline_memory::{Heap, Span};
 
 /// Demotions in one hold of a latch.
 const DEMOTIONS_PER_HOLD: usize = 32;
-/// Rounds of one call.
-const ROUNDS_PER_CALL: usize = 64;
+/// Rounds of one call: enough for the policy to turn over its queues until somebody has no heat left.
+const ROUNDS_PER_CALL: usize = 1 << 14;
 /// Share of the arena above which a value is served, not promoted.
 const PROMOTED_SHARE_MAX: u64 = 64;
+/// Percent of its fair share of the arena below which a shard takes from the richest one.
+const FAIR_SHARE_PERCENT: u64 = 90;
 /// Keys dropped by one call when both tiers are full.
 const EVICTIONS_PER_CALL: usize = 16;
 /// Fruitless calls after which a growing write is refused.
 const STARVED_MAX: u32 = 64;
 const STARVED_MAX_UNLOGGED: u32 = 100_000;
+
+/// What one call of the policy did.
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+pub(crate) enum Demoted {
+    /// An object left.
+    Done,
+    /// Nobody left, but the policy took heat away from some: call again.
+    Tired,
+    /// Nobody can leave now.
+    Stuck,
+}
 
 impl Inner {
     /// Makes room for several cells. False: nothing can leave now.
@@ -50,16 +63,30 @@ impl Inner {
                 shard.heap.donate(bytes, span);
                 return shard.reserve(bytes);
             }
+            if let Some(richest) = self.richer_than(number) {
+                // Others grew first: the memory comes from the shard that has most of it, span by span.
+                if self.reserve_here(number, bytes) {
+                    return true;
+                }
+                if self.give_up_a_span(richest) {
+                    continue;
+                }
+            }
             let mut spans = Vec::new();
             let (made, left) = {
                 let mut shard = self.shards[number].lock();
                 let mut left = 0;
                 let mut made = shard.reserve(bytes);
-                while !made && left < DEMOTIONS_PER_HOLD && self.demote_one(&mut shard, &mut spans) {
+                let mut tired = false;
+                while !made && !tired && left < DEMOTIONS_PER_HOLD {
+                    match self.demote_one(&mut shard, &mut spans) {
+                        Demoted::Stuck => break,
+                        Demoted::Tired => tired = true,
+                        Demoted::Done => made = shard.reserve(bytes),
+                    }
                     left += 1;
-                    made = shard.reserve(bytes);
                 }
-                if !made && spans.is_empty() && shard.evacuate(&self.hasher, &mut spans) {
+                if !made && !tired && spans.is_empty() && shard.evacuate(&self.hasher, &mut spans) {
                     left += 1;
                 }
                 (made, left)
@@ -69,11 +96,59 @@ impl Inner {
             if made {
                 return true;
             }
-            if left == 0 && !gave {
+            if left == 0 && !gave && !self.squeeze() {
                 return false;
             }
         }
         false
+    }
+
+    fn reserve_here(&self, number: usize, bytes: usize) -> bool {
+        self.shards[number].lock().reserve(bytes)
+    }
+
+    /// The shard with the most memory, if this one has clearly less than its share.
+    fn richer_than(&self, number: usize) -> Option<usize> {
+        let share = self.region.limit_bytes() / self.shards.len() as u64;
+        if self.shards[number].lock().heap.owned_bytes() * 100 >= share * FAIR_SHARE_PERCENT {
+            return None;
+        }
+        let owned = (0..self.shards.len()).map(|n| (self.shards[n].lock().heap.owned_bytes(), n));
+        owned.max().filter(|&(bytes, n)| n != number && bytes > share).map(|(_, n)| n)
+    }
+
+    /// Demotes and moves objects of a shard until a span of it is free. False: nothing can leave it now.
+    fn give_up_a_span(&self, number: usize) -> bool {
+        let mut spans = Vec::new();
+        {
+            let mut shard = self.shards[number].lock();
+            for _ in 0..DEMOTIONS_PER_HOLD {
+                if !spans.is_empty() || matches!(self.demote_one(&mut shard, &mut spans), Demoted::Stuck) {
+                    break;
+                }
+            }
+            if spans.is_empty() {
+                shard.evacuate(&self.hasher, &mut spans);
+            }
+        }
+        let gave = !spans.is_empty();
+        self.give(spans);
+        gave
+    }
+
+    /// Takes from all shards the memory that nobody uses: cells put aside and empty spans kept. Returns true if there was any.
+    fn squeeze(&self) -> bool {
+        let mut spans = Vec::new();
+        for shard in &self.shards {
+            let mut shard = shard.lock();
+            shard.forget_reserved(&mut spans);
+            while let Some(span) = shard.heap.release_empty() {
+                spans.push(span);
+            }
+        }
+        let any = !spans.is_empty();
+        self.give(spans);
+        any
     }
 
     fn give(&self, spans: Vec<Span>) {
@@ -82,18 +157,20 @@ impl Inner {
         }
     }
 
-    /// Demotes the object that the policy names. False: nothing can leave now.
-    pub(crate) fn demote_one(&self, shard: &mut Shard, spans: &mut Vec<Span>) -> bool {
-        let Some(victim) = shard.victim(&self.hasher) else { return false };
-        let Some((space, _, at, slot, handle)) = shard.resident(victim.entry, &self.hasher) else { return true };
+    /// Demotes the object that the policy names.
+    pub(crate) fn demote_one(&self, shard: &mut Shard, spans: &mut Vec<Span>) -> Demoted {
+        let Some(victim) = shard.victim(&self.hasher) else {
+            return if shard.policy.objects() == 0 { Demoted::Stuck } else { Demoted::Tired };
+        };
+        let Some((space, _, at, slot, handle)) = shard.resident(victim.entry, &self.hasher) else { return Demoted::Tired };
         if !self.clean(shard, handle, at, space) {
             shard.policy.spare(victim);
-            return false;
+            return Demoted::Stuck;
         }
         let slot = shard.space(space).map_or(slot, |s| s.index.get(at));
         shard.demote(space, at, slot, handle, victim.from_small, spans);
         self.counters.demotions.fetch_add(1, Ordering::Relaxed);
-        true
+        Demoted::Done
     }
 
     /// Makes sure that the log holds this version of a hot object. False: the log has no room now.
@@ -186,7 +263,7 @@ impl Inner {
             {
                 let mut shard = self.shards[round % self.shards.len()].lock();
                 for _ in 0..DEMOTIONS_PER_HOLD {
-                    if !self.demote_one(&mut shard, &mut spans) {
+                    if !matches!(self.demote_one(&mut shard, &mut spans), Demoted::Done) {
                         break;
                     }
                 }

@@ -1,0 +1,125 @@
+//! Bytes that rot on the SSD: never served, named in the log, and cured by DEL and SET.
+
+use std::collections::HashMap;
+use std::fs::OpenOptions;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use thermocline_resp::Value;
+
+use crate::process::{Connection, shown};
+use crate::store::{Store, demote, filler, load, okay, read, refusal};
+
+const KEYS: usize = 3000;
+const VALUE_BYTES: usize = 1000;
+/// Behind a record's header and key, within its value.
+const INTO_THE_VALUE_BYTES: u64 = 200;
+const DIRECTIVES: [&str; 6] = ["--maxmemory", "64mb", "--maxdisk", "64mb", "--appendfsync", "always"];
+
+/// Where a cold key lies, by TIER KEY: segment and offset.
+fn place(connection: &mut Connection, key: &str) -> (u64, u64) {
+    let Value::Array(flat) = connection.call(&["TIER", "KEY", key]) else { panic!("no map") };
+    let mut fields = HashMap::new();
+    for pair in flat.chunks_exact(2) {
+        if let (Value::Bulk(name), Value::Integer(number)) = (&pair[0], &pair[1]) {
+            fields.insert(String::from_utf8(name.clone()).expect("text"), *number as u64);
+        }
+    }
+    (fields["segment"], fields["offset"])
+}
+
+/// Turns one bit of the file around.
+fn flip(data: &Path, (segment, offset): (u64, u64)) {
+    let path = data.join(format!("segment-{segment:06}"));
+    #[expect(clippy::disallowed_methods, reason = "damages a file by hand")]
+    let file = OpenOptions::new().read(true).write(true).open(path).expect("a segment");
+    let (mut byte, at) = ([0], offset + INTO_THE_VALUE_BYTES);
+    file.read_exact_at(&mut byte, at).expect("it is there");
+    byte[0] ^= 0x10;
+    file.write_all_at(&byte, at).expect("written");
+    file.sync_all().expect("synced");
+}
+
+fn words(store: &Store) -> String {
+    #[expect(clippy::disallowed_methods, reason = "the server's words")]
+    std::fs::read_to_string(store.data.with_extension("log")).expect("text")
+}
+
+/// Every key but these answers its value; these answer `-CORRUPT`, and nothing else.
+fn is_right_but(connection: &mut Connection, damaged: &[usize]) {
+    read(connection, "key", KEYS, |number, value| match value {
+        Value::Bulk(bytes) if !damaged.contains(&number) => {
+            assert!(bytes == filler(number as u64, VALUE_BYTES), "key:{number} is wrong");
+        }
+        Value::Error(text) if damaged.contains(&number) => assert!(text.starts_with(b"CORRUPT "), "{text:?}"),
+        other => panic!("key:{number} answers {}", shown(&other)),
+    });
+}
+
+#[test]
+fn a_flipped_byte_under_a_running_server_is_never_served_and_del_and_set_cure_it() {
+    let mut store = Store::start(&DIRECTIVES);
+    let mut connection = store.server.connect();
+    load(&mut connection, "key", KEYS, VALUE_BYTES, 0);
+    demote(&mut connection, "key", KEYS);
+    let damaged = [7, 1500, 2900];
+    let places = damaged.map(|number| place(&mut connection, &format!("key:{number}")));
+    places.iter().for_each(|&place| flip(&store.data, place));
+    is_right_but(&mut connection, &damaged);
+    assert!(connection.info("corrupt_records") >= 3);
+    let text = words(&store);
+    for (segment, offset) in places {
+        let told = |line: &str| line.contains(&segment.to_string()) && line.contains(&offset.to_string());
+        assert!(text.lines().any(told), "no line names segment {segment} and offset {offset}: {text}");
+    }
+    let told = refusal(connection.call(&["STRLEN", "key:7"]));
+    assert!(told.contains("DEL or SET"), "{told}");
+
+    assert_eq!(connection.number(&["DBSIZE"]) as usize, KEYS);
+    assert_eq!(connection.number(&["DEL", "key:7"]), 1);
+    assert_eq!(connection.call(&["GET", "key:7"]), Value::Null);
+    for number in damaged {
+        let bytes = filler(number as u64, VALUE_BYTES);
+        assert_eq!(connection.call(&[b"SET", format!("key:{number}").as_bytes(), &bytes]), okay());
+    }
+    is_right_but(&mut connection, &[]);
+    assert_eq!(connection.number(&["DBSIZE"]) as usize, KEYS);
+    store.restart(&DIRECTIVES);
+    is_right_but(&mut store.server.connect(), &[]);
+}
+
+#[test]
+fn bytes_flipped_between_two_runs_are_reported_and_never_served() {
+    let mut store = Store::start(&DIRECTIVES);
+    let mut connection = store.server.connect();
+    load(&mut connection, "key", KEYS, VALUE_BYTES, 0);
+    // What lies behind the damage shows that it is no torn tail.
+    load(&mut connection, "later", KEYS, VALUE_BYTES, 0);
+    let damaged = [3, 900, 2000];
+    demote(&mut connection, "key", KEYS);
+    let places = damaged.map(|number| place(&mut connection, &format!("key:{number}")));
+    store.server.kill();
+    places.iter().for_each(|&place| flip(&store.data, place));
+    store.server = crate::process::Server::start(&store.data, &DIRECTIVES);
+    let mut connection = store.server.connect();
+    let (mut refused, mut absent) = (0, 0);
+    for key in ["key", "later"] {
+        read(&mut connection, key, KEYS, |number, value| match value {
+            Value::Bulk(bytes) => assert!(bytes == filler(number as u64, VALUE_BYTES), "{key}:{number} is wrong"),
+            Value::Error(text) => {
+                assert!(text.starts_with(b"CORRUPT "), "{}", String::from_utf8_lossy(&text));
+                refused += 1;
+            }
+            Value::Null => absent += 1,
+            other => panic!("{key}:{number} answers {}", shown(&other)),
+        });
+    }
+    let text = words(&store);
+    let told = text.lines().any(|line| line.contains("damage"));
+    println!("{refused} keys answer CORRUPT, {absent} nothing; told: {told}");
+    assert!(refused + absent >= damaged.len(), "the damage was served");
+    assert!(absent == 0 || told, "{absent} keys are gone and nothing was said: {text}");
+    // All can be set again.
+    load(&mut connection, "key", KEYS, VALUE_BYTES, 0);
+    is_right_but(&mut connection, &[]);
+}

@@ -1,0 +1,179 @@
+//! A real server process on a directory that outlives it, and a blocking pipelined client. Both test folders use it.
+//!
+//! Promises: the process ends with its handle, however the test ends; a lost connection is an ordinary error, for tests here
+//! kill servers. What the server says goes to a file beside its directory. Never: a directory removed.
+
+use std::fs::OpenOptions;
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use thermocline_resp::{Value, decode};
+
+const TRIES: usize = 1200;
+const PAUSE: Duration = Duration::from_millis(25);
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Now, by the test's own clock: it stands outside the server.
+#[expect(clippy::disallowed_methods, reason = "the test's own clock")]
+pub fn now() -> Instant {
+    Instant::now()
+}
+
+/// The program on a directory, not started: `maxmemory` and `maxdisk` are for the caller to say.
+pub fn program(directory: &Path, directives: &[&str]) -> (Command, u16) {
+    let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its number").port();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_thermocline-server"));
+    command.args(["--port", &port.to_string(), "--workers", "2", "--dir"]).arg(directory).args(directives);
+    (command, port)
+}
+
+/// What the README promises of memory: RSS <= 1.05 x maxmemory + 32 MiB.
+pub fn resident_bytes_max(max_memory_bytes: u64) -> u64 {
+    max_memory_bytes / 100 * 105 + (32 << 20)
+}
+
+/// A running server.
+pub struct Server {
+    process: Child,
+    port: u16,
+}
+
+impl Server {
+    /// Starts one, and returns when it serves.
+    pub fn start(directory: &Path, directives: &[&str]) -> Server {
+        let server = Server::start_unasked(directory, directives);
+        assert_eq!(server.connect().call(&["PING"]), Value::Simple(b"PONG".to_vec()));
+        server
+    }
+
+    /// Starts one, and returns at once.
+    pub fn start_unasked(directory: &Path, directives: &[&str]) -> Server {
+        #[expect(clippy::disallowed_methods, reason = "the server's words, not a file of the store")]
+        let words = OpenOptions::new().create(true).append(true).open(directory.with_extension("log")).expect("a file");
+        let (mut command, port) = program(directory, directives);
+        Server { process: command.stdout(Stdio::from(words)).spawn().expect("the server starts"), port }
+    }
+
+    /// A connection.
+    pub fn connect(&self) -> Connection {
+        for _ in 0..TRIES {
+            if let Ok(stream) = TcpStream::connect(("127.0.0.1", self.port)) {
+                stream.set_nodelay(true).expect("a live socket");
+                stream.set_read_timeout(Some(PATIENCE)).expect("a live socket");
+                return Connection { stream, request: Vec::new(), unread: Vec::new(), start: 0 };
+            }
+            std::thread::sleep(PAUSE);
+        }
+        panic!("no server answers on port {}", self.port);
+    }
+
+    /// kill -9, and waits until it is gone.
+    pub fn kill(&mut self) {
+        self.process.kill().expect("it runs");
+        self.process.wait().expect("it ends");
+    }
+
+    /// Bytes of memory it has now, as the system counts them.
+    pub fn resident_bytes(&self) -> u64 {
+        #[expect(clippy::disallowed_methods, reason = "the system's word, not a file of the store")]
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("it runs");
+        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it is resident");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") << 10
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Killing what has already ended fails, and that is as good.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A connection. Requests gather until they are flushed; answers come one by one.
+pub struct Connection {
+    stream: TcpStream,
+    request: Vec<u8>,
+    unread: Vec<u8>,
+    start: usize,
+}
+
+impl Connection {
+    /// Adds a command to the next flush.
+    pub fn push<W: AsRef<[u8]>>(&mut self, words: &[W]) {
+        self.request.extend_from_slice(format!("*{}\r\n", words.len()).as_bytes());
+        for word in words {
+            self.request.extend_from_slice(format!("${}\r\n", word.as_ref().len()).as_bytes());
+            self.request.extend_from_slice(word.as_ref());
+            self.request.extend_from_slice(b"\r\n");
+        }
+    }
+
+    /// Sends what was gathered.
+    ///
+    /// # Errors
+    /// The server is gone.
+    pub fn flush(&mut self) -> io::Result<()> {
+        let sent = self.stream.write_all(&self.request);
+        self.request.clear();
+        sent
+    }
+
+    /// Reads one answer.
+    ///
+    /// # Errors
+    /// The server is gone.
+    pub fn answer(&mut self) -> io::Result<Value> {
+        let mut part = [0; 64 << 10];
+        loop {
+            if let Some((value, length)) = decode(&self.unread[self.start..]).expect("an answer") {
+                self.start += length;
+                return Ok(value);
+            }
+            self.unread.drain(..self.start);
+            self.start = 0;
+            match self.stream.read(&mut part)? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                length => self.unread.extend_from_slice(&part[..length]),
+            }
+        }
+    }
+
+    /// Sends a command and reads its answer.
+    pub fn call<W: AsRef<[u8]>>(&mut self, words: &[W]) -> Value {
+        self.push(words);
+        self.flush().expect("the server takes it");
+        self.answer().expect("the server answers")
+    }
+
+    /// Sends a command that answers a number.
+    pub fn number<W: AsRef<[u8]>>(&mut self, words: &[W]) -> i64 {
+        match self.call(words) {
+            Value::Integer(number) => number,
+            other => panic!("no number: {}", shown(&other)),
+        }
+    }
+
+    /// A field of INFO, as a number.
+    pub fn info(&mut self, field: &str) -> u64 {
+        let (Value::Bulk(text) | Value::Verbatim { text, .. }) = self.call(&["INFO", "everything"]) else {
+            panic!("INFO answers text")
+        };
+        let text = String::from_utf8(text).expect("text");
+        let value = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        value.unwrap_or_else(|| panic!("INFO has no {field}")).parse().expect("a number")
+    }
+}
+
+/// An answer, short enough for a message.
+pub fn shown(value: &Value) -> String {
+    match value {
+        Value::Bulk(bytes) | Value::Error(bytes) | Value::Simple(bytes) => {
+            format!("{} bytes {:?}", bytes.len(), String::from_utf8_lossy(&bytes[..bytes.len().min(160)]))
+        }
+        other => format!("{other:?}"),
+    }
+}
