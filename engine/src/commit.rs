@@ -142,7 +142,6 @@ struct Step<'s> {
 type Guards<'g> = SmallVec<[(usize, MutexGuard<'g, Shard>); 2]>;
 
 /// Commits. Returns the highest seq written (0: nothing was).
-#[expect(clippy::too_many_arguments, reason = "one hold of the latches needs all of it")]
 pub(crate) fn commit(
     inner: &Inner,
     guards: &mut Guards<'_>,

@@ -412,6 +412,7 @@ async fn keep(inner: Weak<Inner>) {
             {
                 let mut shard = shard.lock();
                 shard.compact_policy(&inner.hasher);
+                shard.shrink_some();
                 shard.trim_reserved(RESERVED_KEPT, &mut spans);
             }
             for span in spans {

@@ -49,7 +49,7 @@ pub(crate) enum Need {
     /// Cells: (shard, bytes) each.
     Cells(SmallVec<[(usize, usize); 2]>),
     /// Room in the log.
-    Log(NoRoom, u64),
+    Log(u64),
     /// Both tiers are full.
     Full,
     /// The value of this key lies in extents that must be read.
@@ -163,7 +163,7 @@ impl Inner {
             Err(Missing::Log(NoRoom::Failed)) => {
                 Outcome::Refused(self.refusal())
             }
-            Err(Missing::Log(no_room)) => Outcome::Need(Need::Log(no_room, self.log.room.ticket())),
+            Err(Missing::Log(_)) => Outcome::Need(Need::Log(self.log.room.ticket())),
             Err(Missing::Full) => Outcome::Need(Need::Full),
             Err(Missing::Extend(key)) => Outcome::Need(Need::Extend(key)),
             Err(Missing::TooLarge(error)) => Outcome::Refused(error),
@@ -318,7 +318,7 @@ impl Inner {
                     self.log.room.changed(ticket).await;
                 }
             }
-            Need::Log(_, ticket) => {
+            Need::Log(ticket) => {
                 if let Some(reason) = self.starved.read().clone() {
                     return Err(Error::Misconfigured { reason });
                 }

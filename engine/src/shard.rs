@@ -11,7 +11,7 @@ use crate::index::{Index, Slot, SlotRef, Spare, State};
 use crate::log::Log;
 use crate::log::record::{padded, record_bytes};
 use crate::options::TierPolicy;
-use crate::place::{Place, class_of};
+use crate::place::Place;
 use crate::policy::{Entry, Ghost, Look, Objects, S3Fifo, Victim};
 use crate::tier::fetch::{Flight, Known, KnownRecord};
 use smallvec::SmallVec;
@@ -75,11 +75,10 @@ pub struct Shard {
     reserved: SmallVec<[(usize, Handle); 4]>,
     shard_bits: u32,
     base_bits: u32,
-    region: Arc<Region>,
-    /// Keys dropped for space.
-    pub evictions: u64,
     /// Objects demoted.
     pub demotions: u64,
+    /// Where shrinking stands: (space, cursor).
+    shrunk: (usize, u64),
 }
 
 impl Shard {
@@ -98,9 +97,8 @@ impl Shard {
             reserved: SmallVec::new(),
             shard_bits,
             base_bits,
-            region: region.clone(),
-            evictions: 0,
             demotions: 0,
+            shrunk: (0, 0),
         }
     }
 
@@ -396,24 +394,28 @@ impl Shard {
         true
     }
 
-    /// DRAM of the indexes and queues.
-    pub fn memory_bytes(&self) -> u64 {
-        self.spaces.iter().map(|s| s.index.bytes()).sum::<u64>() + self.policy.memory_bytes() as u64 + self.spare.bytes() as u64
+    /// Makes one index segment smaller if removals left it less than half full; goes round with each call.
+    pub fn shrink_some(&mut self) {
+        if self.spaces.is_empty() {
+            return;
+        }
+        let (number, cursor) = self.shrunk;
+        let number = number % self.spaces.len();
+        match self.spaces[number].index.shrink_segment(cursor, &mut self.spare) {
+            Ok(Some(next)) => self.shrunk = (number, next),
+            Ok(None) => self.shrunk = (number + 1, 0),
+            Err(_) => self.spare.refill(),
+        }
     }
 
-    /// The region of the heap.
-    pub fn region(&self) -> &Arc<Region> {
-        &self.region
+    /// DRAM of the indexes and queues.
+    pub fn memory_bytes(&self) -> u64 {
+        self.spaces.iter().map(|s| s.index.bytes()).sum::<u64>() + self.policy.memory_bytes() as u64 + self.spare.bytes()
     }
 
     /// A cold slot for a record.
     pub fn cold_slot(place: Place, class: u8, ttl: bool, heat: u8) -> Slot {
         Slot::new(State::Cold, place.bits()).with_class(class).with_ttl(ttl).with_heat(heat)
-    }
-
-    /// The class for a record of this object at this place.
-    pub fn class_for(place: Place, bytes: u32, segment_bytes: u32) -> u8 {
-        class_of(place.split(segment_bytes).1, bytes)
     }
 }
 

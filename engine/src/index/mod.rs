@@ -24,7 +24,7 @@ mod tree;
 mod tests;
 
 pub use slot::{Slot, State};
-pub use spare::{NeedsMemory, Spare};
+pub use spare::Spare;
 
 use bucket::STORED_BITS;
 use segment::{Position, Segment};
@@ -132,6 +132,7 @@ impl Index {
     }
 
     /// What is known of the hash of the key at this place: its first bits, left-aligned, and how many.
+    #[cfg(test)]
     pub fn known_bits(&self, at: SlotRef) -> (u64, u32) {
         (self.prefix(at.base, at.stored), self.base_bits + STORED_BITS)
     }

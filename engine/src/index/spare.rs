@@ -94,7 +94,7 @@ impl Wanted {
     }
 }
 
-/// Pre-allocated memory for growth.
+/// Pre-allocated memory for growth. By default nothing is in stock: the first insert into an empty index asks for a refill.
 #[expect(clippy::vec_box, reason = "the boxes themselves are what the tree takes")]
 #[derive(Debug, Default)]
 pub struct Spare {
@@ -108,11 +108,6 @@ pub struct Spare {
 }
 
 impl Spare {
-    /// Nothing in stock; the first insert into an empty index asks for a refill.
-    pub fn new() -> Spare {
-        Spare::default()
-    }
-
     /// Allocates what the last insert was short of, and a small stock. Frees what growth left over. Call it outside the latch.
     pub fn refill(&mut self) {
         let wanted = std::mem::take(&mut self.wanted);

@@ -35,7 +35,7 @@ fn known(index: &Index, hash: u64) -> u64 {
 #[test]
 fn a_key_costs_at_most_twelve_bytes_while_a_million_come() {
     for base_bits in [4, 10] {
-        let (mut index, mut spare) = (Index::new(0, base_bits), Spare::new());
+        let (mut index, mut spare) = (Index::new(0, base_bits), Spare::default());
         let mut random = SmallRng::seed_from_u64(7);
         let (mut sum, mut worst, mut samples, mut refills) = (0.0, 0.0_f64, 0, 0);
         for place in 0..1_000_000_u64 {
@@ -64,7 +64,7 @@ fn a_key_costs_at_most_twelve_bytes_while_a_million_come() {
 
 #[test]
 fn the_accounted_bytes_are_what_is_there() {
-    let (mut index, mut spare) = (Index::new(0, 2), Spare::new());
+    let (mut index, mut spare) = (Index::new(0, 2), Spare::default());
     let mut random = SmallRng::seed_from_u64(1);
     let fresh = index.bytes();
     let hashes: Vec<u64> = (0..20_000).map(|place| if place % 9 == 0 { 5 << 60 } else { random.random() }).collect();
@@ -82,7 +82,7 @@ fn the_accounted_bytes_are_what_is_there() {
 
 #[test]
 fn what_many_removals_left_shrinks() {
-    let (mut index, mut spare) = (Index::new(0, 4), Spare::new());
+    let (mut index, mut spare) = (Index::new(0, 4), Spare::default());
     let mut random = SmallRng::seed_from_u64(21);
     let hashes: Vec<u64> = (0..100_000).map(|_| random.random()).collect();
     for (place, &hash) in (0..).zip(&hashes) {
@@ -117,7 +117,7 @@ fn held(node: &Node) -> u64 {
 
 #[test]
 fn equal_bits_never_cause_growth() {
-    let (mut index, mut spare) = (Index::new(0, 4), Spare::new());
+    let (mut index, mut spare) = (Index::new(0, 4), Spare::default());
     for place in 0..5_000 {
         put(&mut index, &mut spare, 0xabcd_ef01_2345_6789, place);
     }
@@ -132,7 +132,7 @@ fn equal_bits_never_cause_growth() {
 
 #[test]
 fn a_flood_of_few_hashes_does_not_grow_the_segment_of_the_others() {
-    let (mut index, mut spare) = (Index::new(0, 0), Spare::new());
+    let (mut index, mut spare) = (Index::new(0, 0), Spare::default());
     let mut random = SmallRng::seed_from_u64(3);
     let flood: Vec<u64> = (0..16).map(|_| random.random()).collect();
     for place in 0..8_000 {
@@ -147,7 +147,7 @@ fn a_flood_of_few_hashes_does_not_grow_the_segment_of_the_others() {
 
 #[test]
 fn keys_with_a_long_common_prefix_split_until_they_differ() {
-    let (mut index, mut spare) = (Index::new(2, 6), Spare::new());
+    let (mut index, mut spare) = (Index::new(2, 6), Spare::default());
     // The first 6 + 12 bits are the same; 11 stored bits are left: 2048 values, 5,000 keys.
     let mut random = SmallRng::seed_from_u64(5);
     let hashes: Vec<u64> = (0..5_000).map(|_| 0xd_eadc << 44 | random.random::<u64>() >> 18).collect();
@@ -163,14 +163,14 @@ fn keys_with_a_long_common_prefix_split_until_they_differ() {
 #[test]
 #[should_panic(expected = "another shard")]
 fn a_hash_of_another_shard_is_refused() {
-    let (mut index, mut spare) = (Index::new(4, 8), Spare::new());
+    let (mut index, mut spare) = (Index::new(4, 8), Spare::default());
     put(&mut index, &mut spare, 0x1000_0000_0000_0000, 1);
     put(&mut index, &mut spare, 0x2000_0000_0000_0000, 2);
 }
 
 #[test]
 fn set_changes_all_but_the_hash() {
-    let (mut index, mut spare) = (Index::new(0, 3), Spare::new());
+    let (mut index, mut spare) = (Index::new(0, 3), Spare::default());
     let (at, _) = put(&mut index, &mut spare, 0x1234_5678_9abc_def0, 1);
     index.set(at, Slot::new(State::Hot, 99).with_heat(3).with_ttl(true));
     let found = index.find(0x1234_5678_9abc_def0, |_, _| true).unwrap().1;
@@ -220,7 +220,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn nothing_is_lost_and_scans_miss_nothing_that_stays((cut, steps) in steps()) {
-        let (mut index, mut spare) = (Index::new(2, 2), Spare::new());
+        let (mut index, mut spare) = (Index::new(2, 2), Spare::default());
         let mut model: BTreeMap<u64, u64> = BTreeMap::new();
         let mut next_place = 0;
         // The keys that were there when the running scan began and still are; what it has seen.
@@ -289,7 +289,7 @@ proptest! {
 }
 
 fn filled(keys: u64) -> (Index, Vec<u64>) {
-    let (mut index, mut spare) = (Index::new(1, 3), Spare::new());
+    let (mut index, mut spare) = (Index::new(1, 3), Spare::default());
     let mut random = SmallRng::seed_from_u64(9);
     let hashes: Vec<u64> =
         (0..keys).map(|place| 1 << 63 | if place % 50 == 0 { 77 << 40 } else { random.random::<u64>() }).collect();
@@ -323,7 +323,7 @@ fn an_exported_index_comes_back_without_rehashing() {
     for (place, &hash) in (0..).zip(&hashes) {
         assert!(place_of(&back, hash, place).is_some());
     }
-    let mut spare = Spare::new();
+    let mut spare = Spare::default();
     for (place, &hash) in (30_000..).zip(&hashes) {
         put(&mut back, &mut spare, hash ^ 0x5555_0000, place);
     }
@@ -363,7 +363,7 @@ fn an_index_that_lies_is_not_imported() {
 #[test]
 fn an_export_with_inserts_between_covers_every_key_that_was_there() {
     let (mut index, hashes) = filled(5_000);
-    let (mut back, mut spare, mut cursor, mut place) = (Index::new(1, 3), Spare::new(), Some(0), 1_000_000);
+    let (mut back, mut spare, mut cursor, mut place) = (Index::new(1, 3), Spare::default(), Some(0), 1_000_000);
     let mut random = SmallRng::seed_from_u64(13);
     while let Some(from) = cursor {
         let mut words = Vec::new();

@@ -207,7 +207,7 @@ impl<'r> Record<'r> {
         let mut at = HEADER_BYTES;
         let expiry = (flags & FLAG_EXPIRY != 0).then(|| {
             at += 8;
-            from.get(HEADER_BYTES..HEADER_BYTES + 8).map(|b| u64_of(b))
+            from.get(HEADER_BYTES..HEADER_BYTES + 8).map(u64_of)
         });
         let expiry = match expiry {
             Some(None) => return Err(Bad::Length),

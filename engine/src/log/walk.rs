@@ -145,7 +145,7 @@ impl Walk {
 fn fits(header: &ChunkHeader, offset: u32, end: u32) -> bool {
     header.used as usize >= CHUNK_HEADER_BYTES
         && header.used <= header.bytes
-        && header.bytes % BLOCK_BYTES == 0
+        && header.bytes.is_multiple_of(BLOCK_BYTES)
         && u64::from(offset) + u64::from(header.bytes) <= u64::from(end)
 }
 

@@ -77,7 +77,7 @@ impl Inner {
                 entry.live_bytes = live.bytes;
                 let grains = (covered as usize).div_ceil(1 << live.grain_shift);
                 entry.bits = live.bits.iter().take(grains.div_ceil(64)).copied().collect();
-                if grains % 64 != 0
+                if !grains.is_multiple_of(64)
                     && let Some(last) = entry.bits.last_mut()
                     && grains.div_ceil(64) == live.bits.len().min(grains.div_ceil(64))
                 {
