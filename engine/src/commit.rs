@@ -107,6 +107,11 @@ impl Item {
         self.large = LargeHead::decode(payload).ok();
     }
 
+    /// The slot, as it was found.
+    pub(crate) fn place(&self) -> Option<(SlotRef, Slot)> {
+        self.at
+    }
+
     /// The slot, found again (other keys of the group may have moved it).
     pub(crate) fn still_there(&self, shard: &Shard, key: &Key<'_>) -> Option<(SlotRef, Slot)> {
         let (_, slot) = self.at?;
@@ -357,7 +362,7 @@ fn append(
         drafts.push(extra(RecordKind::Committed, &id[..]));
     }
     let purpose = if growing { Purpose::Growth } else { Purpose::Removal };
-    inner.log.append(FOREGROUND, purpose, inner.clock.monotonic_us(), &drafts, &mut appended)?;
+    inner.log.append(FOREGROUND, purpose, || inner.clock.monotonic_us(), &drafts, &mut appended)?;
     let highest = appended.last().map_or(0, |a: &Appended| a.seq);
     Ok((appended, highest))
 }

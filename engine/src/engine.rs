@@ -6,7 +6,8 @@
 use crate::change::{Key, SpaceId};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::hash::Hasher;
+use crate::hash::{Hasher, KeyHash};
+use crate::index::State;
 use crate::lane::Lanes;
 use crate::log::Log;
 use crate::log::flush::FlushJob;
@@ -19,10 +20,10 @@ use crate::tier::fetch::Flight;
 use crate::wait::WaitList;
 use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::task::Waker;
 use thermocline_io::{BufferPool, Completion, Disk, FileId, Operation};
-use thermocline_memory::Region;
+use thermocline_memory::{Handle, Region};
 
 /// A tiered store. Cheap to clone.
 #[derive(Clone)]
@@ -98,6 +99,8 @@ pub(crate) struct Inner {
     pub(crate) read_buffers: BufferPool,
     pub(crate) record_bytes_max: usize,
     pub(crate) spaces: RwLock<Spaces>,
+    /// The same map, to be read without a lock.
+    pub(crate) space_of: Box<[AtomicU32]>,
     pub(crate) pending: Mutex<Vec<Pending>>,
     pub(crate) unlocked: WaitList,
     pub(crate) owners: AtomicU64,
@@ -237,6 +240,7 @@ impl Engine {
             lanes,
             read_buffers: BufferPool::new(READ_BUFFERS_KEPT_BYTES_MAX.min(options.max_memory as usize / 32)),
             record_bytes_max: options.record_bytes_max(),
+            space_of: recovered.spaces.of_database.iter().map(|s| AtomicU32::new(s.0)).collect(),
             spaces: RwLock::new(recovered.spaces),
             pending: Mutex::new(recovered.pending),
             unlocked: WaitList::default(),
@@ -285,6 +289,18 @@ impl Engine {
             && let Some(space) = shard.space(key.space)
         {
             space.index.prefetch(hash);
+        }
+    }
+
+    /// Hints that the key's value will be read soon, if it is hot: to be called when its bucket has arrived.
+    #[inline]
+    pub fn prefetch_value(&self, space: SpaceId, hash: KeyHash) {
+        let hash = self.inner.hasher.index(hash);
+        if let Some(shard) = self.inner.shards[self.inner.shard_of(hash)].try_lock()
+            && let Some(part) = shard.space(space)
+            && let Some((_, slot)) = part.index.find(hash, |_, slot| slot.state() == State::Hot)
+        {
+            shard.heap.prefetch(Handle::from_bits(slot.place()));
         }
     }
 

@@ -245,7 +245,7 @@ impl Inner {
         loop {
             let ticket = self.log.room.ticket();
             let mut out = SmallVec::new();
-            match self.log.append(FOREGROUND, purpose, self.clock.monotonic_us(), &[draft], &mut out) {
+            match self.log.append(FOREGROUND, purpose, || self.clock.monotonic_us(), &[draft], &mut out) {
                 Ok(()) => return Ok(out[0].seq),
                 Err(NoRoom::Failed) => return Err(self.refusal()),
                 Err(_) => {

@@ -235,7 +235,9 @@ impl Options {
         if self.tiny {
             return 10;
         }
+        // 8 MiB of memory per base segment: few enough that their heads stay in the cache, enough that the 23 stored bits keep
+        // false matches below 0.1 % (20 M keys on a 24 GiB machine: 0.06 %).
         let bytes = self.max_memory.max(self.machine_bytes);
-        (bytes >> 20).max(1).next_power_of_two().trailing_zeros().clamp(10, 20)
+        (bytes >> 23).max(1).next_power_of_two().trailing_zeros().clamp(10, 20)
     }
 }

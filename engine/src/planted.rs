@@ -24,8 +24,8 @@ pub enum Bug {
     PartialGroup,
     /// A change of expiry is not logged.
     TtlNotLogged,
-    /// A flight does not pin its segment, and what it brought is believed although the segment was reused meanwhile.
-    JoinReuse,
+    /// Recovery frees a segment in which nothing is live after the replay, although the map on the disk still names it.
+    FreeByBits,
     /// Recovery forgets where it cut the log.
     ForgetCuts,
     /// Recovery does not flush what it read.
@@ -48,7 +48,7 @@ impl Bug {
         ("no-new-epoch", Bug::NoNewEpoch),
         ("partial-group", Bug::PartialGroup),
         ("ttl-not-logged", Bug::TtlNotLogged),
-        ("join-reuse", Bug::JoinReuse),
+        ("free-by-bits", Bug::FreeByBits),
         ("forget-cuts", Bug::ForgetCuts),
         ("no-recovery-sync", Bug::NoRecoverySync),
         ("map-before-gc-copy", Bug::MapBeforeGcCopy),

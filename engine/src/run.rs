@@ -126,7 +126,9 @@ impl Inner {
         if !flights.is_empty() {
             return Outcome::Need(Need::Cold(flights));
         }
-        let now_ms = self.clock.now_ms();
+        // Asked only if something expires: most commands need no clock at all.
+        let asked = std::cell::OnceCell::new();
+        let now_ms = || *asked.get_or_init(|| self.clock.now_ms());
         let mut items: SmallVec<[Item; 2]> = SmallVec::new();
         let mut tier = Tier::Miss;
         let (result, wait_seq) = {
@@ -138,7 +140,7 @@ impl Inner {
                 if !crate::planted::is(crate::planted::Bug::ReadsDoNotWait) {
                     wait_seq = wait_seq.max(shard.high_seq);
                 }
-                let (item, view) = match self.see(shard, at, n, key, *access, hash, found, large, now_ms) {
+                let (item, view) = match self.see(shard, at, n, key, *access, hash, found, large, &now_ms) {
                     Ok(seen) => seen,
                     Err(Seen::Need(need)) => return Outcome::Need(need),
                     Err(Seen::Error(error)) => return Outcome::Refused(error),
@@ -190,7 +192,7 @@ impl Inner {
         hash: u64,
         found: Found<'v>,
         large: &'v Assembled,
-        now_ms: u64,
+        now_ms: &impl Fn() -> u64,
     ) -> std::result::Result<(Item, Option<View<'v>>), Seen> {
         let mut item = Item::absent(guard, hash);
         let (kind, payload, expiry, tier, slot) = match found {
@@ -221,7 +223,7 @@ impl Inner {
         if kind == Kind::LargeString {
             item.set_large(payload);
         }
-        if expiry.is_some_and(|e| e <= now_ms) {
+        if expiry.is_some_and(|e| e <= now_ms()) {
             item.expired = true;
             return Ok((item, None));
         }
@@ -251,6 +253,7 @@ impl Inner {
         known: &Known,
         spans: &mut Vec<Span>,
     ) {
+        let removed = items.iter().any(|i| i.changed);
         for (n, (key, access)) in keys.iter().enumerate() {
             let item = &items[n];
             let shard = &mut guards[item.guard].1;
@@ -259,7 +262,9 @@ impl Inner {
             }
             match item.tier {
                 Tier::Hot => {
-                    if let Some((at, slot)) = item.still_there(shard, key) {
+                    // Nothing was inserted or removed by a command that changes nothing: the place still holds.
+                    let there = if changes.is_empty() && !removed { item.place() } else { item.still_there(shard, key) };
+                    if let Some((at, slot)) = there {
                         shard.touch(key.space, at, slot);
                     }
                 }

@@ -17,6 +17,7 @@ use crate::tier::fetch::{Known, Landing};
 use crate::{Error, Kind, Tier};
 use smallvec::SmallVec;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use thermocline_memory::Handle;
 use thermocline_value::LargeHead;
 
@@ -110,11 +111,14 @@ impl Inner {
                 moved: None,
             };
             let mut out = SmallVec::new();
-            self.log.append(FOREGROUND, Purpose::Removal, self.clock.monotonic_us(), &[draft], &mut out)?;
+            self.log.append(FOREGROUND, Purpose::Removal, || self.clock.monotonic_us(), &[draft], &mut out)?;
             seq = out[0].seq;
             for guard in &mut guards {
                 guard.high_seq = guard.high_seq.max(seq);
             }
+        }
+        for (cell, space) in self.space_of.iter().zip(&changed.of_database) {
+            cell.store(space.0, Ordering::Release);
         }
         *spaces = changed;
         Ok(seq)
@@ -130,7 +134,7 @@ impl Engine {
     /// The space of a logical database. Panics if there is no such database: the caller has checked its number.
     #[inline]
     pub fn space(&self, database: u32) -> SpaceId {
-        self.inner.spaces.read().of_database[database as usize]
+        SpaceId(self.inner.space_of[database as usize].load(Ordering::Acquire))
     }
 
     /// Empties a database: O(1) for the caller.

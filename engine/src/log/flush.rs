@@ -87,6 +87,9 @@ impl Log {
 
     /// Closes what is due and hands out what is to be written. `all`: close everything now (shutdown, a waiting GC).
     pub fn pump(&self, now_us: u64, all: bool, mut submit: impl FnMut(FileId, Operation, FlushJob)) {
+        if self.failure().is_some() {
+            return; // a later flush that succeeds would vouch for what the failed one has lost
+        }
         let mut work = Vec::new();
         let sealed;
         {

@@ -358,7 +358,7 @@ impl Log {
         &self,
         stream: usize,
         purpose: Purpose,
-        now_us: u64,
+        now_us: impl Fn() -> u64,
         drafts: &[Draft<'_>],
         out: &mut SmallVec<[Appended; 2]>,
     ) -> Result<(), NoRoom> {
@@ -369,7 +369,7 @@ impl Log {
         if tail.draining {
             return Err(NoRoom::Failed);
         }
-        self.check_room(&tail, stream, purpose, now_us, drafts)?;
+        self.check_room(&tail, stream, purpose, &now_us, drafts)?;
         for (index, draft) in drafts.iter().enumerate() {
             let mut group = 0;
             if index == 0 || draft.moved.is_some() {
@@ -378,7 +378,7 @@ impl Log {
             if index + 1 == drafts.len() || draft.moved.is_some() {
                 group |= FLAG_LAST;
             }
-            out.push(self.append_one(&mut tail, stream, now_us, draft, group));
+            out.push(self.append_one(&mut tail, stream, &now_us, draft, group));
         }
         self.last_seq.store(tail.last_seq, Ordering::Release);
         if self.durability == Durability::Always && tail.flushes == 0 {
@@ -387,7 +387,7 @@ impl Log {
         Ok(())
     }
 
-    fn check_room(&self, tail: &Tail, stream: usize, purpose: Purpose, now_us: u64, drafts: &[Draft<'_>]) -> Result<(), NoRoom> {
+    fn check_room(&self, tail: &Tail, stream: usize, purpose: Purpose, now_us: &impl Fn() -> u64, drafts: &[Draft<'_>]) -> Result<(), NoRoom> {
         let bytes: usize = drafts.iter().map(Draft::padded_bytes).sum();
         let s = &tail.streams[stream];
         if let (Some(chunk), 1) = (&s.chunk, drafts.len()) {
@@ -400,7 +400,7 @@ impl Log {
         if tail.buffered_bytes >= buffered_max {
             return Err(NoRoom::Buffers);
         }
-        if self.durability == Durability::EverySecond && purpose == Purpose::Growth && self.is_late(tail, now_us) {
+        if self.durability == Durability::EverySecond && purpose == Purpose::Growth && self.is_late(tail, now_us()) {
             return Err(NoRoom::Buffers);
         }
         let left = s.segment.as_ref().map_or(0, |o| {
@@ -429,7 +429,7 @@ impl Log {
         end + footer <= self.segment_bytes as usize
     }
 
-    fn append_one(&self, tail: &mut Tail, stream: usize, now_us: u64, draft: &Draft<'_>, group: u8) -> Appended {
+    fn append_one(&self, tail: &mut Tail, stream: usize, now_us: &impl Fn() -> u64, draft: &Draft<'_>, group: u8) -> Appended {
         let seq = draft.moved.unwrap_or(tail.next_seq);
         let bytes = draft.padded_bytes();
         self.open_for(tail, stream, now_us, bytes, seq, draft.space);
@@ -483,7 +483,7 @@ impl Log {
     }
 
     /// Makes sure that the stream's open chunk takes `bytes` more.
-    fn open_for(&self, tail: &mut Tail, stream: usize, now_us: u64, bytes: usize, seq: Seq, space: SpaceId) {
+    fn open_for(&self, tail: &mut Tail, stream: usize, now_us: &impl Fn() -> u64, bytes: usize, seq: Seq, space: SpaceId) {
         let s = &tail.streams[stream];
         if let (Some(chunk), Some(open)) = (&s.chunk, &s.segment) {
             let footer = open.footer.bytes_with_one_more();
@@ -517,7 +517,7 @@ impl Log {
             prev_seq: 0,
             max_seq: 0,
             whole_seq: 0,
-            opened_us: now_us,
+            opened_us: now_us(),
         });
     }
 

@@ -234,7 +234,7 @@ impl Inner {
                     moved: Some(record.seq),
                 };
                 let mut out = SmallVec::new();
-                match self.log.append(stream, Purpose::Gc, self.clock.monotonic_us(), &[draft], &mut out) {
+                match self.log.append(stream, Purpose::Gc, || self.clock.monotonic_us(), &[draft], &mut out) {
                     Ok(()) => {
                         match slot.state() {
                             State::Hot => {
@@ -274,7 +274,7 @@ impl Inner {
             payload: &[],
             moved: None,
         };
-        self.log.append(FOREGROUND, Purpose::Removal, self.clock.monotonic_us(), &[draft], &mut SmallVec::new()).is_ok()
+        self.log.append(FOREGROUND, Purpose::Removal, || self.clock.monotonic_us(), &[draft], &mut SmallVec::new()).is_ok()
     }
 
     /// Frees victims that may be reused now.

@@ -89,8 +89,7 @@ impl Known {
     /// The record at a place, if it was read in the segment's present epoch.
     pub fn get(&self, place: Place, log: &Log) -> Option<&Arc<KnownRecord>> {
         let record = self.records.iter().find(|r| r.place == place)?;
-        let same = log.segments[record.address.segment as usize].epoch() == record.address.epoch;
-        (same || crate::planted::is(crate::planted::Bug::JoinReuse)).then_some(record)
+        (log.segments[record.address.segment as usize].epoch() == record.address.epoch).then_some(record)
     }
 }
 
@@ -165,8 +164,7 @@ impl Inner {
             flight.state.lock().failure = Some("the segment has no file".into());
             return flight;
         };
-        let pins = u32::from(!crate::planted::is(crate::planted::Bug::JoinReuse));
-        meta.pins.fetch_add(pins, Ordering::AcqRel);
+        meta.pins.fetch_add(1, Ordering::AcqRel);
         shard.flights.insert(place.bits(), flight.clone());
         let mut buffer = self.read_buffers.take(bytes as usize);
         buffer.set_len(bytes as usize);
@@ -204,8 +202,7 @@ impl Inner {
             tracing::error!(segment = %name, offset = flight.address.offset, "a record failed its checksum; it is not served");
         }
         self.shards[flight.shard].lock().flights.remove(&flight.place.bits());
-        let pins = u32::from(!crate::planted::is(crate::planted::Bug::JoinReuse));
-        self.log.segments[flight.address.segment as usize].pins.fetch_sub(pins, Ordering::AcqRel);
+        self.log.segments[flight.address.segment as usize].pins.fetch_sub(1, Ordering::AcqRel);
         let wakers = {
             let mut state = flight.state.lock();
             match outcome {

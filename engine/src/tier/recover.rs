@@ -722,7 +722,8 @@ fn replay(
     // the disk still names it, so it waits for the next map like any victim.
     for scan in &scans {
         let segment = &segments[scan.segment as usize];
-        if segment.state() == SegmentState::Sealed && scan.is_dead_by_map() {
+        let by_bits = planted::is(Bug::FreeByBits) && segment.live.lock().records == 0;
+        if segment.state() == SegmentState::Sealed && (scan.is_dead_by_map() || by_bits) {
             segment.set_state(SegmentState::Free);
         }
         if report.quarantined.contains(&scan.segment) {

@@ -195,7 +195,7 @@ impl Inner {
             moved: None,
         };
         let mut out = SmallVec::new();
-        if self.is_disk_full() || self.log.append(FOREGROUND, Purpose::Growth, self.clock.monotonic_us(), &[draft], &mut out).is_err() {
+        if self.is_disk_full() || self.log.append(FOREGROUND, Purpose::Growth, || self.clock.monotonic_us(), &[draft], &mut out).is_err() {
             return false;
         }
         cell::set_place(shard.heap.bytes_mut(handle), out[0].place);

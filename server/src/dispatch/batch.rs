@@ -98,6 +98,10 @@ impl Batch {
                 entry.hash = Some((space, key.hash));
             }
         }
+        // The buckets are on their way; now the values behind them.
+        for (space, hash) in self.entries.iter().filter_map(|e| e.hash) {
+            engine.prefetch_value(space, hash);
+        }
     }
 
     /// How many commands.

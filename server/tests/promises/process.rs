@@ -6,7 +6,7 @@
 use std::fs::OpenOptions;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,8 @@ use thermocline_resp::{Value, decode};
 const TRIES: usize = 1200;
 const PAUSE: Duration = Duration::from_millis(25);
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Lines of a server's log that a failed test shows.
+const WORDS_SHOWN: usize = 20;
 
 /// Now, by the test's own clock: it stands outside the server.
 #[expect(clippy::disallowed_methods, reason = "the test's own clock")]
@@ -39,6 +41,7 @@ pub fn resident_bytes_max(max_memory_bytes: u64) -> u64 {
 pub struct Server {
     process: Child,
     port: u16,
+    words: PathBuf,
 }
 
 impl Server {
@@ -51,10 +54,11 @@ impl Server {
 
     /// Starts one, and returns at once.
     pub fn start_unasked(directory: &Path, directives: &[&str]) -> Server {
+        let words = directory.with_extension("log");
         #[expect(clippy::disallowed_methods, reason = "the server's words, not a file of the store")]
-        let words = OpenOptions::new().create(true).append(true).open(directory.with_extension("log")).expect("a file");
+        let file = OpenOptions::new().create(true).append(true).open(&words).expect("a file");
         let (mut command, port) = program(directory, directives);
-        Server { process: command.stdout(Stdio::from(words)).spawn().expect("the server starts"), port }
+        Server { process: command.stdout(Stdio::from(file)).spawn().expect("the server starts"), port, words }
     }
 
     /// A connection.
@@ -70,8 +74,9 @@ impl Server {
         panic!("no server answers on port {}", self.port);
     }
 
-    /// kill -9, and waits until it is gone.
+    /// kill -9, and waits until it is gone. It must have lived until now.
     pub fn kill(&mut self) {
+        assert_eq!(self.process.try_wait().expect("a child"), None, "the server ended by itself");
         self.process.kill().expect("it runs");
         self.process.wait().expect("it ends");
     }
@@ -87,6 +92,13 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let ended = self.process.try_wait().expect("a child");
+            #[expect(clippy::disallowed_methods, reason = "the server's words, not a file of the store")]
+            let words = std::fs::read_to_string(&self.words).unwrap_or_default();
+            let last: Vec<&str> = words.lines().rev().take(WORDS_SHOWN).collect();
+            eprintln!("the server's end: {ended:?}; its last words, newest first:\n{}", last.join("\n"));
+        }
         // Killing what has already ended fails, and that is as good.
         let _ = self.process.kill();
         let _ = self.process.wait();

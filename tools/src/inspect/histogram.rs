@@ -16,13 +16,14 @@ pub struct Bucket {
 /// Values by the size of their record, in powers of two.
 #[derive(Default)]
 pub struct Sizes {
-    buckets: [(u64, u64); 33],
+    buckets: [(u64, u64); 32],
 }
 
 impl Sizes {
     /// Adds a value.
     pub fn add(&mut self, bytes: u32) {
-        let bucket = &mut self.buckets[bytes.max(1).next_power_of_two().ilog2() as usize];
+        let power = u64::from(bytes.max(1)).next_power_of_two().ilog2().min(31);
+        let bucket = &mut self.buckets[power as usize];
         bucket.0 += 1;
         bucket.1 += u64::from(bytes);
     }
@@ -30,7 +31,7 @@ impl Sizes {
     /// The buckets that hold something.
     pub fn rows(&self) -> Vec<Bucket> {
         let filled = self.buckets.iter().enumerate().filter(|(_, (count, _))| *count > 0);
-        filled.map(|(power, &(count, bytes))| Bucket { label: format!("<= {}", crate::print::bytes(1 << power)), count, bytes }).collect()
+        filled.map(|(power, &(count, bytes))| Bucket { label: format!("<= {}", crate::print::bytes(1 << power as u64)), count, bytes }).collect()
     }
 }
 

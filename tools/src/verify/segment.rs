@@ -70,7 +70,8 @@ pub fn check(directory: &Directory, block: &Superblock, id: u32, report: &mut Re
         let named = segment.chunks > 0 || segment.map.is_some_and(|map| !map.none_live());
         let words = format!("{} bytes instead of {}", segment.len(), block.segment_bytes);
         if named {
-            report.damage(Damage { file, offset: segment.len() as u64, what: format!("it is cut short: {words}"), loses_data: true });
+            let (offset, what) = (segment.len() as u64, format!("it is cut short: {words}"));
+            report.damage(Damage { file: file.clone(), offset, what, loses_data: true });
         } else {
             report.note(format!("{file}: unfinished, {words}, nothing in it (a crash while it was made)"));
         }

@@ -1,0 +1,374 @@
+//! `thermocline inspect` and `verify` on real directories: whole, damaged in every part, torn, in use, foreign, empty.
+#![expect(clippy::disallowed_methods, reason = "damages data files by hand")]
+
+use std::fs;
+use std::future::Future;
+use std::path::Path;
+use std::pin::pin;
+use std::process::{Command, Output};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use tempfile::TempDir;
+use thermocline::log::chunk::ChunkHeader;
+use thermocline::log::map::Map;
+use thermocline::log::record::Address;
+use thermocline::log::superblock::Superblock;
+use thermocline::log::walk::{Step, Walk};
+use thermocline::{Access, BackendChoice, Changes, Durability, Engine, Expiry, Kind, Options};
+use thermocline_io::lock_directory;
+
+const SEGMENT_BYTES: u32 = 64 << 10;
+
+struct Unpark(std::thread::Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(value) => return value,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
+fn set(engine: &Engine, database: u32, key: &str, value: &[u8], expiry: Expiry) {
+    let key = engine.key(engine.space(database), key.as_bytes());
+    let (_, done) = block_on(engine.run(&[(key, Access::Overwrite)], &mut Changes::new(1), |_, changes| {
+        changes.put(0, Kind::String, value, expiry);
+    }))
+    .unwrap();
+    block_on(engine.durable(done.wait_seq)).unwrap();
+}
+
+/// Several sealed segments: 600 keys, a third of them written twice, 40 removed, some in another database, some with a TTL.
+fn fill(engine: &Engine) {
+    for n in 0..800u32 {
+        let expiry = if n % 10 == 0 { Expiry::At(u64::MAX >> 8) } else { Expiry::Clear };
+        set(engine, u32::from(n % 4 == 3), &format!("key{}", n % 600), &n.to_le_bytes().repeat(100), expiry);
+    }
+    for n in 0..40u32 {
+        let key = format!("key{}", n * 4);
+        let key = engine.key(engine.space(0), key.as_bytes());
+        let (_, done) = block_on(engine.run(&[(key, Access::Overwrite)], &mut Changes::new(1), |_, changes| changes.remove(0))).unwrap();
+        block_on(engine.durable(done.wait_seq)).unwrap();
+    }
+}
+
+fn open(path: &Path, durability: Durability) -> (Engine, std::thread::JoinHandle<()>) {
+    let options = Options {
+        max_memory: 64 << 20,
+        max_disk: 64 * u64::from(SEGMENT_BYTES),
+        segment_bytes: Some(u64::from(SEGMENT_BYTES)),
+        durability,
+        ..Options::default()
+    };
+    let engine = Engine::open_directory(path, options, BackendChoice::Auto).unwrap();
+    let io = engine.spawn_driver().unwrap();
+    (engine, io)
+}
+
+fn closed_store() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let (engine, io) = open(folder.path(), Durability::EverySecond);
+    fill(&engine);
+    block_on(engine.close()).unwrap();
+    io.join().unwrap();
+    folder
+}
+
+/// The files as a kill -9 would leave them: copied while the engine has them open and everything is durable.
+fn killed_store() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let (engine, io) = open(folder.path(), Durability::Always);
+    fill(&engine);
+    let copy = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(folder.path()).unwrap().map(Result::unwrap).filter(|e| e.file_name() != "LOCK") {
+        fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+    }
+    block_on(engine.close()).unwrap();
+    io.join().unwrap();
+    copy
+}
+
+fn run(command: &str, path: &Path, more: &[&str]) -> (i32, String, String) {
+    let Output { status, stdout, stderr } =
+        Command::new(env!("CARGO_BIN_EXE_thermocline")).arg(command).arg(path).args(more).output().unwrap();
+    (status.code().unwrap(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+}
+
+fn verify(path: &Path) -> (i32, serde_json::Value) {
+    let (code, out, error) = run("verify", path, &["--json"]);
+    (code, serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out}{error}")))
+}
+
+/// A record of the present life of a segment: (offset, bytes, live, bytes to the end of its chunk's records).
+struct Known {
+    segment: u32,
+    chunks: Vec<(u32, ChunkHeader)>,
+    records: Vec<(u32, u32, bool)>,
+}
+
+/// The first segment with a footer, live and dead values, and more than one chunk.
+fn sealed(path: &Path) -> Known {
+    let block = superblock(path);
+    let map = newest_map(path, block.store);
+    for id in 0..64 {
+        let Ok(bytes) = fs::read(path.join(format!("segment-{id:06}"))) else { continue };
+        if bytes[bytes.len() - 60..bytes.len() - 56] != *b"TCFT" {
+            continue;
+        }
+        let known = known(id, &bytes, &block, &map);
+        if known.chunks.len() > 1 && known.records.iter().any(|r| r.2) && known.records.iter().any(|r| !r.2) {
+            return known;
+        }
+    }
+    panic!("no sealed segment has live and dead values");
+}
+
+fn known(segment: u32, bytes: &[u8], block: &Superblock, map: &Map) -> Known {
+    let entry = map.segments.iter().find(|s| s.segment == segment);
+    let address = Address { store: block.store, segment, epoch: 1, offset: 0 };
+    let mut walk = Walk::new(address, None, 0, SEGMENT_BYTES);
+    let mut known = Known { segment, chunks: Vec::new(), records: Vec::new() };
+    loop {
+        match walk.step(bytes, 0) {
+            Step::Chunk { offset, header } => known.chunks.push((offset, header)),
+            Step::Record { offset, record } => {
+                let live = record.kind.is_value() && entry.is_some_and(|e| e.live(offset));
+                known.records.push((offset, record.bytes() as u32, live));
+            }
+            Step::End | Step::More { .. } => return known,
+            _ => {}
+        }
+    }
+}
+
+fn superblock(path: &Path) -> Superblock {
+    let read = |name: &str| Superblock::decode(&fs::read(path.join(name)).unwrap()).unwrap();
+    [read("superblock-0"), read("superblock-1")].into_iter().flatten().max_by_key(|b| b.generation).unwrap()
+}
+
+fn newest_map(path: &Path, store: u32) -> Map {
+    let read = |name: &str| fs::read(path.join(name)).ok().and_then(|bytes| Map::decode(store, &bytes));
+    [read("map-0"), read("map-1")].into_iter().flatten().max_by_key(|m| m.generation).unwrap_or_default()
+}
+
+/// Flips a byte, verifies, and flips it back. Answers the exit code and the damages in this file.
+fn flipped(path: &Path, file: &str, offset: u64) -> (i32, Vec<serde_json::Value>) {
+    let flip = || {
+        let mut bytes = fs::read(path.join(file)).unwrap();
+        bytes[offset as usize] ^= 0x40;
+        fs::write(path.join(file), bytes).unwrap();
+    };
+    flip();
+    let (code, report) = verify(path);
+    flip();
+    let damages = report["damages"].as_array().unwrap().iter().filter(|d| d["file"] == file).cloned().collect();
+    (code, damages)
+}
+
+#[test]
+fn a_closed_store_is_clean() {
+    let folder = closed_store();
+    let (code, report) = verify(folder.path());
+    assert_eq!((code, &report["result"]), (0, &"clean".into()), "{report:#}");
+    assert!(report["checked"]["records"].as_u64().unwrap() >= 840, "{report:#}");
+    assert_eq!(report["checked"]["live_records"], 560, "{report:#}");
+    assert!(report["checked"]["footers"].as_u64().unwrap() >= 3, "{report:#}");
+    assert_eq!(report["checked"]["checkpoints"], 1);
+    let (code, words, errors) = run("verify", folder.path(), &[]);
+    assert!(code == 0 && words.ends_with("clean\n") && errors.is_empty(), "{words}{errors}");
+}
+
+#[test]
+fn a_killed_store_is_clean_too() {
+    let folder = killed_store();
+    let (code, report) = verify(folder.path());
+    assert_eq!((code, &report["clean_shutdown"]), (0, &false.into()), "{report:#}");
+    assert!(report["checked"]["records"].as_u64().unwrap() >= 840, "{report:#}");
+}
+
+#[test]
+fn a_store_that_was_opened_again_and_reused_its_segments_is_clean() {
+    let folder = closed_store();
+    for _ in 0..2 {
+        let (engine, io) = open(folder.path(), Durability::EverySecond);
+        for _ in 0..12 {
+            fill(&engine); // 12 x 340 KB through 4 MiB: segments are reused
+        }
+        block_on(engine.close()).unwrap();
+        io.join().unwrap();
+        let (code, report) = verify(folder.path());
+        assert_eq!(code, 0, "{report:#}");
+    }
+    let (_, report) = verify(folder.path());
+    assert!(report["ordinary"]["stale_chunks"].as_u64().unwrap() > 0, "no segment was reused: {report:#}");
+}
+
+#[test]
+fn one_flipped_byte_is_found_and_named() {
+    let folder = closed_store();
+    let path = folder.path();
+    let block = superblock(path);
+    let known = sealed(path);
+    let segment = format!("segment-{:06}", known.segment);
+    let live = *known.records.iter().find(|r| r.2).unwrap();
+    let dead = *known.records.iter().find(|r| !r.2).unwrap();
+    let map = if newest_map(path, block.store).generation % 2 == 0 { "map-0" } else { "map-1" };
+    let checkpoint = map.replace("map", "checkpoint");
+    let end = u64::from(SEGMENT_BYTES);
+    // (part, file, offset of the byte, damage named at, loses data)
+    let cases = [
+        ("live record", segment.as_str(), u64::from(live.0 + live.1 - 1), u64::from(live.0), true),
+        ("live record's length", &segment, u64::from(live.0 + 5), u64::from(live.0), true),
+        ("dead record", &segment, u64::from(dead.0 + dead.1 - 1), u64::from(dead.0), false),
+        ("second chunk's header", &segment, u64::from(known.chunks[1].0 + 20), u64::from(known.chunks[1].0), false),
+        ("first chunk's magic", &segment, 5, 0, false),
+        ("footer's entry", &segment, end - 64 - 400, end - 64, false),
+        ("footer's magic", &segment, end - 59, end - 64, false),
+        ("footer's epoch", &segment, end - 56, end - 64, false),
+        ("map's header", map, 20, 0, true),
+        ("map's body", map, 200, 0, true),
+        ("checkpoint's header", &checkpoint, 30, 0, false),
+        ("checkpoint's body", &checkpoint, 5000, 4096, false),
+        ("superblock 0", "superblock-0", 60, 0, false),
+        ("superblock 1", "superblock-1", 20, 0, false),
+    ];
+    for (part, file, at, offset, loses_data) in cases {
+        let (code, damages) = flipped(path, file, at);
+        assert_eq!(code, 1, "{part}");
+        let named = damages.iter().find(|d| d["offset"] == offset);
+        assert!(named.is_some_and(|d| d["loses_data"] == loses_data), "{part}: {damages:#?}");
+    }
+    assert_eq!(verify(path).0, 0, "all was flipped back");
+}
+
+#[test]
+fn a_bad_record_does_not_take_its_readable_neighbours_with_it() {
+    let folder = closed_store();
+    let known = sealed(folder.path());
+    let (n, live) = known.records.iter().enumerate().find(|(n, r)| r.2 && known.records[n + 1].2).unwrap();
+    assert!(known.records[n + 1].0 == (live.0 + live.1).next_multiple_of(16), "neighbours in one chunk");
+    let (_, damages) = flipped(folder.path(), &format!("segment-{:06}", known.segment), u64::from(live.0 + 30));
+    assert_eq!(damages.len(), 1, "{damages:#?}");
+    assert!(damages[0]["what"].as_str().unwrap().contains("(1 live in it)"), "{damages:#?}");
+}
+
+#[test]
+fn a_torn_tail_is_no_damage_and_a_hole_before_it_is() {
+    let folder = killed_store();
+    let path = folder.path();
+    let (block, mut last, mut all) = (superblock(path), (0, 0, 0), Vec::new());
+    let map = newest_map(path, block.store);
+    for id in 0..64 {
+        let Ok(bytes) = fs::read(path.join(format!("segment-{id:06}"))) else { continue };
+        for (offset, header) in known(id, &bytes, &block, &map).chunks.into_iter().filter(|c| c.1.stream == 0) {
+            last = last.max((header.last_seq, id, offset));
+            all.push((header.last_seq, id, offset));
+        }
+    }
+    all.sort();
+    let tear = |(_, id, offset): (u64, u32, u32)| {
+        let name = path.join(format!("segment-{id:06}"));
+        let whole = fs::read(&name).unwrap();
+        let mut torn = whole.clone();
+        torn[offset as usize..offset as usize + 512].fill(0);
+        fs::write(&name, torn).unwrap();
+        let (code, report) = verify(path);
+        fs::write(&name, whole).unwrap();
+        (code, report)
+    };
+    let (code, report) = tear(last);
+    assert_eq!(code, 0, "nobody vouched for the last chunk: {report:#}");
+    let middle = all[all.len() / 2];
+    let (code, report) = tear(middle);
+    assert_eq!((code, &report["damages"][0]["file"]), (1, &format!("segment-{:06}", middle.1).into()), "{report:#}");
+    assert_eq!(report["damages"][0]["offset"], middle.2, "{report:#}");
+}
+
+#[test]
+fn a_segment_that_is_gone_or_cut_short_is_named() {
+    let folder = closed_store();
+    let name = format!("segment-{:06}", sealed(folder.path()).segment);
+    let path = folder.path().join(&name);
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, &bytes[..20_000]).unwrap();
+    let (code, report) = verify(folder.path());
+    assert!(code == 1 && report["damages"][0]["what"].as_str().unwrap().contains("cut short"), "{report:#}");
+    fs::remove_file(&path).unwrap();
+    let (code, report) = verify(folder.path());
+    assert!(code == 1 && report["damages"][0]["what"].as_str().unwrap().contains("missing"), "{report:#}");
+    assert_eq!(report["damages"][0]["file"], name.as_str());
+}
+
+#[test]
+fn the_list_is_bounded_and_the_count_is_not() {
+    let folder = closed_store();
+    for name in ["superblock-0", "superblock-1"] {
+        fs::write(folder.path().join(name), [7; 4096]).unwrap();
+    }
+    let (code, out, _) = run("verify", folder.path(), &["--json", "--limit", "1"]);
+    let report: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, report["damages"].as_array().unwrap().len(), &report["damages_total"]), (1, 1, &2.into()));
+}
+
+#[test]
+fn what_is_not_a_closed_store_of_ours_is_refused_in_words_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, _, error) = run("verify", folder.path(), &[]);
+    assert!(code == 1 && error.contains("is empty"), "{error}");
+    fs::write(folder.path().join("holiday.jpg"), b"x").unwrap();
+    let (code, _, error) = run("inspect", folder.path(), &[]);
+    assert!(code == 1 && error.contains("holiday.jpg"), "{error}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing was put into it");
+    let (code, _, error) = run("verify", &folder.path().join("nowhere"), &[]);
+    assert!(code == 1 && error.contains("not a directory"), "{error}");
+
+    let store = closed_store();
+    let lock = lock_directory(store.path()).unwrap();
+    for command in ["verify", "inspect"] {
+        let (code, _, error) = run(command, store.path(), &[]);
+        assert!(code == 1 && error.contains("in use by process"), "{error}");
+    }
+    drop(lock);
+    let mut newer = superblock(store.path()).encode();
+    newer[8] = 99;
+    let used = 64 + 4 * superblock(store.path()).spaces.len() + 12 * superblock(store.path()).cuts.len();
+    let crc = crc32fast::hash(&newer[4..used]);
+    newer[..4].copy_from_slice(&crc.to_le_bytes());
+    fs::write(store.path().join("superblock-0"), newer).unwrap();
+    let (code, _, error) = run("verify", store.path(), &[]);
+    assert!(code == 1 && error.contains("format 99"), "{error}");
+}
+
+#[test]
+fn wrong_usage_is_exit_code_two() {
+    assert_eq!(run("verify", Path::new("."), &["--nonsense"]).0, 2);
+    assert_eq!(run("ponder", Path::new("."), &[]).0, 2);
+}
+
+#[test]
+fn inspect_counts_what_is_there() {
+    let folder = closed_store();
+    let (code, out, error) = run("inspect", folder.path(), &["--json"]);
+    assert_eq!(code, 0, "{error}");
+    let report: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let keys = |n: usize| report["databases"][n]["keys"].as_u64().unwrap();
+    assert_eq!((keys(0), keys(1)), (410, 150), "{report:#}");
+    assert_eq!((&report["beyond_map"], &report["store"]["clean_shutdown"]), (&0.into(), &true.into()));
+    let kind = |name: &str| report["kinds"].as_array().unwrap().iter().find(|k| k["kind"] == name).cloned().unwrap();
+    assert_eq!((&kind("string")["live_records"], &kind("tombstone")["records"]), (&560.into(), &40.into()));
+    let count = |rows: &str| report[rows].as_array().unwrap().iter().map(|r| r["count"].as_u64().unwrap()).sum::<u64>();
+    assert_eq!((count("sizes"), count("ttls")), (560, 560));
+    let live: u64 = report["segments"].as_array().unwrap().iter().map(|s| s["live_records"].as_u64().unwrap()).sum();
+    assert_eq!(live, 560);
+    let (code, words, _) = run("inspect", folder.path(), &["--limit", "2"]);
+    assert!(code == 0 && words.contains("sealed") && words.contains("--limit shows more") && words.contains("db1"), "{words}");
+}
