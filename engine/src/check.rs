@@ -24,6 +24,7 @@ impl Engine {
     pub fn check(&self) -> std::result::Result<(), String> {
         let inner = &self.inner;
         let mut named: HashSet<u64> = HashSet::new();
+        let mut uneven = None;
         let mut records = vec![0u32; inner.log.segments.len()];
         for (number, shard) in inner.shards.iter().enumerate() {
             let shard = shard.lock();
@@ -67,7 +68,7 @@ impl Engine {
                 }
             }
             if hot != shard.policy.objects() || hot_bytes != shard.policy.bytes() || hot_bytes as u64 > shard.heap.used_bytes() {
-                return Err(format!(
+                uneven.get_or_insert(format!(
                     "shard {number}: {hot} hot objects of {hot_bytes} bytes, the policy counts {} of {}, the heap {}",
                     shard.policy.objects(),
                     shard.policy.bytes(),
@@ -81,6 +82,6 @@ impl Engine {
                 return Err(format!("segment {id} ({:?}) counts {live} live records, {} are named", meta.state(), records[id]));
             }
         }
-        Ok(())
+        uneven.map_or(Ok(()), Err)
     }
 }

@@ -277,10 +277,15 @@ impl Future for NextPeriod {
     }
 }
 
+/// Few segments are ready, and there are some without a file yet.
+fn wants_segments(inner: &Inner) -> bool {
+    let (ready, absent) = inner.log.free_segments();
+    absent > 0 && ready < READY_SEGMENTS + REMOVAL_RESERVE_SEGMENTS.min(absent)
+}
+
 async fn prepare_segments(inner: Weak<Inner>) {
     while let Some(inner) = inner.upgrade() {
-        let (ready, absent) = inner.log.free_segments();
-        if ready < READY_SEGMENTS + REMOVAL_RESERVE_SEGMENTS.min(absent) && absent > 0 && !inner.closing.load(Ordering::Acquire) {
+        if wants_segments(&inner) && !inner.closing.load(Ordering::Acquire) {
             prepare_one(&inner).await;
             yield_now().await;
         } else {
@@ -346,7 +351,8 @@ async fn collect_garbage(inner: Weak<Inner>) {
         if inner.needs_gc() || (wanted && inner.log.room.is_waited_for() && inner.log.free_segments().0 <= READY_SEGMENTS) {
             match inner.collect().await {
                 Ok(freed) => {
-                    let stuck = freed == 0 && inner.maps.lock().victims.is_empty();
+                    // A writer that only waits for a file to be made (a slow disk) must not be told that all is full.
+                    let stuck = freed == 0 && inner.maps.lock().victims.is_empty() && !wants_segments(&inner);
                     inner.gc_stuck.store(stuck, Ordering::Release);
                     if stuck {
                         drop(inner);

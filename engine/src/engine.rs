@@ -251,7 +251,8 @@ impl Engine {
             client_bytes: AtomicI64::new(0),
             pinned_bytes: AtomicU64::new(0),
             generation: AtomicU64::new(recovered.generation),
-            next_id: AtomicU64::new(recovered.next_seq),
+            // No id is ever given twice: a life's ids lie above those of all lives before it, used, lost or swept.
+            next_id: AtomicU64::new(recovered.generation << 32),
             active_expire: AtomicBool::new(true),
             closed: AtomicBool::new(false),
             closing: AtomicBool::new(false),

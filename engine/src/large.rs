@@ -17,8 +17,9 @@ use crate::keylock::KeyLocks;
 use crate::log::map::Pending;
 use crate::log::record::{RecordKind, padded, record_bytes};
 use crate::log::{Draft, FOREGROUND, NoRoom, Purpose};
-use crate::options::{EXTENT_WINDOW, VALUE_BYTES_MAX};
+use crate::options::{EXTENT_WINDOW, ROUNDS_MAX, VALUE_BYTES_MAX};
 use crate::run::Run;
+use crate::tier::sweep::yield_now;
 use crate::wait::{Boxed, join_all};
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -147,8 +148,13 @@ impl Inner {
                 }
             }
             if !whole {
-                // Replaced meanwhile: its extents are being swept. The next attempt sees the new head.
+                // Replaced meanwhile: its extents are being swept. The next attempt sees the new head. A head that stays without
+                // its extents (written into a database while it was flushed) is given up after some rounds.
                 self.pinned_bytes.fetch_sub(head.length, Ordering::Relaxed);
+                if run.rounds > ROUNDS_MAX {
+                    return Err(Error::Misconfigured { reason: "the parts of a value went away while it was read".into() });
+                }
+                yield_now().await;
                 return Ok(());
             }
             run.large.owner.get_or_insert_with(|| self.clone());

@@ -82,6 +82,10 @@ impl Inner {
         for span in spans {
             self.region.give(span);
         }
+        // A chunk that became full leaves at once; in `always` whoever waits for durability asks, so that groups form.
+        if self.log.is_ripe() && self.options.durability != Durability::Always {
+            self.pump(false);
+        }
         outcome
     }
 
@@ -314,6 +318,7 @@ impl Inner {
             Need::Cells(cells) => {
                 let ticket = self.log.room.ticket();
                 if !self.make_rooms(&cells) {
+                    self.forget_reserved();
                     run.starved += 1;
                     if self.is_stuck(run.starved) {
                         return Err(Error::OutOfMemory);

@@ -92,7 +92,10 @@ pub fn find_prefix(ledger: &Ledger, holding: &Holding, now_ms: u64) -> Result<us
     let all = ledger.effects.len();
     Err(match below {
         Some(count) => {
-            format!("LOST: the store is what it was after {count} effects of {all}, but {} were durable; {}", ledger.floor, closest.1)
+            format!(
+                "LOST: the store is what it was after {count} effects of {all}, but {} were durable; {}",
+                ledger.floor, closest.1
+            )
         }
         None => format!("NO PREFIX: {} of {all} effects were durable; closest: {}", ledger.floor, closest.1),
     })
@@ -107,7 +110,9 @@ fn compare(state: &State, holding: &Holding, now_ms: u64) -> (usize, String) {
             if have != want {
                 differences += 1;
                 if differences <= 3 {
-                    let of = |e: Option<&Entry>| e.map_or("nothing".into(), |e| format!("{} until {:?}", head(&e.value), e.expiry));
+                    let of = |e: Option<&Entry>| {
+                        e.map_or("nothing".into(), |e| format!("{} until {:?}", head(&e.value), e.expiry))
+                    };
                     words += &format!("[database {database} key {key}: holds {}, should hold {}] ", of(have), of(want));
                 }
             }

@@ -152,7 +152,13 @@ fn add(sum: &mut Report, one: &Report) {
 }
 
 /// How many seeds a planted bug needs until it is noticed, and how; `None` if it is not within `seeds_max`.
-pub fn seeds_until_found(bug: Bug, settings: Settings, start: u64, seeds_max: u64, threads: usize) -> Option<(u64, Failure)> {
+pub fn seeds_until_found(
+    bug: Bug,
+    settings: Settings,
+    start: u64,
+    seeds_max: u64,
+    threads: usize,
+) -> Option<(u64, Failure)> {
     let settings = Settings { bug: Some(bug), trace: false, ..settings };
     let campaign = Campaign { start, seeds: seeds_max, settings, threads, failures_max: 1 };
     let tally = campaign.run(|_| {});

@@ -7,9 +7,7 @@ use crate::ledger::{Delta, Effect, Entry, Ledger};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use thermocline::{
-    Access, Attempt, Changes, Done, Durability, Engine, Error, Expiry, Key, Kind, SpaceId, View,
-};
+use thermocline::{Access, Attempt, Changes, Done, Durability, Engine, Error, Expiry, Key, Kind, SpaceId, View};
 
 /// What clients and the world share in one life.
 pub struct Shared {
@@ -301,8 +299,7 @@ fn difference(part: &Part, seen: Option<&Seen>, want: Option<&Entry>) -> Option<
             if seen.length != want.value.len() as u64 || shown && seen.value[..] != want.value[..] {
                 return Some(format!("saw {}, but it is {}", head(&seen.value), head(&want.value)));
             }
-            (seen.expiry != want.expiry)
-                .then(|| format!("saw expiry {:?}, but it is {:?}", seen.expiry, want.expiry))
+            (seen.expiry != want.expiry).then(|| format!("saw expiry {:?}, but it is {:?}", seen.expiry, want.expiry))
         }
         (Some(seen), None) => Some(format!("saw {}, but it is not there", head(&seen.value))),
         (None, Some(want)) => Some(format!("saw nothing, but it is {}", head(&want.value))),

@@ -211,7 +211,8 @@ impl World {
         life.engine.check().map_err(|words| format!("after recovery: {words}"))?;
         let engine = life.engine.clone();
         let plan = self.plan.clone();
-        let holding = self.finish(life, false, read_all(&engine, &plan))?.map_err(|e| format!("a read after recovery: {e}"))?;
+        let holding =
+            self.finish(life, false, read_all(&engine, &plan))?.map_err(|e| format!("a read after recovery: {e}"))?;
         let now_ms = self.engine_now(life);
         let (ledger, left, end) = before.unwrap_or((Ledger::default(), Durability::Always, End::Clean));
         let empty = holding.iter().all(Keys::is_empty);
@@ -228,7 +229,10 @@ impl World {
             let count = find_prefix(&ledger, &holding, now_ms)?;
             self.say(|| format!("the store is what it was after {count} of {} effects", ledger.effects.len()));
         }
-        if let Some(words) = self.finish(life, false, count_all(&engine, &holding))?.map_err(|e| format!("a SCAN after recovery: {e}"))? {
+        if let Some(words) = self
+            .finish(life, false, count_all(&engine, &holding))?
+            .map_err(|e| format!("a SCAN after recovery: {e}"))?
+        {
             return Err(words);
         }
         engine.check().map_err(|words| format!("after the audit: {words}"))?;
@@ -395,12 +399,17 @@ impl World {
                 life.drivers[0].enter();
                 match task.poll() {
                     Some(Ok(report)) => {
-                        self.say(|| format!("closed: {report:?}"));
+                        self.say(|| format!("closed: {report:?} {:?}", life.engine.check()));
                         return Ok(if self.fuse.blown() { End::Crash { closing: true } } else { End::Clean });
                     }
                     Some(Err(error)) => {
-                        let expected = self.fuse.blown() || life.shared.lenient.get() || matches!(error, Error::OutOfMemory);
-                        return if expected { Ok(End::Crash { closing: true }) } else { Err(format!("close failed: {error}")) };
+                        let expected =
+                            self.fuse.blown() || life.shared.lenient.get() || matches!(error, Error::OutOfMemory);
+                        return if expected {
+                            Ok(End::Crash { closing: true })
+                        } else {
+                            Err(format!("close failed: {error}"))
+                        };
                     }
                     None => {}
                 }

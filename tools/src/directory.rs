@@ -58,21 +58,33 @@ impl Directory {
         let mut names = Vec::new();
         for entry in std::fs::read_dir(path).with_context(|| format!("cannot list {shown}"))? {
             let entry = entry.with_context(|| format!("cannot list {shown}"))?;
-            let bytes = entry.metadata().with_context(|| format!("cannot ask the length of {}", entry.path().display()))?.len();
+            let bytes =
+                entry.metadata().with_context(|| format!("cannot ask the length of {}", entry.path().display()))?.len();
             names.push((entry.file_name().to_string_lossy().into_owned(), bytes));
         }
         names.sort();
-        let segment = |name: &str| name.strip_prefix("segment-")?.parse().ok().filter(|&id: &u32| segment_name(id) == name);
-        let segments: Vec<(u32, u64)> = names.iter().filter_map(|(name, bytes)| Some((segment(name)?, *bytes))).collect();
-        let small = |name: &str| superblock::FILES.contains(&name) || map::FILES.contains(&name) || checkpoint::FILES.contains(&name);
+        let segment =
+            |name: &str| name.strip_prefix("segment-")?.parse().ok().filter(|&id: &u32| segment_name(id) == name);
+        let segments: Vec<(u32, u64)> =
+            names.iter().filter_map(|(name, bytes)| Some((segment(name)?, *bytes))).collect();
+        let small = |name: &str| {
+            superblock::FILES.contains(&name) || map::FILES.contains(&name) || checkpoint::FILES.contains(&name)
+        };
         let is_ours = |name: &str| segment(name).is_some() || small(name);
         if !names.iter().any(|(name, _)| is_ours(name)) {
             match names.iter().find(|(name, _)| !name.starts_with('.') && name != "LOCK") {
                 None => bail!("{shown} is empty: there is no store in it"),
-                Some((name, _)) => bail!("{shown} is not a data directory of ours (it holds '{name}' and no superblock)"),
+                Some((name, _)) => {
+                    bail!("{shown} is not a data directory of ours (it holds '{name}' and no superblock)")
+                }
             }
         }
-        let foreign = names.iter().map(|(name, _)| name).filter(|n| !n.starts_with('.') && *n != "LOCK" && !is_ours(n)).cloned().collect();
+        let foreign = names
+            .iter()
+            .map(|(name, _)| name)
+            .filter(|n| !n.starts_with('.') && *n != "LOCK" && !is_ours(n))
+            .cloned()
+            .collect();
         let lock = lock_directory(path).map_err(|error| match error.kind() {
             std::io::ErrorKind::WouldBlock => anyhow::anyhow!("{error}; stop the server first, or work on a backup"),
             _ => anyhow::Error::new(error).context("cannot lock the directory"),
@@ -108,12 +120,16 @@ impl Directory {
     }
 
     fn read_maps(&mut self) {
-        let Some((store, segment_bytes)) = self.superblock().map(|block| (block.store, block.segment_bytes)) else { return };
+        let Some((store, segment_bytes)) = self.superblock().map(|block| (block.store, block.segment_bytes)) else {
+            return;
+        };
         let mut newest: Option<Map> = None;
         for (copy, name) in map::FILES.iter().enumerate() {
             let read = match small_file(self.window(name, 0, usize::MAX)) {
                 Copy::Whole(bytes) => match Map::decode(store, &bytes) {
-                    Some(map) if !map.segments.iter().all(|s| fits(s, segment_bytes)) => Copy::Bad("its numbers cannot be".into()),
+                    Some(map) if !map.segments.iter().all(|s| fits(s, segment_bytes)) => {
+                        Copy::Bad("its numbers cannot be".into())
+                    }
                     Some(map) => {
                         let generation = map.generation;
                         if newest.as_ref().is_none_or(|n| generation > n.generation) {
@@ -151,7 +167,8 @@ impl Directory {
 fn is_sane(block: &Superblock) -> bool {
     use thermocline::options::{BLOCK_BYTES, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
     let bytes = u64::from(block.segment_bytes);
-    (SEGMENT_BYTES_MIN.min(4 * u64::from(BLOCK_BYTES))..=SEGMENT_BYTES_MAX).contains(&bytes) && bytes % u64::from(BLOCK_BYTES) == 0
+    (SEGMENT_BYTES_MIN.min(4 * u64::from(BLOCK_BYTES))..=SEGMENT_BYTES_MAX).contains(&bytes)
+        && bytes % u64::from(BLOCK_BYTES) == 0
 }
 
 fn fits(map: &MapSegment, segment_bytes: u32) -> bool {

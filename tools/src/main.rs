@@ -19,7 +19,11 @@ use std::process::ExitCode;
 
 /// Works on a Thermocline data directory while no server has it open.
 #[derive(Parser)]
-#[command(name = "thermocline", version, after_help = "Exit codes: 0 all well, 1 damage found or an error, 2 wrong usage.")]
+#[command(
+    name = "thermocline",
+    version,
+    after_help = "Exit codes: 0 all well, 1 damage found or an error, 2 wrong usage."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -28,8 +32,10 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Show what is in a directory: segments, kinds, sizes, times to live, keys per database.
-    #[command(after_help = "Examples:\n  thermocline inspect ./data\n  thermocline inspect --limit 1000 /var/lib/thermocline\n  \
-                            thermocline inspect --json ./data | jq '.databases'")]
+    #[command(
+        after_help = "Examples:\n  thermocline inspect ./data\n  thermocline inspect --limit 1000 /var/lib/thermocline\n  \
+                            thermocline inspect --json ./data | jq '.databases'"
+    )]
     Inspect(Target),
     /// Check every checksum, footer, map and checkpoint; name file and offset of each damage.
     ///

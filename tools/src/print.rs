@@ -8,7 +8,11 @@ use std::io::{ErrorKind, Write};
 pub fn bytes(count: u64) -> String {
     const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
     let unit = (count.max(1).ilog2() / 10) as usize;
-    if unit == 0 { format!("{count} B") } else { format!("{:.1} {}", count as f64 / 1024f64.powi(unit as i32), UNITS[unit.min(5)]) }
+    if unit == 0 {
+        format!("{count} B")
+    } else {
+        format!("{:.1} {}", count as f64 / 1024f64.powi(unit as i32), UNITS[unit.min(5)])
+    }
 }
 
 /// `1 record`, `2 records`.

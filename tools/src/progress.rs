@@ -5,7 +5,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 /// A bar over `bytes` of files.
 pub fn bar(what: &'static str, bytes: u64) -> ProgressBar {
     let bar = ProgressBar::new(bytes); // draws to stderr, hidden by itself where that is no terminal
-    if let Ok(style) = ProgressStyle::with_template("{prefix} {bar:32} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta} left") {
+    if let Ok(style) =
+        ProgressStyle::with_template("{prefix} {bar:32} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta} left")
+    {
         bar.set_style(style);
     }
     bar.set_prefix(what);

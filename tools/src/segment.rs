@@ -50,7 +50,8 @@ impl<'d> SegmentFile<'d> {
         let bytes = directory.window(&segment_name(id), 0, block.segment_bytes as usize)?;
         let map = directory.map_of(id);
         let (store, segment_bytes) = (block.store, block.segment_bytes);
-        let mut segment = SegmentFile { id, epoch: 0, stream: 0, chunks: 0, stale_chunks: 0, map, bytes, store, segment_bytes };
+        let mut segment =
+            SegmentFile { id, epoch: 0, stream: 0, chunks: 0, stale_chunks: 0, map, bytes, store, segment_bytes };
         let headers: Vec<(u32, ChunkHeader)> = (0..segment.bytes.len() as u32)
             .step_by(BLOCK_BYTES as usize)
             .filter_map(|at| Some((at, ChunkHeader::decode(segment.address().at(at), &segment.bytes[at as usize..])?)))
@@ -112,7 +113,9 @@ impl<'d> SegmentFile<'d> {
             }
             None => FooterState::Bad("the footer's checksum does not hold"),
             Some((epoch, _)) if epoch < self.epoch => FooterState::Absent,
-            Some((epoch, _)) if epoch > self.epoch => FooterState::Bad("the footer is of a life that no chunk or map knows"),
+            Some((epoch, _)) if epoch > self.epoch => {
+                FooterState::Bad("the footer is of a life that no chunk or map knows")
+            }
             Some((_, footer)) => FooterState::Whole(footer),
         }
     }

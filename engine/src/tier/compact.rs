@@ -203,6 +203,9 @@ impl Inner {
         let mut spans = Vec::new();
         let moved = {
             let mut shard = self.shards[self.shard_of(hash)].lock();
+            if self.frozen.load(Ordering::Acquire) {
+                return Moved::Done; // the last map has been read; without a log nothing else would stop a removal
+            }
             let heap = &shard.heap;
             let found = shard.space(record.space).and_then(|s| {
                 s.index.find(hash, |_, slot| match slot.state() {

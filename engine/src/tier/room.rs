@@ -136,12 +136,21 @@ impl Inner {
         gave
     }
 
-    /// Takes from all shards the memory that nobody uses: cells put aside and empty spans kept. Returns true if there was any.
+    /// Gives back the cells put aside everywhere: whoever asked for several of them and did not get all asks again, after a wait
+    /// (in the same step two such commands would take them from each other for ever).
+    pub(crate) fn forget_reserved(&self) {
+        let mut spans = Vec::new();
+        for shard in &self.shards {
+            shard.lock().forget_reserved(&mut spans);
+        }
+        self.give(spans);
+    }
+
+    /// Takes from all shards the empty spans that they keep. Returns true if there were any.
     fn squeeze(&self) -> bool {
         let mut spans = Vec::new();
         for shard in &self.shards {
             let mut shard = shard.lock();
-            shard.forget_reserved(&mut spans);
             while let Some(span) = shard.heap.release_empty() {
                 spans.push(span);
             }

@@ -46,8 +46,9 @@ impl Inner {
     /// Clears dropped spaces and pending extents, a step at a time. Returns true if there was something to do.
     pub(crate) async fn sweep(self: &Arc<Self>) -> bool {
         let mut cleared = false;
-        for number in 0..self.shards.len() {
-            while let Some(space) = self.dropped_space(number) {
+        // Heads before their extents: a head whose extents are gone would be read in vain again and again.
+        for (twins, number) in [false, true].into_iter().flat_map(|t| (0..self.shards.len()).map(move |n| (t, n))) {
+            while let Some(space) = self.dropped_space(number, twins) {
                 cleared = true;
                 while self.clear_some(number, space) {
                     yield_now().await;
@@ -79,10 +80,10 @@ impl Inner {
         true
     }
 
-    /// A space of this shard that no database names any more.
-    fn dropped_space(&self, number: usize) -> Option<SpaceId> {
+    /// A space of this shard that no database names any more: a visible one, or a twin.
+    fn dropped_space(&self, number: usize, twins: bool) -> Option<SpaceId> {
         let spaces = self.spaces.read().clone();
-        self.shards[number].lock().spaces.iter().map(|s| s.id).find(|&s| !spaces.names(s))
+        self.shards[number].lock().spaces.iter().map(|s| s.id).find(|&s| !spaces.names(s) && (s.visible() != s) == twins)
     }
 
     /// Clears some slots of a dropped space in one shard. Returns true if there are more.

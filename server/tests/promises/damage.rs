@@ -76,8 +76,10 @@ fn a_flipped_byte_under_a_running_server_is_never_served_and_del_and_set_cure_it
     assert!(told.contains("DEL or SET"), "{told}");
 
     assert_eq!(connection.number(&["DBSIZE"]) as usize, KEYS);
-    assert_eq!(connection.number(&["DEL", "key:7"]), 1);
+    // Nobody can say whether the damaged record was this key's: so DEL may answer 0, but the damage is gone.
+    connection.number(&["DEL", "key:7"]);
     assert_eq!(connection.call(&["GET", "key:7"]), Value::Null);
+    assert_eq!(connection.number(&["DBSIZE"]) as usize, KEYS - 1);
     for number in damaged {
         let bytes = filler(number as u64, VALUE_BYTES);
         assert_eq!(connection.call(&[b"SET", format!("key:{number}").as_bytes(), &bytes]), okay());

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use thermocline_resp::Value;
 
 use crate::process::{Connection, Server, now};
-use crate::store::{filler, okay};
+use crate::store::{PIPELINE, filler, okay};
 
 const VALUE_BYTES: usize = 8000;
 /// Writes go on this long at most before the disk must have filled, and after space came back until they must work.
@@ -51,8 +51,30 @@ fn is_whole(connection: &mut Connection, count: usize) {
     });
 }
 
+/// Sets keys from number `count` on, until one is refused: the refusal, and how many are there then.
+fn fill(connection: &mut Connection, mut count: usize) -> (usize, String) {
+    let began = now();
+    loop {
+        assert!(began.elapsed() < PATIENCE, "the disk must be full after {count} keys");
+        (count..count + PIPELINE).for_each(|number| push(connection, number));
+        connection.flush().expect("the server takes it");
+        let answers: Vec<Value> = (0..PIPELINE).map(|_| connection.answer().expect("an answer")).collect();
+        let accepted = answers.iter().take_while(|answer| **answer == okay()).count();
+        count += accepted;
+        if let Some(refused) = answers.into_iter().nth(accepted) {
+            return (count, crate::store::refusal(refused));
+        }
+    }
+}
+
+fn push(connection: &mut Connection, number: usize) {
+    connection.push(&[b"SET", format!("key:{number}").as_bytes(), &filler(number as u64, VALUE_BYTES)]);
+}
+
 fn set(connection: &mut Connection, number: usize) -> Value {
-    connection.call(&[b"SET", format!("key:{number}").as_bytes(), &filler(number as u64, VALUE_BYTES)])
+    push(connection, number);
+    connection.flush().expect("the server takes it");
+    connection.answer().expect("an answer")
 }
 
 #[test]
@@ -67,14 +89,7 @@ fn a_full_disk_refuses_writes_with_words_and_loses_nothing() {
     let data = disk.at.join("data");
     let mut server = Server::start(&data, &DIRECTIVES);
     let mut connection = server.connect();
-    let (mut count, began) = (0, now());
-    let words = loop {
-        assert!(began.elapsed() < PATIENCE, "the disk must be full after {count} keys");
-        match set(&mut connection, count) {
-            answer if answer == okay() => count += 1,
-            answer => break crate::store::refusal(answer),
-        }
-    };
+    let (mut count, words) = fill(&mut connection, 0);
     println!("after {count} keys: {words}");
     assert!(count * VALUE_BYTES > 16 << 20, "only {count} keys went onto the disk");
     assert!(words.starts_with("MISCONF ") || words.starts_with("OOM "), "{words}");

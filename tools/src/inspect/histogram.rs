@@ -31,15 +31,27 @@ impl Sizes {
     /// The buckets that hold something.
     pub fn rows(&self) -> Vec<Bucket> {
         let filled = self.buckets.iter().enumerate().filter(|(_, (count, _))| *count > 0);
-        filled.map(|(power, &(count, bytes))| Bucket { label: format!("<= {}", crate::print::bytes(1 << power as u64)), count, bytes }).collect()
+        filled
+            .map(|(power, &(count, bytes))| Bucket {
+                label: format!("<= {}", crate::print::bytes(1 << power as u64)),
+                count,
+                bytes,
+            })
+            .collect()
     }
 }
 
 const MINUTE_MS: u64 = 60_000;
 const HOUR_MS: u64 = 60 * MINUTE_MS;
 const DAY_MS: u64 = 24 * HOUR_MS;
-const TTLS: [(&str, u64); 6] =
-    [("minute", MINUTE_MS), ("hour", HOUR_MS), ("day", DAY_MS), ("week", 7 * DAY_MS), ("30 days", 30 * DAY_MS), ("year", 365 * DAY_MS)];
+const TTLS: [(&str, u64); 6] = [
+    ("minute", MINUTE_MS),
+    ("hour", HOUR_MS),
+    ("day", DAY_MS),
+    ("week", 7 * DAY_MS),
+    ("30 days", 30 * DAY_MS),
+    ("year", 365 * DAY_MS),
+];
 
 /// Values by their time to live.
 pub struct Ttls {
@@ -72,7 +84,10 @@ impl Ttls {
 
     /// The buckets that hold something.
     pub fn rows(&self) -> Vec<Bucket> {
-        let within = TTLS.iter().zip(self.within).map(|((name, _), bucket)| (format!("within a {name}").replace("a 30", "30"), bucket));
+        let within = TTLS
+            .iter()
+            .zip(self.within)
+            .map(|((name, _), bucket)| (format!("within a {name}").replace("a 30", "30"), bucket));
         let ends = [("no expiry".to_owned(), self.never), ("expired".to_owned(), self.expired)];
         let all = ends.into_iter().chain(within).chain([("later".to_owned(), self.later)]);
         all.filter(|(_, bucket)| bucket.0 > 0).map(|(label, (count, bytes))| Bucket { label, count, bytes }).collect()
@@ -88,7 +103,10 @@ mod tests {
         let mut sizes = Sizes::default();
         [64, 65, 128].map(|bytes| sizes.add(bytes));
         let rows = sizes.rows();
-        assert_eq!(rows.iter().map(|r| (r.label.as_str(), r.count, r.bytes)).collect::<Vec<_>>(), [("<= 64 B", 1, 64), ("<= 128 B", 2, 193)]);
+        assert_eq!(
+            rows.iter().map(|r| (r.label.as_str(), r.count, r.bytes)).collect::<Vec<_>>(),
+            [("<= 64 B", 1, 64), ("<= 128 B", 2, 193)]
+        );
     }
 
     #[test]

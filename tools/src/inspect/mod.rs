@@ -26,7 +26,11 @@ use thermocline::{Clock, Kind, SpaceId, SystemClock};
 /// Gathers and prints.
 pub fn run(target: &Target) -> Result<ExitCode> {
     let report = inspect(target)?;
-    if target.json { print::json(&report)? } else { print::text(&report.words(target.limit))? }
+    if target.json {
+        print::json(&report)?
+    } else {
+        print::text(&report.words(target.limit))?
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -143,7 +147,8 @@ impl Totals<'_> {
             self.item(item, map, &mut row);
         }
         row.live_percent = row.live_bytes as f64 * 100.0 / f64::from(block.segment_bytes);
-        let is_free = row.live_records == 0 && row.beyond_map == 0 && map.is_some_and(|map| map.covered >= block.segment_bytes);
+        let is_free =
+            row.live_records == 0 && row.beyond_map == 0 && map.is_some_and(|map| map.covered >= block.segment_bytes);
         row.state = match found.sealed {
             _ if found.items.is_empty() => "unused",
             _ if is_free => "free",

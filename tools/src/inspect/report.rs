@@ -119,23 +119,39 @@ impl Report {
             store.format,
             store.id,
             store.mode,
-            if store.clean_shutdown { "shut down cleanly" } else { "not shut down cleanly: recovery will read the log" },
+            if store.clean_shutdown {
+                "shut down cleanly"
+            } else {
+                "not shut down cleanly: recovery will read the log"
+            },
             store.superblock_generation,
             store.next_seq,
-            store.map_generation.map_or("no map".into(), |g| format!("map generation {g} up to seq {}", store.map_b.unwrap_or(0))),
+            store
+                .map_generation
+                .map_or("no map".into(), |g| format!("map generation {g} up to seq {}", store.map_b.unwrap_or(0))),
             store.cuts,
             bytes(u64::from(store.segment_bytes)),
         );
         out.push_str("\nsegments\n");
         let rows: Vec<Vec<String>> = self.segments.iter().take(limit).map(SegmentRow::cells).collect();
-        out.push_str(&table(&["segment", "state", "epoch", "stream", "records", "live", "live bytes", "%", "seqs", "beyond map"], &rows));
+        out.push_str(&table(
+            &["segment", "state", "epoch", "stream", "records", "live", "live bytes", "%", "seqs", "beyond map"],
+            &rows,
+        ));
         if self.segments.len() > limit {
             out.push_str(&format!("  ... and {} more (--limit shows more)\n", self.segments.len() - limit));
         }
         out.push_str("\nkinds\n");
-        let kind = |k: &KindRow| vec![k.kind.into(), k.records.to_string(), bytes(k.bytes), k.live_records.to_string(), bytes(k.live_bytes)];
-        out.push_str(&table(&["kind", "records", "bytes", "live", "live bytes"], &self.kinds.iter().map(kind).collect::<Vec<_>>()));
-        for (title, head, buckets) in [("sizes of live values", "record", &self.sizes), ("times to live", "expires", &self.ttls)] {
+        let kind = |k: &KindRow| {
+            vec![k.kind.into(), k.records.to_string(), bytes(k.bytes), k.live_records.to_string(), bytes(k.live_bytes)]
+        };
+        out.push_str(&table(
+            &["kind", "records", "bytes", "live", "live bytes"],
+            &self.kinds.iter().map(kind).collect::<Vec<_>>(),
+        ));
+        for (title, head, buckets) in
+            [("sizes of live values", "record", &self.sizes), ("times to live", "expires", &self.ttls)]
+        {
             out.push_str(&format!("\n{title}\n"));
             let row = |b: &Bucket| vec![b.label.clone(), b.count.to_string(), bytes(b.bytes)];
             out.push_str(&table(&[head, "count", "bytes"], &buckets.iter().map(row).collect::<Vec<_>>()));
@@ -145,9 +161,15 @@ impl Report {
             let name = d.database.map_or("(flushed)".into(), |n| format!("db{n}"));
             vec![name, d.keys.to_string(), d.expiring.to_string(), bytes(d.bytes)]
         };
-        out.push_str(&table(&["database", "keys", "expiring", "bytes"], &self.databases.iter().map(database).collect::<Vec<_>>()));
+        out.push_str(&table(
+            &["database", "keys", "expiring", "bytes"],
+            &self.databases.iter().map(database).collect::<Vec<_>>(),
+        ));
         if self.beyond_map > 0 {
-            out.push_str(&format!("\n{} records are newer than the map: recovery will tell which are live\n", self.beyond_map));
+            out.push_str(&format!(
+                "\n{} records are newer than the map: recovery will tell which are live\n",
+                self.beyond_map
+            ));
         }
         for note in &self.notes {
             out.push_str(&format!("note: {note}\n"));

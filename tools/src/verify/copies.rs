@@ -64,7 +64,8 @@ pub fn checkpoints(directory: &Directory, bar: &ProgressBar, report: &mut Report
             Ok(Some(header)) => {
                 report.checked.checkpoints += 1;
                 report.checked.bytes += header.body_bytes + BODY_OFFSET;
-                belongs |= directory.map.as_ref().is_some_and(|map| map.generation == header.generation && map.b == header.b);
+                belongs |=
+                    directory.map.as_ref().is_some_and(|map| map.generation == header.generation && map.b == header.b);
             }
             Err((offset, what)) => {
                 bad = true;
@@ -74,17 +75,27 @@ pub fn checkpoints(directory: &Directory, bar: &ProgressBar, report: &mut Report
         }
     }
     if block.clean && !belongs && !bad {
-        let what = "the shutdown was clean, but no checkpoint belongs to the newest map (the log serves instead)".into();
+        let what =
+            "the shutdown was clean, but no checkpoint belongs to the newest map (the log serves instead)".into();
         report.damage(Damage { file: checkpoint::FILES[0].into(), offset: 0, what, loses_data: false });
     }
 }
 
-fn one(directory: &Directory, name: &str, store: u32, bar: &ProgressBar) -> Result<Option<CheckpointHeader>, (u64, String)> {
+fn one(
+    directory: &Directory,
+    name: &str,
+    store: u32,
+    bar: &ProgressBar,
+) -> Result<Option<CheckpointHeader>, (u64, String)> {
     let window = |from: u64, bytes: usize| match directory.window(name, from, bytes) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err((from, format!("it cannot be read: {error}"))),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err((from, format!("it cannot be read: {error}")))
+        }
         mapped => Ok(mapped.ok()),
     };
-    let Some(first) = window(0, BODY_OFFSET as usize)?.filter(|first| first.iter().any(|&b| b != 0)) else { return Ok(None) };
+    let Some(first) = window(0, BODY_OFFSET as usize)?.filter(|first| first.iter().any(|&b| b != 0)) else {
+        return Ok(None);
+    };
     let header = CheckpointHeader::decode(&first).ok_or((0, "its header's checksum does not hold".to_owned()))?;
     if header.store != store {
         return Err((0, "it is of another store".into()));
@@ -93,7 +104,10 @@ fn one(directory: &Directory, name: &str, store: u32, bar: &ProgressBar) -> Resu
     let mut shape = Shape::default();
     while at < end {
         let piece = window(at, WINDOW_BYTES.min((end - at) as usize))?;
-        let piece = piece.as_deref().filter(|piece| !piece.is_empty()).ok_or((at, "it is shorter than its header says".to_owned()))?;
+        let piece = piece
+            .as_deref()
+            .filter(|piece| !piece.is_empty())
+            .ok_or((at, "it is shorter than its header says".to_owned()))?;
         crc.update(piece);
         shape.feed(piece);
         at += piece.len() as u64;

@@ -24,7 +24,11 @@ use thermocline::log::{checkpoint, segment_name};
 /// Verifies and prints. Exit code 1: damage.
 pub fn run(target: &Target) -> Result<ExitCode> {
     let report = verify(target)?;
-    if target.json { print::json(&report)? } else { print::text(&report.words())? }
+    if target.json {
+        print::json(&report)?
+    } else {
+        print::text(&report.words())?
+    }
     Ok(ExitCode::from(u8::from(report.damages_total > 0)))
 }
 
@@ -41,11 +45,15 @@ fn verify(target: &Target) -> Result<Report> {
     };
     report.clean_shutdown = block.clean;
     if block.mode == 0 && !block.clean {
-        report.note("`appendonly no` and the last shutdown was not clean: the store starts empty, its segments hold nothing".into());
+        report.note(
+            "`appendonly no` and the last shutdown was not clean: the store starts empty, its segments hold nothing"
+                .into(),
+        );
         return Ok(report);
     }
     let small = checkpoint::FILES.iter().filter_map(|name| std::fs::metadata(directory.path.join(name)).ok());
-    let bytes = directory.segments.iter().map(|(_, bytes)| bytes).sum::<u64>() + small.map(|file| file.len()).sum::<u64>();
+    let bytes =
+        directory.segments.iter().map(|(_, bytes)| bytes).sum::<u64>() + small.map(|file| file.len()).sum::<u64>();
     let bar = progress::bar("verify", bytes);
     copies::checkpoints(&directory, &bar, &mut report);
     for map in directory.map.iter().flat_map(|map| &map.segments).filter(|map| !map.none_live()) {

@@ -106,7 +106,9 @@ impl<'s> Records<'s> {
                 let offset = grain << map.grain_shift;
                 let mut places = (offset..offset + self.grain_bytes()).step_by(ALIGN_BYTES);
                 let gap_end = |at: u32| gaps.iter().find(|gap| gap.0 <= at && at < gap.1).map(|gap| gap.1);
-                if !places.any(|at| gap_end(at).is_some_and(|end| is_readable(segment, at, end.min(segment.len() as u32)))) {
+                if !places
+                    .any(|at| gap_end(at).is_some_and(|end| is_readable(segment, at, end.min(segment.len() as u32))))
+                {
                     lost.push(offset);
                 }
             }

@@ -114,7 +114,8 @@ impl Report {
 
     /// The report for people.
     pub fn words(&self) -> String {
-        let Checked { superblocks, maps, checkpoints, segments, chunks, records, live_records, footers, bytes: read } = self.checked;
+        let Checked { superblocks, maps, checkpoints, segments, chunks, records, live_records, footers, bytes: read } =
+            self.checked;
         let mut out = format!(
             "{}: {}, {}, {}, {} ({}, {}, {})\n",
             self.directory,
@@ -145,11 +146,18 @@ impl Report {
             vec![d.file.clone(), d.offset.to_string(), harm.to_owned(), d.what.clone()]
         };
         out.push('\n');
-        out.push_str(&table(&["file", "offset", "loses data", "what"], &self.damages.iter().map(row).collect::<Vec<_>>()));
+        out.push_str(&table(
+            &["file", "offset", "loses data", "what"],
+            &self.damages.iter().map(row).collect::<Vec<_>>(),
+        ));
         let more = self.damages_total - self.damages.len() as u64;
         if more > 0 {
             out.push_str(&format!("  ... and {more} more (--limit shows more)\n"));
         }
-        out + &format!("DAMAGED: {}, {} of them losing data\n", count(self.damages_total, "damage"), self.damages_losing_data)
+        out + &format!(
+            "DAMAGED: {}, {} of them losing data\n",
+            count(self.damages_total, "damage"),
+            self.damages_losing_data
+        )
     }
 }

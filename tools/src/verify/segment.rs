@@ -79,7 +79,11 @@ pub fn check(directory: &Directory, block: &Superblock, id: u32, report: &mut Re
     let footer = segment.footer();
     report.checked.chunks += segment.chunks;
     report.ordinary.stale_chunks += segment.stale_chunks;
-    let cut = block.cuts.iter().find(|cut| cut.segment == id && cut.epoch == segment.epoch).map_or(u32::MAX, |cut| cut.length);
+    let cut = block
+        .cuts
+        .iter()
+        .find(|cut| cut.segment == id && cut.epoch == segment.epoch)
+        .map_or(u32::MAX, |cut| cut.length);
     let entries = match &footer {
         FooterState::Whole(footer) => Some(footer.entries.as_slice()),
         _ => None,
@@ -182,7 +186,11 @@ impl Check<'_, '_> {
     fn leave_chunk(&mut self) {
         let Some(chunk) = self.chunk.take() else { return };
         if !chunk.broken && chunk.header.stream == 0 && chunk.last_seq != chunk.header.last_seq {
-            self.gap(chunk.end, chunk.end, format!("a chunk ends with seq {}, not {}", chunk.last_seq, chunk.header.last_seq));
+            self.gap(
+                chunk.end,
+                chunk.end,
+                format!("a chunk ends with seq {}, not {}", chunk.last_seq, chunk.header.last_seq),
+            );
         }
     }
 

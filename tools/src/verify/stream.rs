@@ -44,7 +44,11 @@ pub fn judge(mut runs: Vec<Run>, last_seq: Seq, report: &mut Report) {
                 report.damage(Damage {
                     file: segment_name(segment),
                     offset: u64::from(offset),
-                    what: format!("the stream's seqs {} to {} are missing, but some of them were durable", last + 1, run.prev_seq),
+                    what: format!(
+                        "the stream's seqs {} to {} are missing, but some of them were durable",
+                        last + 1,
+                        run.prev_seq
+                    ),
                     loses_data: true,
                 });
             } else {

@@ -1,0 +1,42 @@
+//! The simulation must be able to fail: bugs planted in the engine are found.
+//!
+//! Promises: each of these is noticed within 2,000 seeds. Never: a bug that needs luck (those are for `simulate --bugs`).
+
+use thermocline::planted::Bug;
+use thermocline_simulate::{Settings, seeds_until_found};
+
+fn is_found(bug: Bug) {
+    thermocline_simulate::campaign::catch_panics();
+    let found = seeds_until_found(bug, Settings::default(), 1, 2_000, 2);
+    assert!(found.is_some(), "{bug:?} was not noticed in 2,000 seeds");
+}
+
+#[test]
+fn an_early_acknowledgement_is_found() {
+    is_found(Bug::AckEarly);
+}
+
+#[test]
+fn a_map_written_without_waiting_for_its_causes_is_found() {
+    is_found(Bug::MapWithoutCauses);
+}
+
+#[test]
+fn a_victim_reused_without_a_younger_map_is_found() {
+    is_found(Bug::ReuseWithoutMap);
+}
+
+#[test]
+fn a_partial_group_that_is_kept_is_found() {
+    is_found(Bug::PartialGroup);
+}
+
+#[test]
+fn a_forgotten_cut_is_found() {
+    is_found(Bug::ForgetCuts);
+}
+
+#[test]
+fn a_reuse_without_a_new_epoch_is_found() {
+    is_found(Bug::NoNewEpoch);
+}
