@@ -13,7 +13,7 @@ const COUNTERS_SHOWN: &[&str] = &[
     "hot_hits",
     "cold_hits",
     "misses",
-    "device_reads",
+    "cold_reads",
     "promotions",
     "demotions",
     "evictions",

@@ -238,7 +238,10 @@ fn plan<'p>(
                 inner.counters.expired.fetch_add(1, Ordering::Relaxed);
             }
             Change::None => {}
-            Change::Remove if item.at.is_some() => out.push((n, Kind::String, None, None)),
+            Change::Remove if item.at.is_some() => {
+                out.push((n, Kind::String, None, None));
+                inner.counters.expired.fetch_add(u64::from(item.expired && item.old_bytes > 0), Ordering::Relaxed);
+            }
             Change::Remove => {}
             Change::Put(kind, payload, expiry) => {
                 let bytes = changes.bytes(payload);

@@ -285,7 +285,8 @@ fn wants_segments(inner: &Inner) -> bool {
 
 async fn prepare_segments(inner: Weak<Inner>) {
     while let Some(inner) = inner.upgrade() {
-        if wants_segments(&inner) && !inner.closing.load(Ordering::Acquire) {
+        // A shutdown still appends what is dirty: segments are made until the store is frozen.
+        if wants_segments(&inner) && !inner.frozen.load(Ordering::Acquire) {
             prepare_one(&inner).await;
             yield_now().await;
         } else {
@@ -351,10 +352,10 @@ async fn collect_garbage(inner: Weak<Inner>) {
         if inner.needs_gc() || (wanted && inner.log.room.is_waited_for() && inner.log.free_segments().0 <= READY_SEGMENTS) {
             match inner.collect().await {
                 Ok(freed) => {
+                    let idle = freed == 0 && inner.maps.lock().victims.is_empty();
                     // A writer that only waits for a file to be made (a slow disk) must not be told that all is full.
-                    let stuck = freed == 0 && inner.maps.lock().victims.is_empty() && !wants_segments(&inner);
-                    inner.gc_stuck.store(stuck, Ordering::Release);
-                    if stuck {
+                    inner.gc_stuck.store(idle && !wants_segments(&inner), Ordering::Release);
+                    if idle {
                         drop(inner);
                         NextPeriod(false).await;
                         continue;
@@ -391,6 +392,8 @@ async fn expire(inner: Weak<Inner>) {
             while inner.expire_cold().await {
                 yield_now().await;
             }
+            // Once per period: one that takes keys with short TTLs is due again and again.
+            inner.expire_open().await;
         }
         drop(inner);
         NextPeriod(false).await;

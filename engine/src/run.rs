@@ -300,7 +300,11 @@ impl Inner {
             Need::Cold(flights) => {
                 let began_us = self.clock.monotonic_us();
                 for flight in flights {
-                    run.known.add(Landing(flight).await?);
+                    let record = Landing(flight).await?;
+                    if !record.is_corrupt() && !run.keys.iter().any(|(k, _)| k.bytes == record.record().key) {
+                        self.counters.false_matches.fetch_add(1, Ordering::Relaxed);
+                    }
+                    run.known.add(record);
                 }
                 run.read_us += self.clock.monotonic_us().saturating_sub(began_us);
                 run.rounds += 1;

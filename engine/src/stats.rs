@@ -18,6 +18,7 @@ pub(crate) struct Counters {
     pub(crate) expired: AtomicU64,
     pub(crate) changes: AtomicU64,
     pub(crate) cold_reads: AtomicU64,
+    pub(crate) false_matches: AtomicU64,
     pub(crate) cold_read_bytes: AtomicU64,
     pub(crate) gc_read_bytes: AtomicU64,
     pub(crate) gc_segments: AtomicU64,
@@ -196,6 +197,7 @@ impl Engine {
         s.cold_hits = get(&c.cold_hits);
         s.misses = get(&c.misses);
         s.cold_reads = get(&c.cold_reads);
+        s.false_matches = get(&c.false_matches);
         s.cold_read_bytes = get(&c.cold_read_bytes);
         s.promotions = get(&c.promotions);
         s.demotions = get(&c.demotions);
@@ -221,7 +223,7 @@ impl Engine {
         let c = &self.inner.counters;
         let log = &self.inner.log.counters;
         for counter in [
-            &c.hot_hits, &c.cold_hits, &c.misses, &c.promotions, &c.demotions, &c.evictions, &c.expired, &c.cold_reads,
+            &c.hot_hits, &c.cold_hits, &c.misses, &c.promotions, &c.demotions, &c.evictions, &c.expired, &c.cold_reads, &c.false_matches,
             &c.cold_read_bytes, &c.gc_read_bytes, &c.write_waits, &c.longest_read_us, &log.flush_us_max, &log.flush_us_sum,
             &log.flushes, &log.record_bytes, &log.chunk_bytes, &log.padding_bytes, &log.meta_bytes, &log.gc_bytes,
         ] {

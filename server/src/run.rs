@@ -90,15 +90,16 @@ async fn serve(words: &[String]) -> Result<(), String> {
         port,
         config_file: given.file.clone(),
         io_backend: backend.name.to_owned(),
+        io_backend_reason: match backend.cure {
+            Some(cure) => format!("{}; {cure}", backend.reason),
+            None => backend.reason,
+        },
         workers: startup.options.workers,
         machine_bytes: startup.options.machine_bytes,
         max_memory: startup.options.max_memory,
         max_disk: startup.options.max_disk,
     };
-    let backend_words = match backend.cure {
-        Some(cure) => format!("{} ({}; {cure})", backend.name, backend.reason),
-        None => format!("{} ({})", backend.name, backend.reason),
-    };
+    let backend_words = format!("{} ({})", about.io_backend, about.io_backend_reason);
     introduce(&startup, &settings, &backend_words);
     let server = Arc::new(Server::new(engine, settings, about));
     let (workers, handles) = start_workers(&server)?;

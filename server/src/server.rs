@@ -36,8 +36,10 @@ pub struct About {
     pub port: u16,
     /// The file of the command line.
     pub config_file: Option<PathBuf>,
-    /// Which way the disk is used, and why.
+    /// Which way the disk is used.
     pub io_backend: String,
+    /// Why, and what would change it.
+    pub io_backend_reason: String,
     /// Workers.
     pub workers: usize,
     /// Memory of the machine (or of its cgroup).

@@ -420,6 +420,7 @@ impl World {
             life.shared.lenient.set(life.shared.lenient.get() || self.fuse.blown());
             self.step(life, false);
         }
+        self.say(|| format!("{:?}", life.engine.stats()));
         Err("STUCK: close never ends".to_owned())
     }
 }

@@ -49,3 +49,10 @@ fn nothing_moves_while_the_last_map_is_written() {
     holds(2014, 4);
     holds(4666, 4);
 }
+
+/// Stuck: a clean shutdown without a log. It stopped making segments at once, but still had to append what was dirty, and
+/// waited for ever once the segments that were ready had been used. Now they are made until the store is frozen.
+#[test]
+fn a_shutdown_gets_the_segments_that_it_needs() {
+    holds(2679, 64);
+}

@@ -15,6 +15,10 @@ use thermocline::log::walk::{Step, Walk};
 use thermocline::options::BLOCK_BYTES;
 use thermocline_io::MappedFile;
 
+/// Where a footer's trailer names its epoch and store (log/footer.rs draws it).
+const EPOCH_AT: usize = 8;
+const STORE_AT: usize = 44;
+
 /// A mapped segment.
 pub struct SegmentFile<'d> {
     /// Its number.
@@ -102,22 +106,26 @@ impl<'d> SegmentFile<'d> {
         let from = self.bytes.len() - bytes;
         let end = Address { offset: self.bytes.len() as u32, ..self.address() };
         match footer::decode(end, &self.bytes[from..]) {
-            // Of an earlier life and partly written over since, or is it ours with a damaged epoch?
-            None if epoch < self.epoch => {
+            Some((epoch, footer)) if epoch == self.epoch => FooterState::Whole(footer),
+            Some((epoch, _)) if epoch < self.epoch => FooterState::Absent,
+            Some(_) => FooterState::Bad("the footer is of a life that no chunk or map knows"),
+            None if self.is_ours(trailer) => FooterState::Bad("the footer's checksum does not hold"),
+            // Of an earlier life and partly written over, or of an earlier store - or ours, and its trailer is damaged?
+            None => {
                 let mut whole = self.bytes[from..].to_vec();
-                whole[bytes - TRAILER_BYTES + 8..][..4].copy_from_slice(&self.epoch.to_le_bytes());
+                let trailer = &mut whole[bytes - TRAILER_BYTES..];
+                trailer[EPOCH_AT..][..4].copy_from_slice(&self.epoch.to_le_bytes());
+                trailer[STORE_AT..][..4].copy_from_slice(&self.store.to_le_bytes());
                 match footer::decode(end, &whole) {
+                    Some(_) => FooterState::Bad("the footer's trailer is damaged"),
                     None => FooterState::Absent,
-                    Some(_) => FooterState::Bad("the footer's epoch is damaged"),
                 }
             }
-            None => FooterState::Bad("the footer's checksum does not hold"),
-            Some((epoch, _)) if epoch < self.epoch => FooterState::Absent,
-            Some((epoch, _)) if epoch > self.epoch => {
-                FooterState::Bad("the footer is of a life that no chunk or map knows")
-            }
-            Some((_, footer)) => FooterState::Whole(footer),
         }
+    }
+
+    fn is_ours(&self, trailer: &[u8]) -> bool {
+        trailer[EPOCH_AT..][..4] == self.epoch.to_le_bytes() && trailer[STORE_AT..][..4] == self.store.to_le_bytes()
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use tempfile::TempDir;
 use thermocline::log::chunk::ChunkHeader;
+use thermocline::log::footer::{self, TRAILER_BYTES};
 use thermocline::log::map::Map;
 use thermocline::log::record::Address;
 use thermocline::log::superblock::Superblock;
@@ -65,45 +66,66 @@ fn change<'v>(engine: &Engine, keys: &[Key<'_>; 8], decide: impl Fn(usize, &mut 
     block_on(engine.durable(done.wait_seq)).unwrap();
 }
 
-fn open(path: &Path) -> (Engine, std::thread::JoinHandle<()>) {
+fn open(path: &Path, durability: Durability) -> (Engine, std::thread::JoinHandle<()>) {
     let options = Options {
         max_memory: 64 << 20,
         max_disk: 64 * u64::from(SEGMENT_BYTES),
         segment_bytes: Some(u64::from(SEGMENT_BYTES)),
-        durability: Durability::Always,
+        durability,
         ..Options::default()
     };
-    let engine = Engine::open_directory(path, options, BackendChoice::Auto).unwrap();
+    let attempt = || Engine::open_directory(path, options.clone(), BackendChoice::Auto);
+    let engine = patiently(attempt, |opened| matches!(opened, Err(thermocline::Error::InUse { .. }))).unwrap();
     let io = engine.spawn_driver().unwrap();
     (engine, io)
 }
 
 fn closed_store() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let (engine, io) = open(folder.path());
+    let (engine, io) = open(folder.path(), Durability::Always);
     fill(&engine);
     block_on(engine.close()).unwrap();
     io.join().unwrap();
     folder
 }
 
+fn copied(path: &Path) -> TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(path).unwrap().map(Result::unwrap).filter(|e| e.file_name() != "LOCK") {
+        fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+    }
+    copy
+}
+
 /// The files as a kill -9 would leave them: copied while the engine has them open and everything is durable.
 fn killed_store() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let (engine, io) = open(folder.path());
+    let (engine, io) = open(folder.path(), Durability::Always);
     fill(&engine);
-    let copy = tempfile::tempdir().unwrap();
-    for entry in fs::read_dir(folder.path()).unwrap().map(Result::unwrap).filter(|e| e.file_name() != "LOCK") {
-        fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
-    }
+    let copy = copied(folder.path());
     block_on(engine.close()).unwrap();
     io.join().unwrap();
     copy
 }
 
+/// A lock that we have given back may live on for a moment: the child of another test's thread has a copy of its descriptor
+/// between fork and exec. So "in use" is asked again a few times.
+fn patiently<T>(attempt: impl Fn() -> T, in_use: impl Fn(&T) -> bool) -> T {
+    for _ in 0..20 {
+        let answer = attempt();
+        if !in_use(&answer) {
+            return answer;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    attempt()
+}
+
 fn run(command: &str, path: &Path, more: &[&str]) -> (i32, String, String) {
-    let Output { status, stdout, stderr } =
-        Command::new(env!("CARGO_BIN_EXE_thermocline")).arg(command).arg(path).args(more).output().unwrap();
+    let attempt =
+        || Command::new(env!("CARGO_BIN_EXE_thermocline")).arg(command).arg(path).args(more).output().unwrap();
+    let in_use = |output: &Output| String::from_utf8_lossy(&output.stderr).contains("in use by process");
+    let Output { status, stdout, stderr } = patiently(attempt, in_use);
     (status.code().unwrap(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
 }
 
@@ -203,7 +225,7 @@ fn a_killed_store_is_clean_too() {
 fn a_store_that_was_opened_again_and_reused_its_segments_is_clean() {
     let folder = closed_store();
     for _ in 0..2 {
-        let (engine, io) = open(folder.path());
+        let (engine, io) = open(folder.path(), Durability::Always);
         for _ in 0..12 {
             fill(&engine); // 12 x 420 KB through 4 MiB: segments are reused
         }
@@ -219,6 +241,31 @@ fn a_store_that_was_opened_again_and_reused_its_segments_is_clean() {
     }
     let (_, report) = verify(folder.path());
     assert!(report["ordinary"]["stale_chunks"].as_u64().unwrap() > 0, "no segment was reused: {report:#}");
+}
+
+/// `appendonly no` after a crash: a new store begins in the old one's files, whose blocks and footers stay.
+#[test]
+fn what_an_emptied_store_left_in_its_files_is_no_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let (engine, io) = open(folder.path(), Durability::None);
+    fill(&engine);
+    block_on(engine.close()).unwrap();
+    io.join().unwrap();
+    drop(engine);
+    assert_eq!(verify(folder.path()).1["checked"]["live_records"], 560);
+    let (engine, io) = open(folder.path(), Durability::None);
+    let killed = copied(folder.path());
+    block_on(engine.close()).unwrap();
+    io.join().unwrap();
+    let (code, report) = verify(killed.path());
+    assert!(code == 0 && report["notes"][0].as_str().unwrap().contains("starts empty"), "{report:#}");
+    let (engine, io) = open(killed.path(), Durability::None);
+    assert!(engine.recovery().emptied);
+    block_on(engine.close()).unwrap();
+    io.join().unwrap();
+    drop(engine);
+    let (code, report) = verify(killed.path());
+    assert_eq!((code, &report["checked"]["records"]), (0, &0.into()), "{report:#}");
 }
 
 #[test]
@@ -245,6 +292,7 @@ fn one_flipped_byte_is_found_and_named() {
         ("footer's entry", &segment, end - 64 - 400, end - 64, false),
         ("footer's magic", &segment, end - 59, end - 64, false),
         ("footer's epoch", &segment, end - 56, end - 64, false),
+        ("footer's store", &segment, end - 20, end - 64, false),
         ("map's header", &map, 20, 0, map_alone),
         ("map's body", &map, 200, 0, map_alone),
         ("checkpoint's header", &checkpoint, 30, 0, false),
@@ -273,35 +321,108 @@ fn a_bad_record_does_not_take_its_readable_neighbours_with_it() {
 }
 
 #[test]
-fn a_torn_tail_is_no_damage_and_a_hole_before_it_is() {
-    let folder = killed_store();
-    let path = folder.path();
-    let (block, mut last, mut all) = (superblock(path), (0, 0, 0), Vec::new());
+fn every_byte_of_a_sealed_segment_that_means_something_is_guarded() {
+    let folder = closed_store();
+    let known = sealed(folder.path());
+    let name = format!("segment-{:06}", known.segment);
+    let bytes = fs::read(folder.path().join(&name)).unwrap();
+    let (_, footer_bytes) = footer::peek(&bytes[bytes.len() - TRAILER_BYTES..]).unwrap();
+    let mut meant = 0;
+    for at in (0..SEGMENT_BYTES).step_by(199) {
+        let in_header = known.chunks.iter().any(|&(offset, _)| (offset..offset + 64).contains(&at));
+        let in_record = known.records.iter().any(|&(offset, bytes, _)| (offset..offset + bytes).contains(&at));
+        let means = in_header || in_record || at as usize >= bytes.len() - footer_bytes;
+        meant += u32::from(means);
+        let (code, damages) = flipped(folder.path(), &name, u64::from(at));
+        assert_eq!((code, damages.is_empty()), (i32::from(means), !means), "byte {at}: {damages:#?}");
+    }
+    assert!(meant > 250, "only {meant} bytes were in records, headers or the footer");
+}
+
+/// The foreground chunks of a store, in the order of the stream: (last seq, segment, offset).
+fn stream(path: &Path) -> Vec<(u64, u32, u32)> {
+    let block = superblock(path);
     let map = newest_map(path, block.store);
+    let mut all = Vec::new();
     for id in 0..64 {
         let Ok(bytes) = fs::read(path.join(format!("segment-{id:06}"))) else { continue };
-        for (offset, header) in known(id, &bytes, &block, &map).chunks.into_iter().filter(|c| c.1.stream == 0) {
-            last = last.max((header.last_seq, id, offset));
-            all.push((header.last_seq, id, offset));
-        }
+        let chunks = known(id, &bytes, &block, &map).chunks.into_iter().filter(|c| c.1.stream == 0);
+        all.extend(chunks.map(|(offset, header)| (header.last_seq, id, offset)));
     }
     all.sort();
-    let tear = |(_, id, offset): (u64, u32, u32)| {
-        let name = path.join(format!("segment-{id:06}"));
-        let whole = fs::read(&name).unwrap();
-        let mut torn = whole.clone();
-        torn[offset as usize..offset as usize + 512].fill(0);
-        fs::write(&name, torn).unwrap();
-        let (code, report) = verify(path);
-        fs::write(&name, whole).unwrap();
-        (code, report)
-    };
-    let (code, report) = tear(last);
+    all
+}
+
+/// A chunk whose first sector never reached the device.
+fn tear(path: &Path, (_, id, offset): (u64, u32, u32)) {
+    let name = path.join(format!("segment-{id:06}"));
+    let mut bytes = fs::read(&name).unwrap();
+    bytes[offset as usize..offset as usize + 512].fill(0);
+    fs::write(&name, bytes).unwrap();
+}
+
+#[test]
+fn a_torn_tail_is_no_damage_and_a_hole_that_was_durable_is() {
+    let folder = killed_store();
+    let chunks = stream(folder.path());
+    tear(folder.path(), *chunks.last().unwrap());
+    let (code, report) = verify(folder.path());
     assert_eq!(code, 0, "nobody vouched for the last chunk: {report:#}");
-    let middle = all[all.len() / 2];
-    let (code, report) = tear(middle);
+    let middle = chunks[chunks.len() / 2];
+    tear(folder.path(), middle);
+    let (code, report) = verify(folder.path());
     assert_eq!((code, &report["damages"][0]["file"]), (1, &format!("segment-{:06}", middle.1).into()), "{report:#}");
-    assert_eq!(report["damages"][0]["offset"], middle.2, "{report:#}");
+    assert_eq!(
+        (&report["damages"][0]["offset"], &report["damages_total"]),
+        (&middle.2.into(), &1.into()),
+        "{report:#}"
+    );
+}
+
+#[test]
+fn a_missing_end_of_a_segment_is_found_by_the_next_segments_chunks() {
+    let folder = killed_store();
+    let chunks = stream(folder.path());
+    let (n, last) = chunks.iter().enumerate().find(|&(n, c)| n > 20 && chunks[n + 1].1 != c.1).unwrap();
+    tear(folder.path(), *last);
+    // Without a footer only the order of the stream can tell.
+    let name = folder.path().join(format!("segment-{:06}", last.1));
+    let mut bytes = fs::read(&name).unwrap();
+    let end = bytes.len();
+    bytes[end - TRAILER_BYTES..].fill(0);
+    fs::write(&name, bytes).unwrap();
+    let (code, report) = verify(folder.path());
+    assert_eq!((code, &report["damages_total"]), (1, &1.into()), "{report:#}");
+    let what = report["damages"][0]["what"].as_str().unwrap();
+    assert!(what.contains(&format!("seqs {} to {}", chunks[n - 1].0 + 1, last.0)), "{what}");
+}
+
+#[test]
+fn what_a_recovery_has_cut_is_no_damage_ever_after() {
+    let folder = killed_store();
+    let chunks = stream(folder.path());
+    // As if the last two flushes were in flight together and only the second arrived: it cannot vouch for the first.
+    let [.., before, first, (_, id, offset)] = chunks[..] else { panic!("too few chunks") };
+    let name = folder.path().join(format!("segment-{id:06}"));
+    let mut bytes = fs::read(&name).unwrap();
+    let address = Address { store: superblock(folder.path()).store, segment: id, epoch: 0, offset };
+    let header = ChunkHeader::decode(address, &bytes[offset as usize..]).unwrap();
+    ChunkHeader { watermark: before.0, ..header }.encode(address, &mut bytes[offset as usize..]);
+    fs::write(&name, bytes).unwrap();
+    tear(folder.path(), first);
+    let (code, report) = verify(folder.path());
+    assert_eq!(code, 0, "{report:#}");
+    assert!(report["ordinary"]["void_bytes"].as_u64().unwrap() > u64::from(header.used), "{report:#}");
+    assert!(report["notes"][0].as_str().unwrap().contains(&format!("after seq {}", before.0)), "{report:#}");
+    for _ in 0..2 {
+        let (engine, io) = open(folder.path(), Durability::Always);
+        fill(&engine);
+        block_on(engine.close()).unwrap();
+        io.join().unwrap();
+        drop(engine);
+        let (code, report) = verify(folder.path());
+        assert_eq!(code, 0, "{report:#}");
+    }
 }
 
 #[test]

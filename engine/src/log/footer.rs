@@ -86,6 +86,27 @@ impl FooterBuilder {
         self.is_empty() || (span < u64::from(u32::MAX) && (self.spaces.len() < usize::from(u16::MAX) || self.spaces.contains(&space)))
     }
 
+    /// The entries with an expiry in one block; `before` of them are in earlier blocks. `None`: there is no such block.
+    pub fn expiring(&self, block: usize, before: usize) -> Option<Vec<Entry>> {
+        let entries = self.blocks.get(block)?.chunks_exact(ENTRY_BYTES).filter(|e| e[25] & FLAG_EXPIRY != 0);
+        let expiries = self.expiries[before * 8..].chunks_exact(8);
+        let decoded = entries.zip(expiries).filter_map(|(from, expiry)| {
+            let mut hash = [0; 12];
+            hash.copy_from_slice(&from[..12]);
+            Some(Entry {
+                hash: KeyHash::from_footer(hash),
+                offset: u32_at(from, 12),
+                bytes: u32_at(from, 16),
+                seq: self.min_seq + u64::from(u32_at(from, 20)),
+                kind: RecordKind::from_number(from[24])?,
+                flags: from[25],
+                space: self.spaces[usize::from(u16::from_le_bytes([from[26], from[27]]))],
+                expiry: Some(u64_at(expiry, 0)),
+            })
+        });
+        Some(decoded.collect())
+    }
+
     /// Adds a record. The seqs are rebased when the footer is written.
     pub fn push(&mut self, entry: &Entry) {
         if self.is_empty() {

@@ -4,7 +4,7 @@
 //!  header 64: | crc u32 | "TCMP" | store u32 | segments u32 | generation u64 | B u64 | last seq u64 | body bytes u64 | spaces u32 | sweeps u32 | next space u32 | 0 |
 //!  body:      space u32 x spaces
 //!             sweeps: | id u64 | space u32 | extents u32 | state u32 (0 sweep, 1 intent) |
-//!             per segment: | segment u32 | epoch u32 | covered u32 | grain shift u32 | bit words u32 | live bytes u64 | u64 x words |
+//!             per segment: | segment u32 | epoch u32 | covered u32 | grain shift u32 | bit words u32 | live bytes u64 | earliest expiry u64 | u64 x words |
 //!  crc over bytes 4.. of header and body
 //! ```
 //! One bit per grain: a grain is so small that no two values of its segment start in the same one (docs/decisions/0003).
@@ -33,6 +33,8 @@ pub struct MapSegment {
     pub grain_shift: u8,
     /// Live bytes, for the choice of victims.
     pub live_bytes: u64,
+    /// No value in it expires before this Unix millisecond (`u64::MAX`: none expires).
+    pub earliest_expiry_ms: u64,
     /// One bit per grain.
     pub bits: Vec<u64>,
 }
@@ -100,6 +102,7 @@ impl Map {
                 out.extend_from_slice(&word.to_le_bytes());
             }
             out.extend_from_slice(&s.live_bytes.to_le_bytes());
+            out.extend_from_slice(&s.earliest_expiry_ms.to_le_bytes());
             for word in &s.bits {
                 out.extend_from_slice(&word.to_le_bytes());
             }
@@ -146,8 +149,9 @@ impl Map {
         for _ in 0..u32_at(from, 12) {
             let (segment, epoch, covered, grain, words) = (word()?, word()?, word()?, word()?, word()?);
             let live_bytes = u64::from(word()?) | u64::from(word()?) << 32;
+            let earliest_expiry_ms = u64::from(word()?) | u64::from(word()?) << 32;
             let bits = (0..words).map(|_| Some(u64::from(word()?) | u64::from(word()?) << 32)).collect::<Option<Vec<_>>>()?;
-            segments.push(MapSegment { segment, epoch, covered, grain_shift: grain as u8, live_bytes, bits });
+            segments.push(MapSegment { segment, epoch, covered, grain_shift: grain as u8, live_bytes, earliest_expiry_ms, bits });
         }
         Some(Map {
             generation: u64_at(from, 16),
@@ -174,7 +178,7 @@ mod tests {
             next_space: 34,
             spaces: vec![SpaceId(0), SpaceId(2)],
             pending: vec![Pending { id: u64::MAX - 4, space: SpaceId(2), extents: 9, intent: true }],
-            segments: vec![MapSegment { segment: 7, epoch: 2, covered: 8192, grain_shift: 5, live_bytes: 1 << 40, bits: vec![1, u64::MAX] }],
+            segments: vec![MapSegment { segment: 7, epoch: 2, covered: 8192, grain_shift: 5, live_bytes: 1 << 40, earliest_expiry_ms: 1 << 50, bits: vec![1, u64::MAX] }],
         };
         let bytes = map.encode(11);
         assert_eq!(Map::decode(11, &bytes), Some(map.clone()));

@@ -333,6 +333,13 @@ impl Log {
         (tail.ready.len(), tail.absent.len())
     }
 
+    /// The entries with an expiry in one block of an open segment's footer to be ([`FooterBuilder::expiring`]).
+    pub fn open_expiring(&self, segment: u32, block: usize, before: usize) -> Option<Vec<Entry>> {
+        let tail = self.tail.lock();
+        let open = tail.streams.iter().filter_map(|s| s.segment.as_ref()).find(|o| o.id == segment)?;
+        open.footer.expiring(block, before)
+    }
+
     /// Takes a segment without a file, to create one.
     pub fn take_absent(&self) -> Option<u32> {
         self.tail.lock().absent.pop_front()

@@ -8,7 +8,7 @@ use crate::engine::{Engine, Inner};
 use crate::index::State;
 use crate::log::footer;
 use crate::log::record::Address;
-use crate::log::segment::SegmentState;
+use crate::log::segment::{Segment, SegmentState};
 use crate::options::{BLOCK_BYTES, EXPIRY_SLOTS_PER_STEP};
 use crate::place::Place;
 use crate::tier::fetch::Landing;
@@ -107,6 +107,41 @@ impl Inner {
             }
         }
         meta.live.lock().earliest_expiry_ms = earliest;
+        true
+    }
+
+    /// The same for an open segment, whose footer is still in DRAM: it may stay open for long. Returns true if one was walked.
+    pub(crate) async fn expire_open(self: &Arc<Self>) -> bool {
+        let now_ms = self.clock.now_ms();
+        let is_due = |s: &Segment| s.state() == SegmentState::Open && s.live.lock().earliest_expiry_ms <= now_ms;
+        let Some(segment) = self.log.segments.iter().position(is_due) else { return false };
+        let meta = &self.log.segments[segment];
+        // What is appended from here on lowers it again.
+        meta.live.lock().earliest_expiry_ms = u64::MAX;
+        let (mut earliest, mut before) = (u64::MAX, 0);
+        for block in 0.. {
+            let Some(entries) = self.log.open_expiring(segment as u32, block, before) else { break };
+            before += entries.len();
+            for entry in &entries {
+                match entry.expiry {
+                    Some(expiry) if meta.live.lock().is_live(entry.offset) => {
+                        if expiry <= now_ms {
+                            self.expire_entry(segment as u32, entry).await;
+                        } else {
+                            earliest = earliest.min(expiry);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            yield_now().await;
+        }
+        if meta.state() != SegmentState::Open {
+            // Sealed meanwhile: the rest is walked by its footer.
+            earliest = 0;
+        }
+        let mut live = meta.live.lock();
+        live.earliest_expiry_ms = live.earliest_expiry_ms.min(earliest);
         true
     }
 

@@ -72,9 +72,10 @@ impl Inner {
             }
             let meta = &self.log.segments[segment as usize];
             let live = meta.live.lock();
-            let mut entry = MapSegment { segment, epoch, covered, grain_shift: live.grain_shift, live_bytes: 0, bits: Vec::new() };
+            let mut entry = MapSegment { segment, epoch, covered, grain_shift: live.grain_shift, live_bytes: 0, earliest_expiry_ms: u64::MAX, bits: Vec::new() };
             if meta.epoch() == epoch {
                 entry.live_bytes = live.bytes;
+                entry.earliest_expiry_ms = live.earliest_expiry_ms;
                 let grains = (covered as usize).div_ceil(1 << live.grain_shift);
                 entry.bits = live.bits.iter().take(grains.div_ceil(64)).copied().collect();
                 if !grains.is_multiple_of(64)

@@ -512,7 +512,7 @@ fn restore_live(segments: &[Segment], segment_bytes: u32, map: &Map) {
         }
         live.records = records;
         live.bytes = entry.live_bytes;
-        live.earliest_expiry_ms = 0;
+        live.earliest_expiry_ms = entry.earliest_expiry_ms;
         *segment.live.lock() = live;
         segment.set_state(SegmentState::Sealed);
     }

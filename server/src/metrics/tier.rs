@@ -14,5 +14,6 @@ pub fn tier_fields(server: &Server) -> Vec<(&'static str, String)> {
     fields.push(("reads_per_cold_get", thousandths(stats.reads_per_cold_get_milli())));
     fields.push(("bytes_per_cold_get", stats.bytes_per_cold_get().to_string()));
     fields.push(("io_backend", server.about.io_backend.clone()));
+    fields.push(("io_backend_reason", server.about.io_backend_reason.clone()));
     fields
 }

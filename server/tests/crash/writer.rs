@@ -50,13 +50,7 @@ pub struct Writer {
 
 impl Writer {
     pub fn new(number: usize) -> Writer {
-        Writer {
-            number,
-            random: number as u64 + 1,
-            stamps: 0,
-            states: vec![None; KEYS],
-            changes: Vec::new(),
-        }
+        Writer { number, random: number as u64 + 1, stamps: 0, states: vec![None; KEYS], changes: Vec::new() }
     }
 
     /// Begins again from what survived.
@@ -144,7 +138,8 @@ impl Writer {
         let fleeting = self.fleeting(at);
         match self.draw(100) {
             0..10 => {
-                let expected = if fleeting { Expected::AnyNumber } else { Expected::Number(self.states[at].is_some().into()) };
+                let expected =
+                    if fleeting { Expected::AnyNumber } else { Expected::Number(self.states[at].is_some().into()) };
                 connection.push(&["DEL", &name]);
                 (Some(self.change(vec![(at, None)])), expected)
             }

@@ -24,7 +24,14 @@ fn after_flushall_only_what_was_written_after_it_is_there() {
     load(&mut store.server.connect(), "old", 50_000, VALUE_BYTES, 0);
     let ended = AtomicBool::new(false);
     let (written, last_flush) = std::thread::scope(|scope| {
-        let writers: Vec<_> = (0..WRITERS).map(|writer| scope.spawn({ let (store, ended) = (&store, &ended); move || write(store, writer, ended) })).collect();
+        let writers: Vec<_> = (0..WRITERS)
+            .map(|writer| {
+                scope.spawn({
+                    let (store, ended) = (&store, &ended);
+                    move || write(store, writer, ended)
+                })
+            })
+            .collect();
         let mut connection = store.server.connect();
         let mut last_flush = (now(), now());
         for _ in 0..FLUSHES {
@@ -70,9 +77,14 @@ fn check(store: &Store, written: &[Vec<(Instant, Instant)>], (flush_sent, flush_
         read(&mut connection, &writer.to_string(), times.len() * BATCH, |number, value| {
             let (sent, acknowledged) = times[number / BATCH];
             match value {
-                Value::Null => assert!(sent < flush_done, "{writer}:{number} was written after the last FLUSHALL and is gone"),
+                Value::Null => {
+                    assert!(sent < flush_done, "{writer}:{number} was written after the last FLUSHALL and is gone")
+                }
                 Value::Bulk(bytes) => {
-                    assert!(acknowledged > flush_sent, "{writer}:{number} was written before the last FLUSHALL and is there");
+                    assert!(
+                        acknowledged > flush_sent,
+                        "{writer}:{number} was written before the last FLUSHALL and is there"
+                    );
                     assert_eq!(bytes, filler(number as u64, VALUE_BYTES));
                     there += 1;
                 }

@@ -47,7 +47,11 @@ fn run(program: &str, words: &[&Path]) -> bool {
 /// Every key below `count` answers its value.
 fn is_whole(connection: &mut Connection, count: usize) {
     crate::store::read(connection, "key", count, |number, value| {
-        assert!(value == Value::Bulk(filler(number as u64, VALUE_BYTES)), "key:{number} {}", crate::process::shown(&value));
+        assert!(
+            value == Value::Bulk(filler(number as u64, VALUE_BYTES)),
+            "key:{number} {}",
+            crate::process::shown(&value)
+        );
     });
 }
 

@@ -6,8 +6,8 @@ use crate::process::{Connection, shown};
 use crate::store::{PIPELINE, Store, filler, okay, read};
 
 const VALUE_BYTES: usize = 4000;
-/// Together a multiple of what fits.
-const KEYS: usize = 60_000;
+/// Together a multiple of what fits, and whole pipelines.
+const KEYS: usize = 60_160;
 const FULL: [&str; 4] = ["--maxmemory", "64mb", "--maxdisk", "64mb"];
 
 /// Sets keys in pipelines until all are set or one is refused; how many were accepted, and the refusal.

@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn a_size_falls_into_the_power_of_two_that_holds_it() {
         let mut sizes = Sizes::default();
-        [64, 65, 128].map(|bytes| sizes.add(bytes));
+        [64, 65, 128].into_iter().for_each(|bytes| sizes.add(bytes));
         let rows = sizes.rows();
         assert_eq!(
             rows.iter().map(|r| (r.label.as_str(), r.count, r.bytes)).collect::<Vec<_>>(),

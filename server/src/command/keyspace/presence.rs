@@ -16,9 +16,10 @@ pub(super) fn count(context: &mut Context<'_, '_>) -> Result<(), CommandError> {
 pub(super) fn remove(context: &mut Context<'_, '_>) -> Result<(), CommandError> {
     let mut removed = 0;
     for key in 0..context.keys() {
-        if context.view(key).is_some() && !context.is_repeat(key) {
+        if !context.is_repeat(key) {
+            removed += i64::from(context.view(key).is_some());
+            // What cannot be seen goes too: an expired value, and one that is damaged on the SSD.
             context.remove(key);
-            removed += 1;
         }
     }
     context.reply.integer(removed);
