@@ -128,7 +128,7 @@ fn watch(running: &[AtomicU64]) {
     while running.iter().any(|r| r.load(Ordering::Relaxed) != ENDED) {
         std::thread::sleep(Duration::from_millis(20));
         ticks += 1;
-        if ticks % 50 != 0 {
+        if !ticks.is_multiple_of(50) {
             continue;
         }
         for (now, (seed, seconds)) in running.iter().map(|r| r.load(Ordering::Relaxed)).zip(&mut seen) {

@@ -124,7 +124,7 @@ pub fn value(key: Number, writer: u64, bytes: usize) -> Rc<[u8]> {
     let mut value = format!("{key}:{writer}:{bytes};").into_bytes();
     let mut filler = Random::new(writer);
     while value.len() < bytes {
-        value.extend_from_slice(&filler.next().to_le_bytes());
+        value.extend_from_slice(&filler.word().to_le_bytes());
     }
     value.into()
 }

@@ -84,7 +84,7 @@ impl World {
     fn new(seed: u64, settings: Settings) -> World {
         let mut random = Random::new(seed);
         let plan = Plan::new(&mut random);
-        let disk = FaultDisk::new(DISK_BYTES, random.next(), Faults::default());
+        let disk = FaultDisk::new(DISK_BYTES, random.word(), Faults::default());
         let fuse = Fuse::new(disk.clone());
         let clock = Arc::new(ManualClock::at_ms(1_000_000));
         World { random, plan, settings, disk, fuse, clock, writer: 0, report: Report::default() }
@@ -168,7 +168,7 @@ impl World {
             if tries == 0 {
                 self.fuse.set(1 + self.random.below(FUSE_CALLS_MAX) as i64);
             }
-            let options = self.plan.options(durability, &self.settings, self.random.next());
+            let options = self.plan.options(durability, &self.settings, self.random.word());
             let clock = self.clock.clone();
             match Engine::open(Arc::new(self.fuse.clone()), options, clock) {
                 Ok(engine) if !self.fuse.blown() => {

@@ -23,7 +23,7 @@ fn nothing_depends_on_the_hash() {
 }
 
 #[test]
-fn a_failing_disk_loses_nothing_acknowledged() {
+fn a_failing_disk_loses_nothing_acknowledged_in_the_first_hundred_seeds() {
     run(Settings { profile: Profile::Errors, ..Settings::default() }, 1, 100);
 }
 
