@@ -64,10 +64,16 @@ impl Engine {
                 }
                 if slots != space.index.len() || expiring != space.expiring {
                     let (length, counted) = (space.index.len(), space.expiring);
-                    return Err(format!("space {}: {slots} slots of {length}, {expiring} expiring of {counted}", space.id.0));
+                    return Err(format!(
+                        "space {}: {slots} slots of {length}, {expiring} expiring of {counted}",
+                        space.id.0
+                    ));
                 }
             }
-            if hot != shard.policy.objects() || hot_bytes != shard.policy.bytes() || hot_bytes as u64 > shard.heap.used_bytes() {
+            if hot != shard.policy.objects()
+                || hot_bytes != shard.policy.bytes()
+                || hot_bytes as u64 > shard.heap.used_bytes()
+            {
                 uneven.get_or_insert(format!(
                     "shard {number}: {hot} hot objects of {hot_bytes} bytes, the policy counts {} of {}, the heap {}",
                     shard.policy.objects(),
@@ -79,7 +85,11 @@ impl Engine {
         for (id, meta) in inner.log.segments.iter().enumerate() {
             let live = meta.live.lock().records;
             if live != records[id] {
-                return Err(format!("segment {id} ({:?}) counts {live} live records, {} are named", meta.state(), records[id]));
+                return Err(format!(
+                    "segment {id} ({:?}) counts {live} live records, {} are named",
+                    meta.state(),
+                    records[id]
+                ));
             }
         }
         uneven.map_or(Ok(()), Err)

@@ -175,7 +175,16 @@ pub(crate) fn commit(
             Some(Value::Staged(payload)) => Some(changes.bytes(*payload)),
             Some(Value::Copy(at)) => Some(copies[*at].as_slice()),
         };
-        steps.push(Step { item: *item, kind: *kind, payload, expiry: *expiry, cell: None, fresh: false, inserted: None, draft: None });
+        steps.push(Step {
+            item: *item,
+            kind: *kind,
+            payload,
+            expiry: *expiry,
+            cell: None,
+            fresh: false,
+            inserted: None,
+            draft: None,
+        });
     }
     let result = take(guards, keys, items, &mut steps)
         .and_then(|()| append(inner, keys, items, &mut steps, large, growing).map_err(Missing::Log));
@@ -189,7 +198,16 @@ pub(crate) fn commit(
     };
     let new_keys = steps.iter().any(|s| s.inserted.is_some());
     for step in &steps {
-        swap(inner, guards, keys, &mut items[step.item], step, step.draft.map(|d| appended[d]), new_keys || steps.len() > 1, spans);
+        swap(
+            inner,
+            guards,
+            keys,
+            &mut items[step.item],
+            step,
+            step.draft.map(|d| appended[d]),
+            new_keys || steps.len() > 1,
+            spans,
+        );
     }
     for step in &steps {
         let shard = &mut guards[items[step.item].guard].1;
@@ -270,7 +288,12 @@ fn plan<'p>(
                     (None, None) => continue,
                 };
                 copies.push(payload);
-                out.push((n, item.old_kind.unwrap_or(Kind::String), Some(Value::Copy(copies.len() - 1)), expiry_of(expiry)));
+                out.push((
+                    n,
+                    item.old_kind.unwrap_or(Kind::String),
+                    Some(Value::Copy(copies.len() - 1)),
+                    expiry_of(expiry),
+                ));
             }
             Change::Expire(_) => {}
         }
@@ -357,7 +380,15 @@ fn append(
         });
     }
     let space = keys[steps[0].item].0.space;
-    let extra = |kind, payload| Draft { kind, space, hash: crate::hash::KeyHash(0), expiry: None, key: &[], payload, moved: None };
+    let extra = |kind, payload| Draft {
+        kind,
+        space,
+        hash: crate::hash::KeyHash(0),
+        expiry: None,
+        key: &[],
+        payload,
+        moved: None,
+    };
     for sweep in &sweeps {
         drafts.push(extra(RecordKind::Sweep, &sweep[..]));
     }
@@ -373,16 +404,12 @@ fn append(
 /// The head whose extents nobody will name any more after this step.
 fn replaced(item: &Item, step: &Step<'_>) -> Option<LargeHead> {
     let head = item.large?;
-    let same = step.kind == Kind::LargeString && step.payload.and_then(|p| LargeHead::decode(p).ok()).is_some_and(|new| new.id == head.id);
+    let same = step.kind == Kind::LargeString
+        && step.payload.and_then(|p| LargeHead::decode(p).ok()).is_some_and(|new| new.id == head.id);
     (!same).then_some(head)
 }
 
-fn give_back(
-    guards: &mut Guards<'_>,
-    keys: &[(Key<'_>, Access)],
-    items: &[Item],
-    steps: &mut SmallVec<[Step<'_>; 2]>,
-) {
+fn give_back(guards: &mut Guards<'_>, keys: &[(Key<'_>, Access)], items: &[Item], steps: &mut SmallVec<[Step<'_>; 2]>) {
     for step in steps.iter_mut().rev() {
         let item = &items[step.item];
         let shard = &mut guards[item.guard].1;
@@ -422,7 +449,9 @@ fn swap(
     let at = match (item.at, step.cell, step.inserted) {
         (Some((at, slot)), _, _) if !moved => Some((at, slot)),
         (Some((_, slot)), _, _) => shard.refind(key.space, item.hash, slot),
-        (None, Some(cell), Some(at)) if !moved || at_is(shard, key.space, at, cell) => Some((at, Slot::new(State::Hot, cell.bits()))),
+        (None, Some(cell), Some(at)) if !moved || at_is(shard, key.space, at, cell) => {
+            Some((at, Slot::new(State::Hot, cell.bits())))
+        }
         (None, Some(cell), _) => shard
             .space(key.space)
             .and_then(|s| s.index.find(item.hash, |_, s| s.state() == State::Hot && s.place() == cell.bits())),
@@ -438,11 +467,22 @@ fn swap(
     match (step.payload, step.cell) {
         (Some(payload), Some(cell)) => {
             let (place, class) = appended.map_or((Place::NONE, 0), |a| (a.place, a.class));
-            let object =
-                Cell { place, kind: step.kind, main: false, space: key.space, expiry: step.expiry, key: key.bytes, payload };
+            let object = Cell {
+                place,
+                kind: step.kind,
+                main: false,
+                space: key.space,
+                expiry: step.expiry,
+                key: key.bytes,
+                payload,
+            };
             let slot = shard.space(key.space).map(|s| s.index.get(at)).unwrap_or(old);
-            let slot =
-                slot.with_state(State::Hot).with_place(cell.bits()).with_class(class).with_ttl(step.expiry.is_some()).with_heat(heat);
+            let slot = slot
+                .with_state(State::Hot)
+                .with_place(cell.bits())
+                .with_class(class)
+                .with_ttl(step.expiry.is_some())
+                .with_heat(heat);
             shard.set_slot(key.space, at, slot);
             if step.fresh {
                 if let Some(handle) = item.handle {

@@ -348,8 +348,11 @@ async fn zero(inner: &Arc<Inner>, file: thermocline_io::FileId) -> io::Result<()
 
 async fn collect_garbage(inner: Weak<Inner>) {
     while let Some(inner) = inner.upgrade() {
-        let wanted = inner.gc_wanted.load(Ordering::Acquire) && inner.log.segments.iter().any(|s| s.state() == SegmentState::Sealed);
-        if inner.needs_gc() || (wanted && inner.log.room.is_waited_for() && inner.log.free_segments().0 <= READY_SEGMENTS) {
+        let wanted = inner.gc_wanted.load(Ordering::Acquire)
+            && inner.log.segments.iter().any(|s| s.state() == SegmentState::Sealed);
+        if inner.needs_gc()
+            || (wanted && inner.log.room.is_waited_for() && inner.log.free_segments().0 <= READY_SEGMENTS)
+        {
             match inner.collect().await {
                 Ok(freed) => {
                     let idle = freed == 0 && inner.maps.lock().victims.is_empty();

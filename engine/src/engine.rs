@@ -12,8 +12,8 @@ use crate::lane::Lanes;
 use crate::log::Log;
 use crate::log::flush::FlushJob;
 use crate::log::map::Pending;
-use crate::planted::{self, Bug};
 use crate::options::{Durability, EvictionPolicy, Options, READ_BUFFERS_KEPT_BYTES_MAX};
+use crate::planted::{self, Bug};
 use crate::shard::Shard;
 use crate::stats::{Counters, RecoveryReport};
 use crate::tier::fetch::Flight;
@@ -223,7 +223,15 @@ impl Engine {
         let shard_bits = options.shard_bits().min(recovered.base_bits);
         let region = Region::new(options.max_memory.max(options.machine_bytes).next_multiple_of(2 << 20))
             .map_err(|e| Error::io("reserving address space for the arena", &e))?;
-        let log = Log::new(disk, recovered.store, &options, recovered.segments, recovered.last_seq, recovered.next_seq, recovered.generation as u32);
+        let log = Log::new(
+            disk,
+            recovered.store,
+            &options,
+            recovered.segments,
+            recovered.last_seq,
+            recovered.next_seq,
+            recovered.generation as u32,
+        );
         let lanes = Lanes::new(options.workers.max(1));
         let inner = Inner {
             shards: recovered

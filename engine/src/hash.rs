@@ -76,6 +76,9 @@ mod tests {
 
     #[test]
     fn the_hash_is_frozen() {
-        assert_eq!(Hasher::new(1, 64).hash(SpaceId(0), b"thermocline").0, xxhash_rust::xxh3::xxh3_128_with_seed(b"thermocline", 1));
+        assert_eq!(
+            Hasher::new(1, 64).hash(SpaceId(0), b"thermocline").0,
+            xxhash_rust::xxh3::xxh3_128_with_seed(b"thermocline", 1)
+        );
     }
 }

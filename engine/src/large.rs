@@ -108,7 +108,11 @@ impl Inner {
     }
 
     /// Reads all extents of a key's value, a window at a time.
-    pub(crate) fn assemble<'f, 'k: 'f>(self: &'f Arc<Self>, number: usize, run: &'f mut Run<'k>) -> Boxed<'f, Result<()>> {
+    pub(crate) fn assemble<'f, 'k: 'f>(
+        self: &'f Arc<Self>,
+        number: usize,
+        run: &'f mut Run<'k>,
+    ) -> Boxed<'f, Result<()>> {
         Box::pin(async move {
             let key = run.keys[number].0;
             if run.rounds > 0 && run.locks.is_none() {
@@ -152,7 +156,9 @@ impl Inner {
                 // its extents (written into a database while it was flushed) is given up after some rounds.
                 self.pinned_bytes.fetch_sub(head.length, Ordering::Relaxed);
                 if run.rounds > ROUNDS_MAX {
-                    return Err(Error::Misconfigured { reason: "the parts of a value went away while it was read".into() });
+                    return Err(Error::Misconfigured {
+                        reason: "the parts of a value went away while it was read".into(),
+                    });
                 }
                 yield_now().await;
                 return Ok(());
@@ -185,7 +191,11 @@ impl Inner {
         let before = self.pinned_bytes.fetch_add(bytes, Ordering::Relaxed);
         if before + bytes > max {
             self.pinned_bytes.fetch_sub(bytes, Ordering::Relaxed);
-            return Err(Error::TooLarge { what: "the values that commands hold in memory", bytes: before + bytes, bytes_max: max });
+            return Err(Error::TooLarge {
+                what: "the values that commands hold in memory",
+                bytes: before + bytes,
+                bytes_max: max,
+            });
         }
         self.region.set_limit_bytes(self.arena_limit_bytes());
         self.trim(bytes);
@@ -209,7 +219,11 @@ impl Inner {
             let crate::change::Change::Put(_, payload, _) = changes.get(number) else { return Ok(()) };
             let value = changes.bytes(payload);
             if value.len() as u64 > VALUE_BYTES_MAX {
-                return Err(Error::TooLarge { what: "a string", bytes: value.len() as u64, bytes_max: VALUE_BYTES_MAX });
+                return Err(Error::TooLarge {
+                    what: "a string",
+                    bytes: value.len() as u64,
+                    bytes_max: VALUE_BYTES_MAX,
+                });
             }
             let extent = self.extent_bytes();
             let extents = value.len().div_ceil(extent) as u32;
@@ -225,7 +239,9 @@ impl Inner {
                 let mut staged = Changes::new(1);
                 let keys = [(extent_of, Access::Overwrite)];
                 let write: Boxed<'_, Result<((), crate::Done)>> =
-                    Box::pin(engine.run(&keys, &mut staged, |_, changes| changes.put(0, Kind::Extent, bytes, Expiry::Clear)));
+                    Box::pin(
+                        engine.run(&keys, &mut staged, |_, changes| changes.put(0, Kind::Extent, bytes, Expiry::Clear)),
+                    );
                 write.await?;
             }
             Ok(())
@@ -240,13 +256,20 @@ impl Inner {
         }
         self.pending.lock().push(Pending { id, space, extents, intent: true });
         let payload = sweep_payload(id, extents);
-        self.log_fact(RecordKind::Intent, space, &payload, Purpose::Growth).await
+        self.log_fact(RecordKind::Intent, space, &payload, Purpose::Growth)
+            .await
             .inspect_err(|_| self.pending.lock().retain(|p| p.id != id))?;
         Ok(id)
     }
 
     /// Appends a record that no slot names.
-    pub(crate) async fn log_fact(&self, kind: RecordKind, space: SpaceId, payload: &[u8], purpose: Purpose) -> Result<u64> {
+    pub(crate) async fn log_fact(
+        &self,
+        kind: RecordKind,
+        space: SpaceId,
+        payload: &[u8],
+        purpose: Purpose,
+    ) -> Result<u64> {
         let draft = Draft { kind, space, hash: crate::hash::KeyHash(0), expiry: None, key: &[], payload, moved: None };
         loop {
             let ticket = self.log.room.ticket();

@@ -20,15 +20,20 @@ impl Engine {
         options.validate()?;
         let about = |what: &str| format!("{what} {}", path.display());
         if !path.exists() {
-            std::fs::create_dir_all(path).map_err(|error| Error::io(about("cannot make the data directory"), &error))?;
+            std::fs::create_dir_all(path)
+                .map_err(|error| Error::io(about("cannot make the data directory"), &error))?;
             #[expect(clippy::disallowed_methods, reason = "not a file of the store")]
-            std::fs::write(path.join(".gitignore"), "*\n").map_err(|error| Error::io(about("cannot write to"), &error))?;
+            std::fs::write(path.join(".gitignore"), "*\n")
+                .map_err(|error| Error::io(about("cannot write to"), &error))?;
         }
         let lock = lock_directory(path).map_err(|error| match error.kind() {
-            io::ErrorKind::WouldBlock => Error::InUse { words: format!("{error}; stop it, or choose another directory with --dir") },
+            io::ErrorKind::WouldBlock => {
+                Error::InUse { words: format!("{error}; stop it, or choose another directory with --dir") }
+            }
             _ => Error::io(about("cannot lock the data directory"), &error),
         })?;
-        let disk = open_directory(path, choice).map_err(|error| Error::io(about("cannot open the data directory"), &error))?;
+        let disk =
+            open_directory(path, choice).map_err(|error| Error::io(about("cannot open the data directory"), &error))?;
         let engine = Engine::open(disk, options, Arc::new(SystemClock::new()))?;
         let _ = engine.inner.lock.set(lock);
         Ok(engine)

@@ -178,8 +178,9 @@ impl Default for Options {
 impl Options {
     /// The segment size for this `max_disk`: clamp(maxdisk / 256, 64 KiB, 32 MiB), a multiple of 64 KiB.
     pub fn segment_bytes(&self) -> u64 {
-        self.segment_bytes
-            .unwrap_or_else(|| (self.max_disk / 256).clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX) & !(SEGMENT_BYTES_MIN - 1))
+        self.segment_bytes.unwrap_or_else(|| {
+            (self.max_disk / 256).clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX) & !(SEGMENT_BYTES_MIN - 1)
+        })
     }
 
     /// Refuses what cannot work, with words.

@@ -15,7 +15,8 @@ use crate::options::{PLACE_UNIT_BYTES, RECORD_BYTES_MAX};
 pub const CLASS_SECTORS: [u32; 16] = [1, 2, 3, 4, 5, 6, 8, 10, 13, 17, 24, 33, 65, 129, 257, 514];
 /// Bytes of a sector.
 pub const SECTOR_BYTES: u32 = 512;
-const _: () = assert!(CLASS_SECTORS[15] as u64 * SECTOR_BYTES as u64 >= RECORD_BYTES_MAX + 2 * SECTOR_BYTES as u64 - 16);
+const _: () =
+    assert!(CLASS_SECTORS[15] as u64 * SECTOR_BYTES as u64 >= RECORD_BYTES_MAX + 2 * SECTOR_BYTES as u64 - 16);
 
 /// Where a value lies.
 #[derive(Copy, Clone, Eq, PartialEq, Debug, Hash, PartialOrd, Ord)]

@@ -8,6 +8,7 @@
 //! Promises: a body sees all its keys at one moment; its changes are one group, whole or absent; seq order = slot order for
 //! every key. Never: waits under a latch.
 
+use crate::Key;
 use crate::change::{Access, Changes, Done, Kind, Tier, View};
 use crate::commit::{Item, Missing, commit};
 use crate::engine::{Engine, Inner};
@@ -18,7 +19,6 @@ use crate::log::NoRoom;
 use crate::options::{Durability, ROUNDS_MAX, ROUNDS_UNLOCKED_MAX};
 use crate::shard::{Found, Shard};
 use crate::tier::fetch::{Flight, Known, Landing};
-use crate::Key;
 use parking_lot::MutexGuard;
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -166,9 +166,7 @@ impl Inner {
                 Outcome::Ready(result, Done { wait_seq, tier, read_us: 0 })
             }
             Err(Missing::Cells(cells)) => Outcome::Need(Need::Cells(cells)),
-            Err(Missing::Log(NoRoom::Failed)) => {
-                Outcome::Refused(self.refusal())
-            }
+            Err(Missing::Log(NoRoom::Failed)) => Outcome::Refused(self.refusal()),
             Err(Missing::Log(_)) => Outcome::Need(Need::Log(self.log.room.ticket())),
             Err(Missing::Full) => Outcome::Need(Need::Full),
             Err(Missing::Extend(key)) => Outcome::Need(Need::Extend(key)),
@@ -218,7 +216,10 @@ impl Inner {
             Found::Cold(at, slot, record) => {
                 let fields = record.record();
                 let crate::log::record::RecordKind::Value(kind) = fields.kind else {
-                    return Err(Seen::Error(Error::Corrupt { segment: record.address().segment, offset: record.address().offset }));
+                    return Err(Seen::Error(Error::Corrupt {
+                        segment: record.address().segment,
+                        offset: record.address().offset,
+                    }));
                 };
                 item.set_cold(at, slot, record);
                 (kind, fields.payload, fields.expiry, Tier::Cold, slot)
@@ -267,7 +268,8 @@ impl Inner {
             match item.tier {
                 Tier::Hot => {
                     // Nothing was inserted or removed by a command that changes nothing: the place still holds.
-                    let there = if changes.is_empty() && !removed { item.place() } else { item.still_there(shard, key) };
+                    let there =
+                        if changes.is_empty() && !removed { item.place() } else { item.still_there(shard, key) };
                     if let Some((at, slot)) = there {
                         shard.touch(key.space, at, slot);
                     }
@@ -309,7 +311,9 @@ impl Inner {
                 run.read_us += self.clock.monotonic_us().saturating_sub(began_us);
                 run.rounds += 1;
                 if run.rounds > ROUNDS_MAX {
-                    return Err(Error::Misconfigured { reason: "a key moved again and again while it was read".into() });
+                    return Err(Error::Misconfigured {
+                        reason: "a key moved again and again while it was read".into(),
+                    });
                 }
                 // Cold values are promoted when the attempt finds a cell for them.
                 for (key, access) in run.keys {
@@ -374,7 +378,15 @@ pub(crate) struct Run<'k> {
 
 impl<'k> Run<'k> {
     pub(crate) fn new(keys: &'k [(Key<'k>, Access)]) -> Self {
-        Run { keys, known: Known::default(), large: Assembled::default(), locks: None, rounds: 0, starved: 0, read_us: 0 }
+        Run {
+            keys,
+            known: Known::default(),
+            large: Assembled::default(),
+            locks: None,
+            rounds: 0,
+            starved: 0,
+            read_us: 0,
+        }
     }
 
     pub(crate) fn owner(&self) -> u64 {

@@ -319,12 +319,21 @@ impl Shard {
             return None;
         }
         let space = object.space;
-        let (at, slot) = self.space(space)?.index.find(hash, |_, s| s.state() == State::Hot && s.place() == handle.bits())?;
+        let (at, slot) =
+            self.space(space)?.index.find(hash, |_, s| s.state() == State::Hot && s.place() == handle.bits())?;
         Some((space, hash, at, slot, handle))
     }
 
     /// Demotes a clean hot object: the slot names its place, the cell is free. `ghost`: it left the small queue.
-    pub fn demote(&mut self, space: SpaceId, at: SlotRef, slot: Slot, handle: Handle, ghost: bool, spans: &mut Vec<Span>) {
+    pub fn demote(
+        &mut self,
+        space: SpaceId,
+        at: SlotRef,
+        slot: Slot,
+        handle: Handle,
+        ghost: bool,
+        spans: &mut Vec<Span>,
+    ) {
         let (place, class) = {
             let object = self.cell(handle);
             (object.place, slot.class())
@@ -377,10 +386,13 @@ impl Shard {
             }
             let (space, hash, main, bytes) = {
                 let object = self.cell(from);
-                let bytes = cell::cell_bytes(object.space, object.key.len(), object.payload.len(), object.expiry.is_some());
+                let bytes =
+                    cell::cell_bytes(object.space, object.key.len(), object.payload.len(), object.expiry.is_some());
                 (object.space, hasher.index(hasher.hash(object.space, object.key)), object.main, bytes)
             };
-            let slot = self.space(space).and_then(|s| s.index.find(hash, |_, s| s.state() == State::Hot && s.place() == from.bits()));
+            let slot = self
+                .space(space)
+                .and_then(|s| s.index.find(hash, |_, s| s.state() == State::Hot && s.place() == from.bits()));
             let Some((at, slot)) = slot else { continue };
             let Some(to) = self.heap.alloc(bytes) else { return false };
             let copy: SmallVec<[u8; 512]> = SmallVec::from_slice(&self.heap.bytes(from)[..bytes]);
@@ -410,7 +422,9 @@ impl Shard {
 
     /// DRAM of the indexes and queues.
     pub fn memory_bytes(&self) -> u64 {
-        self.spaces.iter().map(|s| s.index.bytes()).sum::<u64>() + self.policy.memory_bytes() as u64 + self.spare.bytes()
+        self.spaces.iter().map(|s| s.index.bytes()).sum::<u64>()
+            + self.policy.memory_bytes() as u64
+            + self.spare.bytes()
     }
 
     /// A cold slot for a record.

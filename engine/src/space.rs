@@ -52,14 +52,20 @@ pub struct Location {
 
 impl Inner {
     /// The head of a key's value, if it is kept in extents; a cold one is read first.
-    pub(crate) fn head_of(&self, key: &Key<'_>, known: &Known, owner: u64) -> std::result::Result<Option<LargeHead>, Need> {
+    pub(crate) fn head_of(
+        &self,
+        key: &Key<'_>,
+        known: &Known,
+        owner: u64,
+    ) -> std::result::Result<Option<LargeHead>, Need> {
         let hash = self.hash_of(key);
         let number = self.shard_of(hash);
         let mut shard = self.shards[number].lock();
         if shard.is_held(key, owner) {
             return Err(Need::Held(self.unlocked.ticket()));
         }
-        let head = |kind: Kind, payload: &[u8]| (kind == Kind::LargeString).then(|| LargeHead::decode(payload).ok()).flatten();
+        let head =
+            |kind: Kind, payload: &[u8]| (kind == Kind::LargeString).then(|| LargeHead::decode(payload).ok()).flatten();
         match shard.find(key, hash, known, &self.log) {
             Found::Hot(_, _, handle) => {
                 let object = shard.cell(handle);
@@ -70,7 +76,9 @@ impl Inner {
                 let RecordKind::Value(kind) = fields.kind else { return Ok(None) };
                 Ok(head(kind, fields.payload))
             }
-            Found::Unknown(slots) => Err(Need::Cold(slots.iter().map(|&s| self.flight(&mut shard, number, s)).collect())),
+            Found::Unknown(slots) => {
+                Err(Need::Cold(slots.iter().map(|&s| self.flight(&mut shard, number, s)).collect()))
+            }
             Found::Absent | Found::Corrupt(..) => Ok(None),
         }
     }
@@ -166,7 +174,13 @@ impl Engine {
     ///
     /// # Errors
     /// A read failed.
-    pub async fn scan(&self, space: SpaceId, cursor: u64, count: usize, mut visit: impl FnMut(&[u8], &View<'_>)) -> Result<u64> {
+    pub async fn scan(
+        &self,
+        space: SpaceId,
+        cursor: u64,
+        count: usize,
+        mut visit: impl FnMut(&[u8], &View<'_>),
+    ) -> Result<u64> {
         let inner = &self.inner;
         let mut cursor = cursor;
         let mut left = count.max(1);

@@ -2,8 +2,8 @@
 //!
 //! Promises: counters only grow (until reset); gauges are read where they are. Never: a number computed twice in two ways.
 
-use crate::engine::Engine;
 use crate::SpaceId;
+use crate::engine::Engine;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Counters of the engine.
@@ -223,9 +223,27 @@ impl Engine {
         let c = &self.inner.counters;
         let log = &self.inner.log.counters;
         for counter in [
-            &c.hot_hits, &c.cold_hits, &c.misses, &c.promotions, &c.demotions, &c.evictions, &c.expired, &c.cold_reads, &c.false_matches,
-            &c.cold_read_bytes, &c.gc_read_bytes, &c.write_waits, &c.longest_read_us, &log.flush_us_max, &log.flush_us_sum,
-            &log.flushes, &log.record_bytes, &log.chunk_bytes, &log.padding_bytes, &log.meta_bytes, &log.gc_bytes,
+            &c.hot_hits,
+            &c.cold_hits,
+            &c.misses,
+            &c.promotions,
+            &c.demotions,
+            &c.evictions,
+            &c.expired,
+            &c.cold_reads,
+            &c.false_matches,
+            &c.cold_read_bytes,
+            &c.gc_read_bytes,
+            &c.write_waits,
+            &c.longest_read_us,
+            &log.flush_us_max,
+            &log.flush_us_sum,
+            &log.flushes,
+            &log.record_bytes,
+            &log.chunk_bytes,
+            &log.padding_bytes,
+            &log.meta_bytes,
+            &log.gc_bytes,
         ] {
             counter.store(0, Ordering::Relaxed);
         }

@@ -43,8 +43,10 @@ fn set(engine: &Engine, key: &[u8], value: &[u8]) {
 
 fn get(engine: &Engine, key: &[u8]) -> (Option<Vec<u8>>, Tier) {
     let key = engine.key(engine.space(0), key);
-    let (value, done) =
-        block_on(engine.run(&[(key, Access::Read)], &mut Changes::new(1), |views, _| views[0].map(|v| v.value.to_vec()))).unwrap();
+    let (value, done) = block_on(
+        engine.run(&[(key, Access::Read)], &mut Changes::new(1), |views, _| views[0].map(|v| v.value.to_vec())),
+    )
+    .unwrap();
     (value, done.tier)
 }
 

@@ -3,7 +3,7 @@
 //! Promises: the seeds keep passing. A seed's run changes when the world or the engine changes, so a story is also kept by its
 //! words. Never: a seed without its story.
 
-use thermocline_simulate::{Profile, Settings, run_seed};
+use thermocline_simulate::{Settings, run_seed};
 
 fn holds(seed: u64, hash_bits: u32) {
     let result = run_seed(seed, &Settings { hash_bits, ..Settings::default() });

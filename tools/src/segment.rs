@@ -100,7 +100,7 @@ impl<'d> SegmentFile<'d> {
         if trailer.iter().all(|&b| b == 0) {
             return FooterState::Absent;
         }
-        let Some((epoch, bytes)) = footer::peek(trailer).filter(|&(_, bytes)| bytes <= self.bytes.len()) else {
+        let Some((_, bytes)) = footer::peek(trailer).filter(|&(_, bytes)| bytes <= self.bytes.len()) else {
             return FooterState::Bad("the footer's trailer is not one");
         };
         let from = self.bytes.len() - bytes;

@@ -13,7 +13,7 @@ use thermocline::log::chunk::ChunkHeader;
 use thermocline::log::footer::{self, TRAILER_BYTES};
 use thermocline::log::map::Map;
 use thermocline::log::record::Address;
-use thermocline::log::superblock::Superblock;
+use thermocline::log::superblock::{self, Superblock};
 use thermocline::log::walk::{Step, Walk};
 use thermocline::{Access, BackendChoice, Changes, Durability, Engine, Expiry, Key, Kind, Options};
 use thermocline_io::lock_directory;
@@ -66,12 +66,12 @@ fn change<'v>(engine: &Engine, keys: &[Key<'_>; 8], decide: impl Fn(usize, &mut 
     block_on(engine.durable(done.wait_seq)).unwrap();
 }
 
-fn open(path: &Path, durability: Durability) -> (Engine, std::thread::JoinHandle<()>) {
+fn open(path: &Path) -> (Engine, std::thread::JoinHandle<()>) {
     let options = Options {
         max_memory: 64 << 20,
         max_disk: 64 * u64::from(SEGMENT_BYTES),
         segment_bytes: Some(u64::from(SEGMENT_BYTES)),
-        durability,
+        durability: Durability::Always,
         ..Options::default()
     };
     let attempt = || Engine::open_directory(path, options.clone(), BackendChoice::Auto);
@@ -82,27 +82,22 @@ fn open(path: &Path, durability: Durability) -> (Engine, std::thread::JoinHandle
 
 fn closed_store() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let (engine, io) = open(folder.path(), Durability::Always);
+    let (engine, io) = open(folder.path());
     fill(&engine);
     block_on(engine.close()).unwrap();
     io.join().unwrap();
     folder
 }
 
-fn copied(path: &Path) -> TempDir {
-    let copy = tempfile::tempdir().unwrap();
-    for entry in fs::read_dir(path).unwrap().map(Result::unwrap).filter(|e| e.file_name() != "LOCK") {
-        fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
-    }
-    copy
-}
-
 /// The files as a kill -9 would leave them: copied while the engine has them open and everything is durable.
 fn killed_store() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let (engine, io) = open(folder.path(), Durability::Always);
+    let (engine, io) = open(folder.path());
     fill(&engine);
-    let copy = copied(folder.path());
+    let copy = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(folder.path()).unwrap().map(Result::unwrap).filter(|e| e.file_name() != "LOCK") {
+        fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+    }
     block_on(engine.close()).unwrap();
     io.join().unwrap();
     copy
@@ -143,7 +138,7 @@ struct Known {
 
 /// The first segment with a footer, live and dead values, and more than one chunk.
 fn sealed(path: &Path) -> Known {
-    let block = superblock(path);
+    let block = newest_superblock(path);
     let map = newest_map(path, block.store);
     for id in 0..64 {
         let Ok(bytes) = fs::read(path.join(format!("segment-{id:06}"))) else { continue };
@@ -176,7 +171,7 @@ fn known(segment: u32, bytes: &[u8], block: &Superblock, map: &Map) -> Known {
     }
 }
 
-fn superblock(path: &Path) -> Superblock {
+fn newest_superblock(path: &Path) -> Superblock {
     let read = |name: &str| Superblock::decode(&fs::read(path.join(name)).unwrap()).unwrap();
     [read("superblock-0"), read("superblock-1")].into_iter().flatten().max_by_key(|b| b.generation).unwrap()
 }
@@ -225,7 +220,7 @@ fn a_killed_store_is_clean_too() {
 fn a_store_that_was_opened_again_and_reused_its_segments_is_clean() {
     let folder = closed_store();
     for _ in 0..2 {
-        let (engine, io) = open(folder.path(), Durability::Always);
+        let (engine, io) = open(folder.path());
         for _ in 0..12 {
             fill(&engine); // 12 x 420 KB through 4 MiB: segments are reused
         }
@@ -243,36 +238,31 @@ fn a_store_that_was_opened_again_and_reused_its_segments_is_clean() {
     assert!(report["ordinary"]["stale_chunks"].as_u64().unwrap() > 0, "no segment was reused: {report:#}");
 }
 
-/// `appendonly no` after a crash: a new store begins in the old one's files, whose blocks and footers stay.
+/// `appendonly no` after a crash: a store with a new id begins in the old one's files, whose blocks and footers stay.
 #[test]
-fn what_an_emptied_store_left_in_its_files_is_no_damage() {
-    let folder = tempfile::tempdir().unwrap();
-    let (engine, io) = open(folder.path(), Durability::None);
-    fill(&engine);
-    block_on(engine.close()).unwrap();
-    io.join().unwrap();
-    drop(engine);
-    assert_eq!(verify(folder.path()).1["checked"]["live_records"], 560);
-    let (engine, io) = open(folder.path(), Durability::None);
-    let killed = copied(folder.path());
-    block_on(engine.close()).unwrap();
-    io.join().unwrap();
-    let (code, report) = verify(killed.path());
-    assert!(code == 0 && report["notes"][0].as_str().unwrap().contains("starts empty"), "{report:#}");
-    let (engine, io) = open(killed.path(), Durability::None);
-    assert!(engine.recovery().emptied);
-    block_on(engine.close()).unwrap();
-    io.join().unwrap();
-    drop(engine);
-    let (code, report) = verify(killed.path());
-    assert_eq!((code, &report["checked"]["records"]), (0, &0.into()), "{report:#}");
+fn what_an_earlier_store_left_in_the_segments_is_no_damage() {
+    let folder = closed_store();
+    let old = newest_superblock(folder.path());
+    for (copy, name) in superblock::FILES.iter().enumerate() {
+        let new = Superblock { store: old.store ^ 6, generation: 10 + copy as u64, clean: false, ..old.clone() };
+        fs::write(folder.path().join(name), new.encode()).unwrap();
+    }
+    for name in ["map-0", "map-1", "checkpoint-0", "checkpoint-1"] {
+        let _ = fs::remove_file(folder.path().join(name)); // the second ones may not exist yet
+    }
+    let (code, report) = verify(folder.path());
+    assert_eq!(
+        (code, &report["checked"]["records"], &report["damages_total"]),
+        (0, &0.into(), &0.into()),
+        "{report:#}"
+    );
 }
 
 #[test]
 fn one_flipped_byte_is_found_and_named() {
     let folder = closed_store();
     let path = folder.path();
-    let block = superblock(path);
+    let block = newest_superblock(path);
     let known = sealed(path);
     let segment = format!("segment-{:06}", known.segment);
     let live = *known.records.iter().find(|r| r.2).unwrap();
@@ -341,7 +331,7 @@ fn every_byte_of_a_sealed_segment_that_means_something_is_guarded() {
 
 /// The foreground chunks of a store, in the order of the stream: (last seq, segment, offset).
 fn stream(path: &Path) -> Vec<(u64, u32, u32)> {
-    let block = superblock(path);
+    let block = newest_superblock(path);
     let map = newest_map(path, block.store);
     let mut all = Vec::new();
     for id in 0..64 {
@@ -405,7 +395,7 @@ fn what_a_recovery_has_cut_is_no_damage_ever_after() {
     let [.., before, first, (_, id, offset)] = chunks[..] else { panic!("too few chunks") };
     let name = folder.path().join(format!("segment-{id:06}"));
     let mut bytes = fs::read(&name).unwrap();
-    let address = Address { store: superblock(folder.path()).store, segment: id, epoch: 0, offset };
+    let address = Address { store: newest_superblock(folder.path()).store, segment: id, epoch: 0, offset };
     let header = ChunkHeader::decode(address, &bytes[offset as usize..]).unwrap();
     ChunkHeader { watermark: before.0, ..header }.encode(address, &mut bytes[offset as usize..]);
     fs::write(&name, bytes).unwrap();
@@ -415,7 +405,7 @@ fn what_a_recovery_has_cut_is_no_damage_ever_after() {
     assert!(report["ordinary"]["void_bytes"].as_u64().unwrap() > u64::from(header.used), "{report:#}");
     assert!(report["notes"][0].as_str().unwrap().contains(&format!("after seq {}", before.0)), "{report:#}");
     for _ in 0..2 {
-        let (engine, io) = open(folder.path(), Durability::Always);
+        let (engine, io) = open(folder.path());
         fill(&engine);
         block_on(engine.close()).unwrap();
         io.join().unwrap();
@@ -470,9 +460,9 @@ fn what_is_not_a_closed_store_of_ours_is_refused_in_words_and_left_alone() {
         assert!(code == 1 && error.contains("in use by process"), "{error}");
     }
     drop(lock);
-    let mut newer = superblock(store.path()).encode();
+    let mut newer = newest_superblock(store.path()).encode();
     newer[8] = 99;
-    let used = 64 + 4 * superblock(store.path()).spaces.len() + 12 * superblock(store.path()).cuts.len();
+    let used = 64 + 4 * newest_superblock(store.path()).spaces.len() + 12 * newest_superblock(store.path()).cuts.len();
     let crc = crc32fast::hash(&newer[4..used]);
     newer[..4].copy_from_slice(&crc.to_le_bytes());
     fs::write(store.path().join("superblock-0"), newer).unwrap();

@@ -82,7 +82,8 @@ pub fn cell_bytes(space: SpaceId, key: usize, payload: usize, expiry: bool) -> u
 /// Writes an object into its cell.
 pub fn write(into: &mut [u8], cell: &Cell<'_>) {
     into[..5].copy_from_slice(&cell.place.bits().to_le_bytes()[..5]);
-    into[5] = cell.kind as u8 | if cell.expiry.is_some() { FLAG_EXPIRY } else { 0 } | if cell.main { FLAG_MAIN } else { 0 };
+    into[5] =
+        cell.kind as u8 | if cell.expiry.is_some() { FLAG_EXPIRY } else { 0 } | if cell.main { FLAG_MAIN } else { 0 };
     let mut at = 6;
     put_varint(into, &mut at, u64::from(cell.space.0));
     put_varint(into, &mut at, cell.key.len() as u64);
@@ -157,7 +158,10 @@ mod tests {
             let mut into = vec![0; bytes];
             write(&mut into, &cell);
             let back = read(&into);
-            assert_eq!((back.place, back.main, back.space, back.expiry), (cell.place, cell.main, cell.space, cell.expiry));
+            assert_eq!(
+                (back.place, back.main, back.space, back.expiry),
+                (cell.place, cell.main, cell.space, cell.expiry)
+            );
             assert_eq!((back.key, back.payload), (cell.key, cell.payload));
         }
     }

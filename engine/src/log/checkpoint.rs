@@ -54,7 +54,10 @@ impl CheckpointHeader {
 
     /// Reads block 0.
     pub fn decode(from: &[u8]) -> Option<CheckpointHeader> {
-        if from.len() < HEADER_BYTES || from[4..8] != MAGIC || crc32fast::hash(&from[4..HEADER_BYTES]) != u32_at(from, 0) {
+        if from.len() < HEADER_BYTES
+            || from[4..8] != MAGIC
+            || crc32fast::hash(&from[4..HEADER_BYTES]) != u32_at(from, 0)
+        {
             return None;
         }
         Some(CheckpointHeader {

@@ -89,7 +89,8 @@ mod tests {
     #[test]
     fn a_header_is_believed_only_at_its_place() {
         let here = Address { store: 1, segment: 2, epoch: 0, offset: 8192 };
-        let header = ChunkHeader { epoch: 4, stream: 0, prev_seq: 9, last_seq: 12, watermark: 8, bytes: 4096, used: 300 };
+        let header =
+            ChunkHeader { epoch: 4, stream: 0, prev_seq: 9, last_seq: 12, watermark: 8, bytes: 4096, used: 300 };
         let mut bytes = vec![0; 4096];
         header.encode(here, &mut bytes);
         assert_eq!(ChunkHeader::decode(here, &bytes), Some(header));

@@ -41,7 +41,10 @@ impl Log {
             bytes: bytes as u32,
             used: chunk.used as u32,
         };
-        header.encode(Address { store: self.store, segment: open.id, epoch: open.epoch, offset: chunk.offset }, &mut chunk.buffer);
+        header.encode(
+            Address { store: self.store, segment: open.id, epoch: open.epoch, offset: chunk.offset },
+            &mut chunk.buffer,
+        );
         open.used += bytes as u32;
         let meta = &self.segments[open.id as usize];
         meta.used.store(open.used, Ordering::Release);
@@ -146,7 +149,10 @@ impl Log {
     }
 
     fn submit_sync(&self, tail: &mut Tail, now_us: u64, all: bool, work: &mut Vec<(FileId, Operation, FlushJob)>) {
-        if tail.syncs > 0 || tail.written_unsynced_bytes == 0 || !matches!(self.durability, Durability::EverySecond | Durability::No) {
+        if tail.syncs > 0
+            || tail.written_unsynced_bytes == 0
+            || !matches!(self.durability, Durability::EverySecond | Durability::No)
+        {
             return;
         }
         let age_us = if self.durability == Durability::EverySecond { FLUSH_AGE_US } else { 30 * FLUSH_AGE_US_MAX };
@@ -189,7 +195,8 @@ impl Log {
         if meta.epoch() != sealing.epoch || meta.state() != SegmentState::Sealed {
             return; // emptied already: a dead segment needs no footer
         }
-        let end = Address { store: self.store, segment: sealing.segment, epoch: sealing.epoch, offset: self.segment_bytes };
+        let end =
+            Address { store: self.store, segment: sealing.segment, epoch: sealing.epoch, offset: self.segment_bytes };
         let footer = sealing.footer.encode(end, sealing.stream);
         let bytes = footer.len().next_multiple_of(BLOCK_BYTES as usize);
         let mut buffer = Buffer::new(bytes);

@@ -83,7 +83,9 @@ impl FooterBuilder {
     /// Can this entry be added (its seq within 32 bits of the others, its space among 65,536)?
     pub fn fits(&self, seq: Seq, space: SpaceId) -> bool {
         let span = self.max_seq.max(seq) - self.min_seq.min(seq);
-        self.is_empty() || (span < u64::from(u32::MAX) && (self.spaces.len() < usize::from(u16::MAX) || self.spaces.contains(&space)))
+        self.is_empty()
+            || (span < u64::from(u32::MAX)
+                && (self.spaces.len() < usize::from(u16::MAX) || self.spaces.contains(&space)))
     }
 
     /// The entries with an expiry in one block; `before` of them are in earlier blocks. `None`: there is no such block.
@@ -193,7 +195,10 @@ pub fn peek(trailer: &[u8]) -> Option<(u32, usize)> {
         return None;
     }
     let count = u32_at(trailer, 12) as usize;
-    let bytes = count.checked_mul(ENTRY_BYTES)? + u32_at(trailer, 32) as usize * 8 + u32_at(trailer, 36) as usize * 4 + TRAILER_BYTES;
+    let bytes = count.checked_mul(ENTRY_BYTES)?
+        + u32_at(trailer, 32) as usize * 8
+        + u32_at(trailer, 36) as usize * 4
+        + TRAILER_BYTES;
     (bytes <= crate::options::SEGMENT_BYTES_MAX as usize).then_some((u32_at(trailer, 8), bytes))
 }
 

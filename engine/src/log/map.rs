@@ -150,8 +150,17 @@ impl Map {
             let (segment, epoch, covered, grain, words) = (word()?, word()?, word()?, word()?, word()?);
             let live_bytes = u64::from(word()?) | u64::from(word()?) << 32;
             let earliest_expiry_ms = u64::from(word()?) | u64::from(word()?) << 32;
-            let bits = (0..words).map(|_| Some(u64::from(word()?) | u64::from(word()?) << 32)).collect::<Option<Vec<_>>>()?;
-            segments.push(MapSegment { segment, epoch, covered, grain_shift: grain as u8, live_bytes, earliest_expiry_ms, bits });
+            let bits =
+                (0..words).map(|_| Some(u64::from(word()?) | u64::from(word()?) << 32)).collect::<Option<Vec<_>>>()?;
+            segments.push(MapSegment {
+                segment,
+                epoch,
+                covered,
+                grain_shift: grain as u8,
+                live_bytes,
+                earliest_expiry_ms,
+                bits,
+            });
         }
         Some(Map {
             generation: u64_at(from, 16),
@@ -178,7 +187,15 @@ mod tests {
             next_space: 34,
             spaces: vec![SpaceId(0), SpaceId(2)],
             pending: vec![Pending { id: u64::MAX - 4, space: SpaceId(2), extents: 9, intent: true }],
-            segments: vec![MapSegment { segment: 7, epoch: 2, covered: 8192, grain_shift: 5, live_bytes: 1 << 40, earliest_expiry_ms: 1 << 50, bits: vec![1, u64::MAX] }],
+            segments: vec![MapSegment {
+                segment: 7,
+                epoch: 2,
+                covered: 8192,
+                grain_shift: 5,
+                live_bytes: 1 << 40,
+                earliest_expiry_ms: 1 << 50,
+                bits: vec![1, u64::MAX],
+            }],
         };
         let bytes = map.encode(11);
         assert_eq!(Map::decode(11, &bytes), Some(map.clone()));

@@ -324,7 +324,9 @@ impl Log {
     pub fn unname(&self, place: Place, bytes: u32) {
         let (segment, offset) = place.split(self.segment_bytes);
         self.segments[segment as usize].live.lock().unname(offset, bytes);
-        let _ = self.live_bytes.fetch_update(Ordering::AcqRel, Ordering::Acquire, |b| Some(b.saturating_sub(u64::from(bytes))));
+        let _ = self
+            .live_bytes
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |b| Some(b.saturating_sub(u64::from(bytes))));
     }
 
     /// Segments that could be opened: (ready, without a file).
@@ -394,7 +396,14 @@ impl Log {
         Ok(())
     }
 
-    fn check_room(&self, tail: &Tail, stream: usize, purpose: Purpose, now_us: &impl Fn() -> u64, drafts: &[Draft<'_>]) -> Result<(), NoRoom> {
+    fn check_room(
+        &self,
+        tail: &Tail,
+        stream: usize,
+        purpose: Purpose,
+        now_us: &impl Fn() -> u64,
+        drafts: &[Draft<'_>],
+    ) -> Result<(), NoRoom> {
         let bytes: usize = drafts.iter().map(Draft::padded_bytes).sum();
         let s = &tail.streams[stream];
         if let (Some(chunk), 1) = (&s.chunk, drafts.len()) {
@@ -403,7 +412,8 @@ impl Log {
                 return Ok(());
             }
         }
-        let buffered_max = if purpose == Purpose::Growth { self.buffered_bytes_max } else { self.buffered_bytes_max * 3 / 2 };
+        let buffered_max =
+            if purpose == Purpose::Growth { self.buffered_bytes_max } else { self.buffered_bytes_max * 3 / 2 };
         if tail.buffered_bytes >= buffered_max {
             return Err(NoRoom::Buffers);
         }
@@ -436,7 +446,14 @@ impl Log {
         end + footer <= self.segment_bytes as usize
     }
 
-    fn append_one(&self, tail: &mut Tail, stream: usize, now_us: &impl Fn() -> u64, draft: &Draft<'_>, group: u8) -> Appended {
+    fn append_one(
+        &self,
+        tail: &mut Tail,
+        stream: usize,
+        now_us: &impl Fn() -> u64,
+        draft: &Draft<'_>,
+        group: u8,
+    ) -> Appended {
         let seq = draft.moved.unwrap_or(tail.next_seq);
         let bytes = draft.padded_bytes();
         self.open_for(tail, stream, now_us, bytes, seq, draft.space);
@@ -445,8 +462,15 @@ impl Log {
         let open = s.segment.as_mut().expect("open_for opened one");
         let chunk = s.chunk.as_mut().expect("open_for opened one");
         let offset = chunk.offset + chunk.used as u32;
-        let record =
-            Record { kind: draft.kind, seq, group, space: draft.space, expiry: draft.expiry, key: draft.key, payload: draft.payload };
+        let record = Record {
+            kind: draft.kind,
+            seq,
+            group,
+            space: draft.space,
+            expiry: draft.expiry,
+            key: draft.key,
+            payload: draft.payload,
+        };
         let address = Address { store: self.store, segment: open.id, epoch: open.epoch, offset };
         record.encode(address, &mut chunk.buffer[chunk.used..chunk.used + bytes]);
         chunk.used += bytes;
@@ -490,11 +514,22 @@ impl Log {
     }
 
     /// Makes sure that the stream's open chunk takes `bytes` more.
-    fn open_for(&self, tail: &mut Tail, stream: usize, now_us: &impl Fn() -> u64, bytes: usize, seq: Seq, space: SpaceId) {
+    fn open_for(
+        &self,
+        tail: &mut Tail,
+        stream: usize,
+        now_us: &impl Fn() -> u64,
+        bytes: usize,
+        seq: Seq,
+        space: SpaceId,
+    ) {
         let s = &tail.streams[stream];
         if let (Some(chunk), Some(open)) = (&s.chunk, &s.segment) {
             let footer = open.footer.bytes_with_one_more();
-            if chunk.used + bytes <= chunk.buffer.len() && self.fits(chunk, bytes, footer) && open.footer.fits(seq, space) {
+            if chunk.used + bytes <= chunk.buffer.len()
+                && self.fits(chunk, bytes, footer)
+                && open.footer.fits(seq, space)
+            {
                 return;
             }
             self.close_chunk(tail, stream);
@@ -578,7 +613,9 @@ impl Log {
                     .streams
                     .iter()
                     .filter(|t| t.segment.as_ref().is_some_and(|o| o.id == id as u32))
-                    .map(|t| t.chunk.as_ref().map_or(t.segment.as_ref().map_or(0, |o| o.used), |c| c.offset + c.used as u32))
+                    .map(|t| {
+                        t.chunk.as_ref().map_or(t.segment.as_ref().map_or(0, |o| o.used), |c| c.offset + c.used as u32)
+                    })
                     .next()
                     .unwrap_or(self.segment_bytes),
                 _ => self.segment_bytes,

@@ -306,7 +306,10 @@ mod tests {
     fn a_record_comes_back_as_it_was() {
         let bytes = encoded();
         let back = Record::decode(HERE, &bytes).unwrap();
-        assert_eq!((back.seq, back.space, back.expiry, back.key, back.payload), (77, SpaceId(2), Some(5), &b"key"[..], &b"payload"[..]));
+        assert_eq!(
+            (back.seq, back.space, back.expiry, back.key, back.payload),
+            (77, SpaceId(2), Some(5), &b"key"[..], &b"payload"[..])
+        );
     }
 
     #[test]

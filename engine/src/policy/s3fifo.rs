@@ -92,7 +92,8 @@ impl S3Fifo {
     /// it back with [`S3Fifo::spare`].
     pub fn victim(&mut self, objects: &mut impl Objects) -> Option<Victim> {
         for _ in 0..EVICTION_STEPS_MAX {
-            let from_small = !self.small.is_empty() && (self.small_bytes * 100 >= self.bytes() * SMALL_PERCENT || self.main.is_empty());
+            let from_small = !self.small.is_empty()
+                && (self.small_bytes * 100 >= self.bytes() * SMALL_PERCENT || self.main.is_empty());
             let entry = if from_small { self.small.pop_back() } else { self.main.pop_back() }?;
             let Some(Look { bytes, heat }) = objects.look(entry) else { continue };
             if from_small {

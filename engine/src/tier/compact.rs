@@ -135,7 +135,11 @@ impl Inner {
                     Step::More { from, bytes } => Some((from, bytes)),
                     Step::End => break,
                     Step::BadRecord { offset, .. } => {
-                        tracing::error!(segment, offset, "GC met a record that fails its checksum; the segment is kept");
+                        tracing::error!(
+                            segment,
+                            offset,
+                            "GC met a record that fails its checksum; the segment is kept"
+                        );
                         None
                     }
                     Step::Chunk { .. } | Step::NoChunk { .. } => None,
@@ -149,7 +153,9 @@ impl Inner {
                 }
                 let Some((from, bytes)) = more else { continue };
                 let start = from / BLOCK_BYTES * BLOCK_BYTES;
-                let want = ((from - start) as usize + bytes as usize).max(GC_READ_BYTES).next_multiple_of(BLOCK_BYTES as usize);
+                let want = ((from - start) as usize + bytes as usize)
+                    .max(GC_READ_BYTES)
+                    .next_multiple_of(BLOCK_BYTES as usize);
                 let want = want.min((self.log.segment_bytes - start) as usize);
                 let mut buffer = self.read_buffers.take(want);
                 buffer.set_len(want);
@@ -244,7 +250,11 @@ impl Inner {
                                 cell::set_place(shard.heap.bytes_mut(Handle::from_bits(slot.place())), out[0].place);
                                 shard.set_slot(record.space, at, slot.with_class(out[0].class));
                             }
-                            _ => shard.set_slot(record.space, at, slot.with_place(out[0].place.bits()).with_class(out[0].class)),
+                            _ => shard.set_slot(
+                                record.space,
+                                at,
+                                slot.with_place(out[0].place.bits()).with_class(out[0].class),
+                            ),
                         }
                         self.log.unname(place, bytes);
                         Moved::Done
@@ -277,7 +287,9 @@ impl Inner {
             payload: &[],
             moved: None,
         };
-        self.log.append(FOREGROUND, Purpose::Removal, || self.clock.monotonic_us(), &[draft], &mut SmallVec::new()).is_ok()
+        self.log
+            .append(FOREGROUND, Purpose::Removal, || self.clock.monotonic_us(), &[draft], &mut SmallVec::new())
+            .is_ok()
     }
 
     /// Frees victims that may be reused now.

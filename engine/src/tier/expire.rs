@@ -79,7 +79,9 @@ impl Inner {
     pub(crate) async fn expire_cold(self: &Arc<Self>) -> bool {
         let now_ms = self.clock.now_ms();
         let due = self.log.segments.iter().position(|s| {
-            s.state() == SegmentState::Sealed && s.undurable.load(Ordering::Acquire) == 0 && s.live.lock().earliest_expiry_ms <= now_ms
+            s.state() == SegmentState::Sealed
+                && s.undurable.load(Ordering::Acquire) == 0
+                && s.live.lock().earliest_expiry_ms <= now_ms
         });
         let Some(segment) = due else { return false };
         let meta = &self.log.segments[segment];

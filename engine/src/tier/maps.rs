@@ -72,7 +72,15 @@ impl Inner {
             }
             let meta = &self.log.segments[segment as usize];
             let live = meta.live.lock();
-            let mut entry = MapSegment { segment, epoch, covered, grain_shift: live.grain_shift, live_bytes: 0, earliest_expiry_ms: u64::MAX, bits: Vec::new() };
+            let mut entry = MapSegment {
+                segment,
+                epoch,
+                covered,
+                grain_shift: live.grain_shift,
+                live_bytes: 0,
+                earliest_expiry_ms: u64::MAX,
+                bits: Vec::new(),
+            };
             if meta.epoch() == epoch {
                 entry.live_bytes = live.bytes;
                 entry.earliest_expiry_ms = live.earliest_expiry_ms;

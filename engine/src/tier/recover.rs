@@ -12,6 +12,7 @@
 //! Promises: what is served is a prefix of what happened, with everything acknowledged as durable in it. Never: writes before
 //! it has decided; refuses without a reason.
 
+use crate::SpaceId;
 use crate::clock::Clock;
 use crate::engine::Spaces;
 use crate::error::{Error, Result};
@@ -31,7 +32,6 @@ use crate::shutdown::put_superblock;
 use crate::stats::RecoveryReport;
 use crate::tier::maps::MapState;
 use crate::tier::scan_log::{Found, SegmentScan, Tail};
-use crate::SpaceId;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher as StdHasher};
 use std::sync::Arc;
@@ -65,7 +65,14 @@ pub(crate) struct ShardSeed {
 
 impl ShardSeed {
     /// The shard.
-    pub(crate) fn into_shard(self, region: &Arc<Region>, number: usize, options: &Options, shard_bits: u32, base_bits: u32) -> Shard {
+    pub(crate) fn into_shard(
+        self,
+        region: &Arc<Region>,
+        number: usize,
+        options: &Options,
+        shard_bits: u32,
+        base_bits: u32,
+    ) -> Shard {
         let mut shard = Shard::new(region, number as u32, options.tier_policy, shard_bits, base_bits);
         shard.spaces = self.spaces.into_iter().collect();
         shard
@@ -163,7 +170,11 @@ impl Builder<'_> {
                 let at = match seed.spaces.iter().position(|s| s.id == entry.space) {
                     Some(at) => at,
                     None => {
-                        seed.spaces.push(SpaceIndex { id: entry.space, index: Index::new(shard_bits, base_bits), expiring: 0 });
+                        seed.spaces.push(SpaceIndex {
+                            id: entry.space,
+                            index: Index::new(shard_bits, base_bits),
+                            expiring: 0,
+                        });
                         seed.spaces.len() - 1
                     }
                 };
@@ -245,17 +256,22 @@ impl Builder<'_> {
 /// Recovers a directory. Blocking.
 pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options, clock: &dyn Clock) -> Result<Recovered> {
     let began_us = clock.monotonic_us();
-    let names: Vec<String> = disk.list().map_err(|e| Error::io("listing the data directory", &e))?.into_iter().map(|e| e.name).collect();
+    let names: Vec<String> =
+        disk.list().map_err(|e| Error::io("listing the data directory", &e))?.into_iter().map(|e| e.name).collect();
     let mut report = RecoveryReport::default();
     let block = match newest_superblock(&**disk)? {
         Some(block) => block,
         None => {
             // Nothing but torn superblocks: the power went while the directory was made, before anything was in it.
-            if let Some(foreign) = names.iter().find(|n| !n.starts_with('.') && !superblock::FILES.contains(&n.as_str())) {
+            if let Some(foreign) =
+                names.iter().find(|n| !n.starts_with('.') && !superblock::FILES.contains(&n.as_str()))
+            {
                 let words = if is_ours(foreign) {
                     "the data directory has segments but no valid superblock; restore a backup, or move its files away to start empty".into()
                 } else {
-                    format!("the data directory holds '{foreign}', which is not ours; choose an empty `dir`, or move the file away")
+                    format!(
+                        "the data directory holds '{foreign}', which is not ours; choose an empty `dir`, or move the file away"
+                    )
                 };
                 return Err(Error::Format { words });
             }
@@ -269,7 +285,11 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options, clock: &dyn Clock
     let mut recovered = if !report.fresh && block.mode == 0 && !block.clean {
         report.emptied = true;
         report.notes.push("`appendonly no` and the last shutdown was not clean: the store starts empty".into());
-        let fresh = Superblock { generation: block.generation, segment_bytes: block.segment_bytes, ..fresh_superblock(options, clock) };
+        let fresh = Superblock {
+            generation: block.generation,
+            segment_bytes: block.segment_bytes,
+            ..fresh_superblock(options, clock)
+        };
         blank(disk, options, &fresh, &names, report)?
     } else if report.fresh {
         blank(disk, options, &block, &names, report)?
@@ -291,7 +311,9 @@ fn is_ours(name: &str) -> bool {
 fn fresh_superblock(options: &Options, clock: &dyn Clock) -> Superblock {
     let mut seed = options.seed;
     if seed == 0 {
-        seed = clock.now_ms().wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ clock.monotonic_us() ^ u64::from(std::process::id()) << 32;
+        seed = clock.now_ms().wrapping_mul(0x9E37_79B9_7F4A_7C15)
+            ^ clock.monotonic_us()
+            ^ u64::from(std::process::id()) << 32;
         // The address of a fresh allocation adds what the clock does not have.
         seed ^= (&raw const seed as usize as u64).rotate_left(17);
     }
@@ -526,7 +548,10 @@ fn load_checkpoint(disk: &dyn Disk, store: u32, map: &Map, builder: &mut Builder
         let read = disk.read_at(file, 0, &mut block).map_err(io)?;
         let Some(header) = CheckpointHeader::decode(&block[..read]) else { continue };
         let fits = header.store == store && header.b == map.b && header.generation == map.generation;
-        if !fits || u32::from(header.shard_bits) != builder.shard_bits || u32::from(header.base_bits) != builder.base_bits {
+        if !fits
+            || u32::from(header.shard_bits) != builder.shard_bits
+            || u32::from(header.base_bits) != builder.base_bits
+        {
             continue;
         }
         if load_body(disk, file, &header, builder).map_err(io)? {
@@ -660,7 +685,9 @@ fn replay(
     let old_cuts: Vec<Cut> = block
         .cuts
         .iter()
-        .filter(|c| scans.iter().any(|s| s.segment == c.segment && s.epoch == c.epoch && s.covered < builder.segment_bytes))
+        .filter(|c| {
+            scans.iter().any(|s| s.segment == c.segment && s.epoch == c.epoch && s.covered < builder.segment_bytes)
+        })
         .copied()
         .collect();
     let mut group: Vec<Found> = Vec::new();

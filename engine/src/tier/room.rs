@@ -171,7 +171,9 @@ impl Inner {
         let Some(victim) = shard.victim(&self.hasher) else {
             return if shard.policy.objects() == 0 { Demoted::Stuck } else { Demoted::Tired };
         };
-        let Some((space, _, at, slot, handle)) = shard.resident(victim.entry, &self.hasher) else { return Demoted::Tired };
+        let Some((space, _, at, slot, handle)) = shard.resident(victim.entry, &self.hasher) else {
+            return Demoted::Tired;
+        };
         if !self.clean(shard, handle, at, space) {
             shard.policy.spare(victim);
             return Demoted::Stuck;
@@ -204,7 +206,9 @@ impl Inner {
             moved: None,
         };
         let mut out = SmallVec::new();
-        if self.is_disk_full() || self.log.append(FOREGROUND, Purpose::Growth, || self.clock.monotonic_us(), &[draft], &mut out).is_err() {
+        if self.is_disk_full()
+            || self.log.append(FOREGROUND, Purpose::Growth, || self.clock.monotonic_us(), &[draft], &mut out).is_err()
+        {
             return false;
         }
         cell::set_place(shard.heap.bytes_mut(handle), out[0].place);
@@ -236,7 +240,14 @@ impl Inner {
     }
 
     /// Promotes a cold value whose record is known, if there is a cell for it. The SSD copy stays.
-    pub(crate) fn promote_latched(&self, shard: &mut Shard, key: &Key<'_>, hash: u64, known: &Known, spans: &mut Vec<Span>) -> bool {
+    pub(crate) fn promote_latched(
+        &self,
+        shard: &mut Shard,
+        key: &Key<'_>,
+        hash: u64,
+        known: &Known,
+        spans: &mut Vec<Span>,
+    ) -> bool {
         let Found::Cold(at, slot, record) = shard.find(key, hash, known, &self.log) else { return false };
         let fields = record.record();
         let RecordKind::Value(kind) = fields.kind else { return false };
@@ -335,7 +346,11 @@ impl Inner {
     /// A few keys at a random place of the index: cold ones that are not remembered first, then any.
     async fn coldest(self: &Arc<Self>, volatile: bool) -> Result<Vec<(crate::SpaceId, Vec<u8>)>> {
         let number = (self.random() % self.shards.len() as u64) as usize;
-        let cursor = if self.shard_bits == 0 { self.random() } else { (number as u64) << (64 - self.shard_bits) | self.random() >> self.shard_bits };
+        let cursor = if self.shard_bits == 0 {
+            self.random()
+        } else {
+            (number as u64) << (64 - self.shard_bits) | self.random() >> self.shard_bits
+        };
         let mut names = Vec::new();
         let mut flights = Vec::new();
         {

@@ -294,7 +294,8 @@ impl Tail {
         let mut broken = false;
         for (n, chunk) in self.chunks.iter().enumerate() {
             let Some(scan) = scans.iter().find(|s| s.segment == chunk.segment) else { continue };
-            let cut = cuts.iter().find(|c| c.segment == scan.segment && c.epoch == scan.epoch).map_or(u32::MAX, |c| c.length);
+            let cut =
+                cuts.iter().find(|c| c.segment == scan.segment && c.epoch == scan.epoch).map_or(u32::MAX, |c| c.length);
             if chunk.offset + CHUNK_HEADER_BYTES as u32 >= cut {
                 continue; // void since an earlier recovery
             }

@@ -3,6 +3,7 @@
 //! Promises: the caller of FLUSHDB or DEL pays O(1); memory and log space come back in the background; a crash resumes. Never:
 //! a long hold of a latch.
 
+use crate::SpaceId;
 use crate::arena::cell;
 use crate::change::{Access, Changes};
 use crate::engine::{Engine, Inner};
@@ -13,7 +14,6 @@ use crate::log::record::RecordKind;
 use crate::options::SWEEP_SLOTS_PER_STEP;
 use crate::place::{CLASS_SECTORS, Place, SECTOR_BYTES};
 use crate::shard::Shard;
-use crate::SpaceId;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -72,7 +72,10 @@ impl Inner {
             yield_now().await;
         }
         if self.options.durability.logs()
-            && self.log_fact(RecordKind::Swept, pending.space, &pending.id.to_le_bytes(), Purpose::Removal).await.is_err()
+            && self
+                .log_fact(RecordKind::Swept, pending.space, &pending.id.to_le_bytes(), Purpose::Removal)
+                .await
+                .is_err()
         {
             return false;
         }
@@ -83,7 +86,12 @@ impl Inner {
     /// A space of this shard that no database names any more: a visible one, or a twin.
     fn dropped_space(&self, number: usize, twins: bool) -> Option<SpaceId> {
         let spaces = self.spaces.read().clone();
-        self.shards[number].lock().spaces.iter().map(|s| s.id).find(|&s| !spaces.names(s) && (s.visible() != s) == twins)
+        self.shards[number]
+            .lock()
+            .spaces
+            .iter()
+            .map(|s| s.id)
+            .find(|&s| !spaces.names(s) && (s.visible() != s) == twins)
     }
 
     /// Clears some slots of a dropped space in one shard. Returns true if there are more.

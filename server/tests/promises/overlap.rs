@@ -58,7 +58,7 @@ fn a_read_sees_the_old_value_or_the_new_one_and_never_the_old_one_again() {
 /// Every third key is removed, the others are overwritten.
 fn change(connection: &mut crate::process::Connection, number: usize, round: u64) {
     let key = format!("key:{number}");
-    if number % 3 == 0 {
+    if number.is_multiple_of(3) {
         assert_eq!(connection.number(&["DEL", &key]), 1, "round {round}: {key} was there");
     } else {
         let bytes = expected(number, round + 100_000);
@@ -68,8 +68,8 @@ fn change(connection: &mut crate::process::Connection, number: usize, round: u64
 
 fn is_changed(value: &Value, number: usize, round: u64) -> bool {
     match value {
-        Value::Null => number % 3 == 0,
-        Value::Bulk(bytes) => number % 3 != 0 && *bytes == expected(number, round + 100_000),
+        Value::Null => number.is_multiple_of(3),
+        Value::Bulk(bytes) => !number.is_multiple_of(3) && *bytes == expected(number, round + 100_000),
         _ => false,
     }
 }
