@@ -86,6 +86,11 @@ impl<'d> SegmentFile<'d> {
         loop {
             match walk.step(&self.bytes, 0) {
                 Step::End | Step::More { .. } => return, // the window is the whole file: there is no more
+                step @ Step::BadRecord { .. } => {
+                    // One damage per chunk is enough to name it.
+                    walk.skip_chunk();
+                    visit(step);
+                }
                 step => visit(step),
             }
         }

@@ -6,7 +6,7 @@
 //! its offset. Never: reads beyond the window (it asks for more).
 
 use super::chunk::{CHUNK_HEADER_BYTES, ChunkHeader};
-use super::record::{Address, Bad, Record, padded};
+use super::record::{ALIGN_BYTES, Address, Bad, Record, Seq, padded, peek_bytes};
 use crate::options::BLOCK_BYTES;
 
 /// What a walk meets.
@@ -26,12 +26,16 @@ pub enum Step<'w> {
         /// The record.
         record: Record<'w>,
     },
-    /// A record of the current chunk does not decode; the walk goes on behind the chunk.
+    /// A record of the current chunk does not decode; the walk goes on at the next record whose checksum holds (its address is
+    /// part of it, so a false hit is impossible), or behind the chunk.
     BadRecord {
         /// Its offset in the segment.
         offset: u32,
         /// Why.
         bad: Bad,
+        /// What the bytes claim to be, if their length fits to where the next record begins. Unproven: good for telling whose
+        /// value is lost, never for serving it.
+        suspect: Option<Record<'w>>,
     },
     /// No chunk of this epoch at this block; the walk goes on at the next block.
     NoChunk {
@@ -59,7 +63,15 @@ pub struct Walk {
     epoch: Option<u32>,
     end: u32,
     at: u32,
-    chunk: Option<(u32, u32)>, // (end of records, end of chunk)
+    chunk: Option<OpenChunk>,
+}
+
+/// The chunk that is being walked.
+#[derive(Copy, Clone, Debug)]
+struct OpenChunk {
+    records_end: u32,
+    chunk_end: u32,
+    last_seq: Seq,
 }
 
 impl Walk {
@@ -71,7 +83,7 @@ impl Walk {
     /// The next item in `window`, whose first byte is at segment offset `base`.
     pub fn step<'w>(&mut self, window: &'w [u8], base: u32) -> Step<'w> {
         loop {
-            let Some((records_end, chunk_end)) = self.chunk else {
+            let Some(OpenChunk { records_end, chunk_end, last_seq }) = self.chunk else {
                 return self.block(window, base);
             };
             if self.at >= records_end {
@@ -93,9 +105,20 @@ impl Walk {
                     Step::More { from: offset, bytes: bytes as u32 }
                 }
                 Err(bad) => {
-                    self.at = chunk_end;
-                    self.chunk = None;
-                    Step::BadRecord { offset, bad }
+                    let rest = (records_end - offset) as usize;
+                    let Some(from) = from.get(..rest) else {
+                        return Step::More { from: offset, bytes: rest as u32 };
+                    };
+                    let next = next_record(here, from, last_seq);
+                    let suspect = suspect(from, next.unwrap_or(rest));
+                    match next {
+                        Some(skip) => self.at = offset + skip as u32,
+                        None => {
+                            self.at = chunk_end;
+                            self.chunk = None;
+                        }
+                    }
+                    Step::BadRecord { offset, bad, suspect }
                 }
             };
         }
@@ -118,7 +141,11 @@ impl Walk {
             Some(header) if self.epoch.is_none_or(|e| e == header.epoch) && fits(&header, offset, self.end) => {
                 self.address.epoch = header.epoch;
                 self.at = offset + CHUNK_HEADER_BYTES as u32;
-                self.chunk = Some((offset + header.used, offset + header.bytes));
+                self.chunk = Some(OpenChunk {
+                    records_end: offset + header.used,
+                    chunk_end: offset + header.bytes,
+                    last_seq: header.last_seq,
+                });
                 Step::Chunk { offset, header }
             }
             _ => {
@@ -131,8 +158,8 @@ impl Walk {
 
     /// Skips the rest of the current chunk.
     pub fn skip_chunk(&mut self) {
-        if let Some((_, chunk_end)) = self.chunk.take() {
-            self.at = chunk_end;
+        if let Some(chunk) = self.chunk.take() {
+            self.at = chunk.chunk_end;
         }
     }
 
@@ -140,6 +167,25 @@ impl Walk {
     pub fn at(&self) -> u32 {
         self.at
     }
+}
+
+/// How far behind the start of `from` (a bad record at `here`) the next record lies.
+fn next_record(here: Address, from: &[u8], last_seq: Seq) -> Option<usize> {
+    (ALIGN_BYTES..from.len()).step_by(ALIGN_BYTES).find(|&skip| {
+        let rest = &from[skip..];
+        peek_bytes(rest).is_ok_and(|bytes| bytes <= rest.len())
+            && Record::peek_seq(rest) <= last_seq
+            && Record::decode(here.at(here.offset + skip as u32), rest).is_ok()
+    })
+}
+
+/// The unproven record at the start of `from`, if it ends where the next one begins.
+fn suspect(from: &[u8], next: usize) -> Option<Record<'_>> {
+    let bytes = peek_bytes(from).ok()?;
+    if padded(bytes) != next {
+        return None;
+    }
+    Record::unproven(&from[..bytes])
 }
 
 fn fits(header: &ChunkHeader, offset: u32, end: u32) -> bool {

@@ -27,6 +27,14 @@ pub(crate) struct Found {
     pub(crate) fact: Vec<u8>,
 }
 
+/// What a walk through a segment meets.
+enum Met {
+    /// A record whose checksum holds.
+    Record(Found),
+    /// One that does not, and whose value it seems to be: naming it makes its key answer `-CORRUPT`, never an older version.
+    Bad(u32, Option<Found>),
+}
+
 /// A chunk of the foreground stream beyond the map.
 #[derive(Copy, Clone, Debug)]
 struct ChunkAt {
@@ -142,7 +150,8 @@ impl SegmentScan {
             return Ok(entries.into_iter().filter(|e| e.kind.is_value() && self.map.live(e.offset)).collect());
         }
         let mut out = Vec::new();
-        self.walk(disk, 0, self.covered, |found| {
+        self.walk(disk, 0, self.covered, |met| {
+            let (Met::Record(found) | Met::Bad(_, Some(found))) = met else { return };
             if found.entry.kind.is_value() && self.map.live(found.entry.offset) {
                 out.push(found.entry);
             }
@@ -167,15 +176,14 @@ impl SegmentScan {
     /// All valid records beyond what the map covers.
     pub(crate) fn beyond(&self, disk: &dyn Disk) -> Result<Vec<Found>> {
         let mut out = Vec::new();
-        self.walk(disk, 0, self.used, |found| {
-            if found.entry.offset >= self.covered {
-                out.push(found);
-            }
+        self.walk(disk, 0, self.used, |met| match met {
+            Met::Record(found) if found.entry.offset >= self.covered => out.push(found),
+            _ => {}
         })?;
         Ok(out)
     }
 
-    fn walk(&self, disk: &dyn Disk, from: u32, to: u32, mut visit: impl FnMut(Found)) -> Result<()> {
+    fn walk(&self, disk: &dyn Disk, from: u32, to: u32, mut visit: impl FnMut(Met)) -> Result<()> {
         let mut walk = Walk::new(self.address(), Some(self.epoch), from, self.segment_bytes);
         let mut window: Vec<u8> = Vec::new();
         let mut base = 0;
@@ -185,7 +193,11 @@ impl SegmentScan {
                     if offset >= to {
                         return Ok(());
                     }
-                    visit(self.found(offset, &record));
+                    visit(Met::Record(self.found(offset, &record)));
+                }
+                Step::BadRecord { offset, .. } if offset >= to => return Ok(()),
+                Step::BadRecord { offset, suspect, .. } => {
+                    visit(Met::Bad(offset, suspect.map(|record| self.found(offset, &record))));
                 }
                 Step::More { from, bytes } => {
                     let start = from / BLOCK_BYTES * BLOCK_BYTES;
@@ -313,9 +325,29 @@ impl Tail {
                 outcome.void_bytes += u64::from(chunk.header.used);
                 continue;
             }
+            // Up to here the log was durable when something later was written: a bad record below it is damage, not a torn tail.
+            let vouched = self.chunks[n + 1..].iter().map(|c| c.header.watermark).max().unwrap_or(0);
             let mut reached = chunk.header.prev_seq;
             let mut end = chunk.offset;
-            scan.walk(disk, chunk.offset, chunk.offset + chunk.header.bytes, |found| {
+            let mut hole = None;
+            let mut damage = Vec::new();
+            scan.walk(disk, chunk.offset, chunk.offset + chunk.header.bytes, |met| {
+                let found = match met {
+                    _ if hole.is_some() => return,
+                    Met::Record(found) => found,
+                    Met::Bad(offset, _) if offset >= cut || offset < scan.covered => return,
+                    Met::Bad(offset, _) if vouched <= last => {
+                        hole = Some(offset);
+                        return;
+                    }
+                    Met::Bad(offset, suspect) => {
+                        damage.push(Damage { segment: chunk.segment, offset });
+                        match suspect {
+                            Some(found) => found,
+                            None => return,
+                        }
+                    }
+                };
                 if found.entry.offset >= cut {
                     return;
                 }
@@ -326,17 +358,19 @@ impl Tail {
                     visit(found);
                 }
             })?;
-            if reached < chunk.header.last_seq && end < cut {
-                let at = if end == chunk.offset { chunk.offset } else { end };
-                let proof = self.chunks[n + 1..].iter().any(|c| c.header.watermark > last);
-                if proof {
-                    outcome.damage.push(Damage { segment: chunk.segment, offset: at });
+            outcome.damage.append(&mut damage);
+            if hole.is_none() && reached < chunk.header.last_seq && end < cut {
+                if vouched > last {
+                    outcome.damage.push(Damage { segment: chunk.segment, offset: end });
                     last = last.max(chunk.header.last_seq);
                 } else {
-                    broken = true;
-                    outcome.cut_at(chunk.segment, at.max(scan.covered));
-                    outcome.void_bytes += u64::from((chunk.offset + chunk.header.used).saturating_sub(at));
+                    hole = Some(end);
                 }
+            }
+            if let Some(at) = hole {
+                broken = true;
+                outcome.cut_at(chunk.segment, at.max(scan.covered));
+                outcome.void_bytes += u64::from((chunk.offset + chunk.header.used).saturating_sub(at));
             }
         }
         Ok(outcome)

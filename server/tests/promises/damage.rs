@@ -120,8 +120,9 @@ fn bytes_flipped_between_two_runs_are_reported_and_never_served() {
     let text = words(&store);
     let told = text.lines().any(|line| line.contains("damage"));
     println!("{refused} keys answer CORRUPT, {absent} nothing; told: {told}");
-    assert!(refused + absent >= damaged.len(), "the damage was served");
-    assert!(absent == 0 || told, "{absent} keys are gone and nothing was said: {text}");
+    assert!(told, "nothing was said: {text}");
+    // Only the damaged keys are lost: what lies behind them in their chunk is found again by its checksums.
+    assert_eq!((refused, absent), (damaged.len(), 0));
     // All can be set again.
     load(&mut connection, "key", KEYS, VALUE_BYTES, 0);
     assert!(corrupt(&mut connection, &[]).is_empty());

@@ -123,7 +123,7 @@ impl Check<'_, '_> {
         match step {
             Step::Chunk { offset, header } => self.enter_chunk(offset, header),
             Step::Record { offset, record } => self.record(offset, &record, report),
-            Step::BadRecord { offset, bad } => {
+            Step::BadRecord { offset, bad, .. } => {
                 let end = self.chunk.as_mut().map_or(offset, |chunk| {
                     chunk.broken = true;
                     chunk.end
