@@ -81,6 +81,8 @@ impl Inner {
         let last = self.log.last_seq();
         let watermark = self.log.watermark();
         let segment_bytes = u64::from(self.log.segment_bytes);
+        let (ready, absent) = self.log.free_segments();
+        let short = ready + absent <= REMOVAL_RESERVE_SEGMENTS;
         let mut best: Option<(f64, u32)> = None;
         for (id, meta) in self.log.segments.iter().enumerate() {
             if meta.state() != SegmentState::Sealed || meta.undurable.load(Ordering::Acquire) != 0 {
@@ -95,7 +97,8 @@ impl Inner {
                 continue;
             }
             let used = live as f64 / segment_bytes as f64;
-            let age = (last.saturating_sub(max_seq) + 1) as f64;
+            // When room is short the emptiest segment goes first, whatever its age.
+            let age = if short { 1.0 } else { (last.saturating_sub(max_seq) + 1) as f64 };
             let score = (1.0 - used) * age.sqrt() / (1.0 + used);
             if best.is_none_or(|(s, _)| score > s) {
                 best = Some((score, id as u32));

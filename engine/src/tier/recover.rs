@@ -364,17 +364,31 @@ fn read_whole(disk: &dyn Disk, name: &str) -> Result<Option<Vec<u8>>> {
 }
 
 /// All segments that may exist, with the files that do.
-fn open_segments(disk: &dyn Disk, options: &Options, segment_bytes: u64, names: &[String]) -> Result<Box<[Segment]>> {
+fn open_segments(
+    disk: &dyn Disk,
+    options: &Options,
+    segment_bytes: u64,
+    names: &[String],
+    report: &mut RecoveryReport,
+) -> Result<Box<[Segment]>> {
     let existing: Vec<u32> = names.iter().filter_map(|n| n.strip_prefix("segment-")?.parse().ok()).collect();
     let count = (options.max_disk / segment_bytes).max(existing.iter().max().map_or(0, |&m| u64::from(m) + 1));
     let segments: Box<[Segment]> = (0..count).map(|_| Segment::absent()).collect();
     for id in existing {
         let name = crate::log::segment_name(id);
         let file = disk.open(&name).map_err(|e| Error::io(format!("opening {name}"), &e))?;
-        if disk.length(file).map_err(|e| Error::io(format!("asking the length of {name}"), &e))? < segment_bytes {
-            // A crash while it was created: nothing was ever written to it.
-            disk.remove(&name).map_err(|e| Error::io(format!("removing the unfinished {name}"), &e))?;
-            continue;
+        let length = disk.length(file).map_err(|e| Error::io(format!("asking the length of {name}"), &e))?;
+        if length < segment_bytes {
+            let mut first = vec![0; crate::options::BLOCK_BYTES as usize];
+            let read = disk.read_at(file, 0, &mut first).map_err(|e| Error::io(format!("reading {name}"), &e))?;
+            if first[..read].iter().all(|&b| b == 0) {
+                // A crash while it was created: nothing was ever written to it.
+                disk.remove(&name).map_err(|e| Error::io(format!("removing the unfinished {name}"), &e))?;
+                continue;
+            }
+            disk.truncate(file, segment_bytes).map_err(|e| Error::io(format!("lengthening {name}"), &e))?;
+            report.notes.push(format!("{name} was cut short at {length} bytes: what lay behind is lost"));
+            report.quarantined.push(id);
         }
         segments[id as usize].set_file(file);
         segments[id as usize].set_state(SegmentState::Free);
@@ -389,7 +403,8 @@ fn blank(
     names: &[String],
     report: RecoveryReport,
 ) -> Result<Recovered> {
-    let segments = open_segments(&**disk, options, u64::from(block.segment_bytes), names)?;
+    let mut report = report;
+    let segments = open_segments(&**disk, options, u64::from(block.segment_bytes), names, &mut report)?;
     let shard_bits = options.shard_bits().min(u32::from(block.base_bits));
     let mut block = block.clone();
     block.generation += 1;
@@ -436,7 +451,7 @@ fn existing(
     mut report: RecoveryReport,
 ) -> Result<Recovered> {
     let segment_bytes = block.segment_bytes;
-    let segments = open_segments(&**disk, options, u64::from(segment_bytes), names)?;
+    let segments = open_segments(&**disk, options, u64::from(segment_bytes), names, &mut report)?;
     let (newest, map_generation) = newest_map(&**disk, block.store)?;
     let no_map = newest.is_none();
     let map = newest.unwrap_or_else(|| Map {

@@ -35,7 +35,8 @@ const FAIR_SHARE_PERCENT: u64 = 90;
 const EVICTIONS_PER_CALL: usize = 16;
 /// Fruitless calls after which a growing write is refused.
 const STARVED_MAX: u32 = 64;
-const STARVED_MAX_UNLOGGED: u32 = 100_000;
+/// And on a disk that is slow, but not dead (a wait is 5 ms at most).
+const STARVED_MAX_SLOW: u32 = 100_000;
 
 /// What one call of the policy did.
 #[derive(Copy, Clone, Eq, PartialEq, Debug)]
@@ -206,8 +207,11 @@ impl Inner {
             moved: None,
         };
         let mut out = SmallVec::new();
-        if self.is_disk_full()
-            || self.log.append(FOREGROUND, Purpose::Growth, || self.clock.monotonic_us(), &[draft], &mut out).is_err()
+        // A shutdown may use the reserve of removals; GC keeps its own, to make more.
+        let closing = self.closing.load(Ordering::Acquire);
+        let purpose = if closing { Purpose::Removal } else { Purpose::Growth };
+        if (self.is_disk_full() && !closing)
+            || self.log.append(FOREGROUND, purpose, || self.clock.monotonic_us(), &[draft], &mut out).is_err()
         {
             return false;
         }
@@ -305,7 +309,9 @@ impl Inner {
 
     /// Has a growing write waited in vain so often that it must be refused?
     pub(crate) fn is_stuck(&self, starved: u32) -> bool {
-        starved > if self.options.durability.logs() { STARVED_MAX } else { STARVED_MAX_UNLOGGED } || self.is_disk_full()
+        // While something is on its way to the disk, waiting is not in vain.
+        let in_vain = starved > STARVED_MAX && !self.log.has_unflushed();
+        in_vain || starved > STARVED_MAX_SLOW || self.is_disk_full()
     }
 
     /// Both tiers are full: the eviction policy drops what is coldest, or refuses.
