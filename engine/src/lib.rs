@@ -9,6 +9,7 @@ pub mod options;
 pub mod policy;
 
 mod arena;
+mod block_on;
 mod change;
 mod check;
 mod clock;
@@ -33,6 +34,7 @@ mod stats;
 mod tier;
 mod wait;
 
+pub use block_on::block_on;
 pub use change::{Access, Changes, Done, Expiry, Key, Kind, SpaceId, Tier, View};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use driver::{Background, Driver, Turn};

@@ -1,30 +1,8 @@
 //! The walking skeleton: SET and GET of a hot and of a cold key, killed and recovered, on real files.
 
-use std::future::Future;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
-use thermocline::{Access, Changes, Durability, Engine, Expiry, Kind, Options, SystemClock, Tier};
+use thermocline::{Access, Changes, Durability, Engine, Expiry, Kind, Options, SystemClock, Tier, block_on};
 use thermocline_io::{BackendChoice, open_directory};
-
-struct Unpark(std::thread::Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    let mut future = pin!(future);
-    loop {
-        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(value) => return value,
-            Poll::Pending => std::thread::park(),
-        }
-    }
-}
 
 fn open(path: &std::path::Path, durability: Durability) -> Engine {
     let disk = open_directory(path, BackendChoice::Auto).unwrap();

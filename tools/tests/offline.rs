@@ -2,12 +2,8 @@
 #![expect(clippy::disallowed_methods, reason = "damages data files by hand")]
 
 use std::fs;
-use std::future::Future;
 use std::path::Path;
-use std::pin::pin;
 use std::process::{Command, Output};
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
 use tempfile::TempDir;
 use thermocline::log::chunk::ChunkHeader;
 use thermocline::log::footer::{self, TRAILER_BYTES};
@@ -15,29 +11,10 @@ use thermocline::log::map::Map;
 use thermocline::log::record::Address;
 use thermocline::log::superblock::{self, Superblock};
 use thermocline::log::walk::{Step, Walk};
-use thermocline::{Access, BackendChoice, Changes, Durability, Engine, Expiry, Key, Kind, Options};
+use thermocline::{Access, BackendChoice, Changes, Durability, Engine, Expiry, Key, Kind, Options, block_on};
 use thermocline_io::lock_directory;
 
 const SEGMENT_BYTES: u32 = 64 << 10;
-
-struct Unpark(std::thread::Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    let mut future = pin!(future);
-    loop {
-        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(value) => return value,
-            Poll::Pending => std::thread::park(),
-        }
-    }
-}
 
 /// Several sealed segments: 600 keys in two databases, a third of them written twice, some with a TTL, 40 removed. Written in
 /// groups of eight, so that a chunk has several records.

@@ -16,24 +16,23 @@ use crate::SpaceId;
 use crate::clock::Clock;
 use crate::engine::Spaces;
 use crate::error::{Error, Result};
-use crate::hash::{Hasher, KeyHash};
-use crate::index::{Index, Slot, SlotRef, Spare};
-use crate::log::checkpoint::{self, BODY_OFFSET, CheckpointHeader};
-use crate::log::footer::Entry;
+use crate::hash::Hasher;
+use crate::index::Spare;
+use crate::log::checkpoint;
 use crate::log::map::{self, Map, MapSegment, Pending};
-use crate::log::record::{FLAG_FIRST, FLAG_LAST, RecordKind, Seq, padded, u32_at, u64_at};
+use crate::log::record::{FLAG_FIRST, FLAG_LAST, Seq};
 use crate::log::segment::{Live, Segment, SegmentState, raise};
 use crate::log::superblock::{self, Cut, Superblock};
 use crate::options::{Durability, Options, RecoveryMode};
-use crate::place::{Place, class_of};
 use crate::planted::{self, Bug};
 use crate::shard::{Shard, SpaceIndex};
 use crate::shutdown::put_superblock;
 use crate::stats::RecoveryReport;
 use crate::tier::maps::MapState;
+use crate::tier::rebuild::Builder;
+use crate::tier::reload::{load_checkpoint, restore_live};
 use crate::tier::scan_log::{Found, SegmentScan, Tail};
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher as StdHasher};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use thermocline_io::Disk;
@@ -59,8 +58,8 @@ pub(crate) struct Recovered {
 /// A shard's indexes before the shard exists.
 #[derive(Default)]
 pub(crate) struct ShardSeed {
-    spaces: Vec<SpaceIndex>,
-    spare: Spare,
+    pub(crate) spaces: Vec<SpaceIndex>,
+    pub(crate) spare: Spare,
 }
 
 impl ShardSeed {
@@ -76,180 +75,6 @@ impl ShardSeed {
         let mut shard = Shard::new(region, number as u32, options.tier_policy, shard_bits, base_bits);
         shard.spaces = self.spaces.into_iter().collect();
         shard
-    }
-}
-
-/// Hashes a place for the table of proofs.
-#[derive(Default)]
-struct PlaceHasher(u64);
-
-impl StdHasher for PlaceHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &b in bytes {
-            self.0 = (self.0 ^ u64::from(b)).wrapping_mul(0x0100_0000_01B3);
-        }
-    }
-
-    fn write_u64(&mut self, word: u64) {
-        let wide = u128::from(word ^ 0x9E37_79B9_7F4A_7C15) * 0xA076_1D64_78BD_642F_u128;
-        self.0 = (wide >> 64) as u64 ^ wide as u64;
-    }
-}
-
-/// What is known of a place while recovery runs: the footer's hash bits beyond what the index has, and the record's bytes.
-#[derive(Copy, Clone)]
-struct Proof {
-    hash: [u32; 3],
-    bytes: u32,
-    seq: Seq,
-}
-
-struct Builder<'b> {
-    segments: &'b [Segment],
-    segment_bytes: u32,
-    hasher: Hasher,
-    shard_bits: u32,
-    base_bits: u32,
-    seeds: Vec<ShardSeed>,
-    proofs: HashMap<u64, Proof, BuildHasherDefault<PlaceHasher>>,
-    spaces: Spaces,
-    pending: Vec<Pending>,
-}
-
-fn hash_words(hash: KeyHash) -> [u32; 3] {
-    let bytes = hash.footer();
-    [u32_at(&bytes, 0), u32_at(&bytes, 4), u32_at(&bytes, 8)]
-}
-
-impl Builder<'_> {
-    fn shard_of(&self, hash: u64) -> usize {
-        if self.shard_bits == 0 { 0 } else { (hash >> (64 - self.shard_bits)) as usize }
-    }
-
-    fn find(&self, entry: &Entry) -> Option<(usize, usize, SlotRef, Slot)> {
-        let hash = self.hasher.index(entry.hash);
-        let number = self.shard_of(hash);
-        let at = self.seeds[number].spaces.iter().position(|s| s.id == entry.space)?;
-        let words = hash_words(entry.hash);
-        let (slot_at, slot) = self.seeds[number].spaces[at]
-            .index
-            .find(hash, |_, slot| self.proofs.get(&slot.place()).is_some_and(|p| p.hash == words))?;
-        Some((number, at, slot_at, slot))
-    }
-
-    /// The key's newest version is this record.
-    fn put(&mut self, segment: u32, entry: &Entry) {
-        let bytes = padded(entry.bytes as usize) as u32;
-        let place = Place::new(segment, entry.offset, self.segment_bytes);
-        let slot = Shard::cold_slot(place, class_of(entry.offset, bytes), entry.expiry.is_some(), 0);
-        match self.find(entry) {
-            Some((_, _, _, old)) if old.place() == place.bits() => return,
-            // A map may call two versions live, if it read the bits between an append and the swap: the newer one counts.
-            Some((_, _, _, old)) if self.proofs.get(&old.place()).is_some_and(|p| p.seq > entry.seq) => return,
-            Some((number, at, slot_at, old)) => {
-                self.unname(old);
-                let space = &mut self.seeds[number].spaces[at];
-                match (old.has_ttl(), slot.has_ttl()) {
-                    (false, true) => space.expiring += 1,
-                    (true, false) => space.expiring -= 1,
-                    _ => {}
-                }
-                let mut new = space.index.get(slot_at);
-                new = new.with_place(slot.place()).with_class(slot.class()).with_ttl(slot.has_ttl());
-                space.index.set(slot_at, new);
-            }
-            None => {
-                let hash = self.hasher.index(entry.hash);
-                let number = self.shard_of(hash);
-                let (shard_bits, base_bits) = (self.shard_bits, self.base_bits);
-                let seed = &mut self.seeds[number];
-                let at = match seed.spaces.iter().position(|s| s.id == entry.space) {
-                    Some(at) => at,
-                    None => {
-                        seed.spaces.push(SpaceIndex {
-                            id: entry.space,
-                            index: Index::new(shard_bits, base_bits),
-                            expiring: 0,
-                        });
-                        seed.spaces.len() - 1
-                    }
-                };
-                let space = &mut seed.spaces[at];
-                while space.index.insert(hash, slot, &mut seed.spare).is_err() {
-                    seed.spare.refill();
-                }
-                space.expiring += u64::from(slot.has_ttl());
-            }
-        }
-        self.proofs.insert(place.bits(), Proof { hash: hash_words(entry.hash), bytes, seq: entry.seq });
-        self.segments[segment as usize].live.lock().name(entry.offset, bytes, entry.expiry);
-    }
-
-    /// The key is gone.
-    fn remove(&mut self, entry: &Entry) {
-        if let Some((number, at, slot_at, old)) = self.find(entry) {
-            self.unname(old);
-            let space = &mut self.seeds[number].spaces[at];
-            space.index.remove(slot_at);
-            space.expiring -= u64::from(old.has_ttl());
-        }
-    }
-
-    fn unname(&mut self, slot: Slot) {
-        let (segment, offset) = Place::from_bits(slot.place()).split(self.segment_bytes);
-        let bytes = self.proofs.remove(&slot.place()).map_or(0, |p| p.bytes);
-        self.segments[segment as usize].live.lock().unname(offset, bytes);
-    }
-
-    /// A record of the foreground stream, in order.
-    fn replay(&mut self, found: &Found) {
-        match found.entry.kind {
-            RecordKind::Value(_) => self.put(found.segment, &found.entry),
-            RecordKind::Tombstone => self.remove(&found.entry),
-            RecordKind::Spaces => {
-                if let Some(spaces) = Spaces::from_payload(&found.fact) {
-                    self.spaces = spaces;
-                }
-            }
-            RecordKind::Intent | RecordKind::Sweep if found.fact.len() >= 12 => {
-                let id = u64_at(&found.fact, 0);
-                let intent = found.entry.kind == RecordKind::Intent;
-                match self.pending.iter_mut().find(|p| p.id == id) {
-                    Some(p) => p.intent &= intent,
-                    None => {
-                        let (space, extents) = (found.entry.space, u32_at(&found.fact, 8));
-                        self.pending.push(Pending { id, space, extents, intent });
-                    }
-                }
-            }
-            RecordKind::Committed | RecordKind::Swept if found.fact.len() >= 8 => {
-                let id = u64_at(&found.fact, 0);
-                self.pending.retain(|p| p.id != id);
-            }
-            _ => {}
-        }
-    }
-
-    /// Spaces that no database names any more are dropped whole.
-    fn drop_unnamed_spaces(&mut self) {
-        for number in 0..self.seeds.len() {
-            let spaces = std::mem::take(&mut self.seeds[number].spaces);
-            for space in spaces {
-                if self.spaces.names(space.id) {
-                    self.seeds[number].spaces.push(space);
-                    continue;
-                }
-                let mut slots = Vec::new();
-                space.index.for_each(|_, slot, _, _| slots.push(slot));
-                for slot in slots {
-                    self.unname(slot);
-                }
-            }
-        }
     }
 }
 
@@ -530,113 +355,6 @@ fn extend_databases(spaces: &mut Spaces, databases: u32) {
         spaces.of_database.push(SpaceId(spaces.next));
         spaces.next += 2;
     }
-}
-
-/// After a clean shutdown the map says everything about the segments.
-fn restore_live(segments: &[Segment], segment_bytes: u32, map: &Map) {
-    for entry in &map.segments {
-        let Some(segment) = segments.get(entry.segment as usize) else { continue };
-        segment.set_epoch(entry.epoch);
-        segment.used.store(segment_bytes, Ordering::Release);
-        raise(&segment.max_seq, map.last_seq);
-        if entry.none_live() {
-            continue; // free
-        }
-        let mut live = Live::restore(entry.grain_shift, segment_bytes);
-        let records: u32 = entry.bits.iter().map(|w| w.count_ones()).sum();
-        for (into, from) in live.bits.iter_mut().zip(&entry.bits) {
-            *into = *from;
-        }
-        live.records = records;
-        live.bytes = entry.live_bytes;
-        live.earliest_expiry_ms = entry.earliest_expiry_ms;
-        *segment.live.lock() = live;
-        segment.set_state(SegmentState::Sealed);
-    }
-}
-
-fn load_checkpoint(disk: &dyn Disk, store: u32, map: &Map, builder: &mut Builder<'_>) -> Result<bool> {
-    for name in checkpoint::FILES {
-        let Ok(file) = disk.open(name) else { continue };
-        let io = |e: std::io::Error| Error::io(format!("reading {name}"), &e);
-        let mut block = vec![0; BODY_OFFSET as usize];
-        let read = disk.read_at(file, 0, &mut block).map_err(io)?;
-        let Some(header) = CheckpointHeader::decode(&block[..read]) else { continue };
-        let fits = header.store == store && header.b == map.b && header.generation == map.generation;
-        if !fits
-            || u32::from(header.shard_bits) != builder.shard_bits
-            || u32::from(header.base_bits) != builder.base_bits
-        {
-            continue;
-        }
-        if load_body(disk, file, &header, builder).map_err(io)? {
-            return Ok(true);
-        }
-        for seed in &mut builder.seeds {
-            seed.spaces.clear();
-        }
-    }
-    Ok(false)
-}
-
-fn load_body(
-    disk: &dyn Disk,
-    file: thermocline_io::FileId,
-    header: &CheckpointHeader,
-    builder: &mut Builder<'_>,
-) -> std::io::Result<bool> {
-    const WINDOW_BYTES: usize = 4 << 20;
-    let mut crc = crc32fast::Hasher::new();
-    let (mut window, mut offset, end) = (Vec::new(), BODY_OFFSET, BODY_OFFSET + header.body_bytes);
-    let mut at = 0;
-    loop {
-        // One exported segment: space, words, then the words.
-        let have = window.len() - at;
-        let want = if have >= 16 { 16 + u64_at(&window, at + 8).min(1 << 32) as usize * 8 } else { 16 };
-        if have < want {
-            if offset >= end {
-                break;
-            }
-            window.drain(..at);
-            at = 0;
-            let from = window.len();
-            let piece = WINDOW_BYTES.max(want).min((end - offset) as usize);
-            window.resize(from + piece, 0);
-            let read = disk.read_at(file, offset, &mut window[from..])?;
-            if read < piece {
-                return Ok(false);
-            }
-            crc.update(&window[from..]);
-            offset += piece as u64;
-            continue;
-        }
-        let space = SpaceId(u64_at(&window, at) as u32);
-        let words: Vec<u64> = (0..(want - 16) / 8).map(|n| u64_at(&window, at + 16 + 8 * n)).collect();
-        at += want;
-        let Some(&prefix) = words.first() else { return Ok(false) };
-        let number = builder.shard_of(prefix);
-        let (shard_bits, base_bits) = (builder.shard_bits, builder.base_bits);
-        let seed = &mut builder.seeds[number];
-        let position = match seed.spaces.iter().position(|s| s.id == space) {
-            Some(position) => position,
-            None => {
-                seed.spaces.push(SpaceIndex { id: space, index: Index::new(shard_bits, base_bits), expiring: 0 });
-                seed.spaces.len() - 1
-            }
-        };
-        if seed.spaces[position].index.import_segment(&words).is_err() {
-            return Ok(false);
-        }
-    }
-    if window.len() != at || crc.finalize() != header.body_crc {
-        return Ok(false);
-    }
-    for space in builder.seeds.iter_mut().flat_map(|s| &mut s.spaces) {
-        let mut expiring = 0;
-        space.index.for_each(|_, slot, _, _| expiring += u64::from(slot.has_ttl()));
-        space.expiring = expiring;
-    }
-    Ok(true)
 }
 
 struct Replayed {
