@@ -8,42 +8,61 @@ use crate::hash::{Hasher, KeyHash};
 use crate::index::{Index, Slot, SlotRef};
 use crate::log::footer::Entry;
 use crate::log::map::Pending;
-use crate::log::record::{RecordKind, Seq, padded, u32_at, u64_at};
+use crate::log::record::{ALIGN_BYTES, RecordKind, Seq, padded, u32_at, u64_at};
 use crate::log::segment::Segment;
 use crate::place::{Place, class_of};
 use crate::shard::{Shard, SpaceIndex};
 use crate::tier::recover::ShardSeed;
 use crate::tier::scan_log::Found;
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher as StdHasher};
+/// Entries by which a segment's list of proofs grows: doubling would take twice the memory at the wrong moment.
+const PROOFS_STEP: usize = 4096;
 
-/// Hashes a place for the table of proofs.
+/// What is known of the records that slots name while recovery runs: 20 bytes each, in order of offset per segment.
+///
+/// ```text
+///  | offset u32 | the low 64 of the footer's 96 hash bits as two u32 | padded bytes / 16 : 16, seq high : 16 | seq low u32 |
+/// ```
+/// The index itself knows the first 35 bits or more of a hash, so together all 96 are compared.
 #[derive(Default)]
-pub(crate) struct PlaceHasher(u64);
+pub(crate) struct Proofs {
+    segments: Vec<Vec<[u32; 5]>>,
+}
 
-impl StdHasher for PlaceHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
+/// One record's proof.
+#[derive(Copy, Clone)]
+struct Proof {
+    hash: [u32; 2],
+    bytes: u32,
+    seq: Seq,
+}
 
-    fn write(&mut self, bytes: &[u8]) {
-        for &b in bytes {
-            self.0 = (self.0 ^ u64::from(b)).wrapping_mul(0x0100_0000_01B3);
+impl Proofs {
+    fn insert(&mut self, segment: u32, offset: u32, proof: Proof) {
+        let at = segment as usize;
+        if self.segments.len() <= at {
+            self.segments.resize_with(at + 1, Vec::new);
+        }
+        let list = &mut self.segments[at];
+        let sizes = (proof.bytes / ALIGN_BYTES as u32) | (((proof.seq >> 32) as u32) << 16);
+        let packed = [offset, proof.hash[0], proof.hash[1], sizes, proof.seq as u32];
+        if list.len() == list.capacity() {
+            list.reserve_exact(PROOFS_STEP);
+        }
+        match list.last() {
+            Some(last) if last[0] >= offset => match list.binary_search_by_key(&offset, |p| p[0]) {
+                Ok(same) => list[same] = packed,
+                Err(between) => list.insert(between, packed),
+            },
+            _ => list.push(packed),
         }
     }
 
-    fn write_u64(&mut self, word: u64) {
-        let wide = u128::from(word ^ 0x9E37_79B9_7F4A_7C15) * 0xA076_1D64_78BD_642F_u128;
-        self.0 = (wide >> 64) as u64 ^ wide as u64;
+    fn get(&self, segment: u32, offset: u32) -> Option<Proof> {
+        let list = self.segments.get(segment as usize)?;
+        let p = list[list.binary_search_by_key(&offset, |p| p[0]).ok()?];
+        let seq = u64::from(p[4]) | (u64::from(p[3] >> 16) << 32);
+        Some(Proof { hash: [p[1], p[2]], bytes: (p[3] & 0xFFFF) * ALIGN_BYTES as u32, seq })
     }
-}
-
-/// What is known of a place while recovery runs: the footer's hash bits beyond what the index has, and the record's bytes.
-#[derive(Copy, Clone)]
-pub(crate) struct Proof {
-    hash: [u32; 3],
-    bytes: u32,
-    seq: Seq,
 }
 
 /// The indexes, live bits and facts while they are rebuilt.
@@ -54,19 +73,24 @@ pub(crate) struct Builder<'b> {
     pub(crate) shard_bits: u32,
     pub(crate) base_bits: u32,
     pub(crate) seeds: Vec<ShardSeed>,
-    pub(crate) proofs: HashMap<u64, Proof, BuildHasherDefault<PlaceHasher>>,
+    pub(crate) proofs: Proofs,
     pub(crate) spaces: Spaces,
     pub(crate) pending: Vec<Pending>,
 }
 
-fn hash_words(hash: KeyHash) -> [u32; 3] {
+fn hash_words(hash: KeyHash) -> [u32; 2] {
     let bytes = hash.footer();
-    [u32_at(&bytes, 0), u32_at(&bytes, 4), u32_at(&bytes, 8)]
+    [u32_at(&bytes, 0), u32_at(&bytes, 4)]
 }
 
 impl Builder<'_> {
     pub(crate) fn shard_of(&self, hash: u64) -> usize {
         if self.shard_bits == 0 { 0 } else { (hash >> (64 - self.shard_bits)) as usize }
+    }
+
+    fn proof(&self, slot: Slot) -> Option<Proof> {
+        let (segment, offset) = Place::from_bits(slot.place()).split(self.segment_bytes);
+        self.proofs.get(segment, offset)
     }
 
     fn find(&self, entry: &Entry) -> Option<(usize, usize, SlotRef, Slot)> {
@@ -76,7 +100,7 @@ impl Builder<'_> {
         let words = hash_words(entry.hash);
         let (slot_at, slot) = self.seeds[number].spaces[at]
             .index
-            .find(hash, |_, slot| self.proofs.get(&slot.place()).is_some_and(|p| p.hash == words))?;
+            .find(hash, |_, slot| self.proof(slot).is_some_and(|p| p.hash == words))?;
         Some((number, at, slot_at, slot))
     }
 
@@ -88,7 +112,7 @@ impl Builder<'_> {
         match self.find(entry) {
             Some((_, _, _, old)) if old.place() == place.bits() => return,
             // A map may call two versions live, if it read the bits between an append and the swap: the newer one counts.
-            Some((_, _, _, old)) if self.proofs.get(&old.place()).is_some_and(|p| p.seq > entry.seq) => return,
+            Some((_, _, _, old)) if self.proof(old).is_some_and(|p| p.seq > entry.seq) => return,
             Some((number, at, slot_at, old)) => {
                 self.unname(old);
                 let space = &mut self.seeds[number].spaces[at];
@@ -124,7 +148,7 @@ impl Builder<'_> {
                 space.expiring += u64::from(slot.has_ttl());
             }
         }
-        self.proofs.insert(place.bits(), Proof { hash: hash_words(entry.hash), bytes, seq: entry.seq });
+        self.proofs.insert(segment, entry.offset, Proof { hash: hash_words(entry.hash), bytes, seq: entry.seq });
         self.segments[segment as usize].live.lock().name(entry.offset, bytes, entry.expiry);
     }
 
@@ -140,7 +164,7 @@ impl Builder<'_> {
 
     fn unname(&mut self, slot: Slot) {
         let (segment, offset) = Place::from_bits(slot.place()).split(self.segment_bytes);
-        let bytes = self.proofs.remove(&slot.place()).map_or(0, |p| p.bytes);
+        let bytes = self.proof(slot).map_or(0, |p| p.bytes);
         self.segments[segment as usize].live.lock().unname(offset, bytes);
     }
 

@@ -29,10 +29,9 @@ use crate::shard::{Shard, SpaceIndex};
 use crate::shutdown::put_superblock;
 use crate::stats::RecoveryReport;
 use crate::tier::maps::MapState;
-use crate::tier::rebuild::Builder;
+use crate::tier::rebuild::{Builder, Proofs};
 use crate::tier::reload::{load_checkpoint, restore_live};
 use crate::tier::scan_log::{Found, SegmentScan, Tail};
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use thermocline_io::Disk;
@@ -293,7 +292,7 @@ fn existing(
         shard_bits,
         base_bits: u32::from(block.base_bits),
         seeds: (0..1 << shard_bits).map(|_| ShardSeed::default()).collect(),
-        proofs: HashMap::default(),
+        proofs: Proofs::default(),
         spaces: Spaces { of_database: map.spaces.clone(), next: map.next_space },
         pending: map.pending.clone(),
     };

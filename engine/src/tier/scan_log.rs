@@ -201,7 +201,9 @@ impl SegmentScan {
                 }
                 Step::More { from, bytes } => {
                     let start = from / BLOCK_BYTES * BLOCK_BYTES;
-                    let want = ((from - start) + bytes).max(WINDOW_BYTES as u32).min(self.segment_bytes - start);
+                    // No more than is asked for: the foreground is read chunk by chunk.
+                    let ahead = to.saturating_sub(start).next_multiple_of(BLOCK_BYTES).min(WINDOW_BYTES as u32);
+                    let want = ((from - start) + bytes).max(ahead).min(self.segment_bytes - start);
                     window.resize(want as usize, 0);
                     let read = self.read(disk, start, &mut window)?;
                     window.truncate(read);
