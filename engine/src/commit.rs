@@ -499,9 +499,6 @@ fn swap(
             if let Some(handle) = item.handle {
                 shard.free_cell(handle, spans);
             }
-            if let Some(a) = appended {
-                debug_assert!(a.seq > 0, "a tombstone has a seq");
-            }
         }
     }
 }

@@ -418,7 +418,7 @@ async fn sweep(inner: Weak<Inner>) {
 async fn keep(inner: Weak<Inner>) {
     while let Some(inner) = inner.upgrade() {
         inner.region.set_limit_bytes(inner.arena_limit_bytes());
-        inner.trim(0);
+        inner.trim();
         for shard in &inner.shards {
             let mut spans = Vec::new();
             {

@@ -32,11 +32,8 @@ pub(crate) struct Assembled {
     values: Vec<(SpaceId, Vec<u8>, u64, Vec<u8>)>,
     heads: Vec<(usize, LargeHead)>,
     owner: Option<Arc<Inner>>,
-    space_of_heads: SpaceId2,
+    space_of_heads: Option<SpaceId>,
 }
-
-/// A space that may be unset.
-type SpaceId2 = Option<SpaceId>;
 
 impl Assembled {
     /// The assembled value of a head.
@@ -198,7 +195,7 @@ impl Inner {
             });
         }
         self.region.set_limit_bytes(self.arena_limit_bytes());
-        self.trim(bytes);
+        self.trim();
         Ok(())
     }
 

@@ -160,7 +160,7 @@ impl Inner {
         };
         match commit(self, &mut guards, keys, &mut items, changes, large, spans) {
             Ok(seq) => {
-                self.after(&mut guards, keys, &items, changes, known, spans);
+                self.after(&mut guards, keys, &items, changes, known);
                 let wait_seq = if self.options.durability == Durability::Always { wait_seq.max(seq) } else { 0 };
                 let wait_seq = if wait_seq <= self.log.watermark() { 0 } else { wait_seq };
                 Outcome::Ready(result, Done { wait_seq, tier, read_us: 0 })
@@ -256,7 +256,6 @@ impl Inner {
         items: &[Item],
         changes: &Changes<'_>,
         known: &Known,
-        spans: &mut Vec<Span>,
     ) {
         let removed = items.iter().any(|i| i.changed);
         for (n, (key, access)) in keys.iter().enumerate() {
@@ -275,7 +274,7 @@ impl Inner {
                     }
                 }
                 Tier::Cold if *access != Access::Overwrite && !item.expired => {
-                    self.promote_latched(shard, key, item.hash, known, spans);
+                    self.promote_latched(shard, key, item.hash, known);
                 }
                 _ => {}
             }

@@ -75,8 +75,6 @@ pub struct Shard {
     reserved: SmallVec<[(usize, Handle); 4]>,
     shard_bits: u32,
     base_bits: u32,
-    /// Objects demoted.
-    pub demotions: u64,
     /// Where shrinking stands: (space, cursor).
     shrunk: (usize, u64),
 }
@@ -97,7 +95,6 @@ impl Shard {
             reserved: SmallVec::new(),
             shard_bits,
             base_bits,
-            demotions: 0,
             shrunk: (0, 0),
         }
     }
@@ -353,7 +350,6 @@ impl Shard {
         let cold = slot.with_state(State::Cold).with_place(place.bits()).with_class(class).with_heat(mark);
         self.set_slot(space, at, cold);
         self.free_cell(handle, spans);
-        self.demotions += 1;
         self.sweep_ghosts();
     }
 

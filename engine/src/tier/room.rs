@@ -244,14 +244,7 @@ impl Inner {
     }
 
     /// Promotes a cold value whose record is known, if there is a cell for it. The SSD copy stays.
-    pub(crate) fn promote_latched(
-        &self,
-        shard: &mut Shard,
-        key: &Key<'_>,
-        hash: u64,
-        known: &Known,
-        spans: &mut Vec<Span>,
-    ) -> bool {
+    pub(crate) fn promote_latched(&self, shard: &mut Shard, key: &Key<'_>, hash: u64, known: &Known) -> bool {
         let Found::Cold(at, slot, record) = shard.find(key, hash, known, &self.log) else { return false };
         let fields = record.record();
         let RecordKind::Value(kind) = fields.kind else { return false };
@@ -273,12 +266,11 @@ impl Inner {
         shard.place_cell(handle, hash, object, ghost);
         shard.set_slot(key.space, at, slot.with_state(State::Hot).with_place(handle.bits()).with_heat(0));
         self.counters.promotions.fetch_add(1, Ordering::Relaxed);
-        let _ = spans;
         true
     }
 
     /// Demotes until the arena keeps its limit again (it shrank, or others need memory). Returns true if it does.
-    pub(crate) fn trim(&self, _bytes: u64) -> bool {
+    pub(crate) fn trim(&self) -> bool {
         for round in 0..ROUNDS_PER_CALL * self.shards.len() {
             if self.region.used_bytes() <= self.region.limit_bytes() {
                 return true;
