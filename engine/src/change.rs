@@ -102,8 +102,8 @@ pub(crate) enum Change<'a> {
     None,
     /// A new value.
     Put(Kind, Payload<'a>, Expiry),
-    /// Gone.
-    Remove,
+    /// Gone. True: the group had set it before, so that whoever watches it is told even if it was not there at first.
+    Remove(bool),
     /// Only the expiry changes.
     Expire(Expiry),
 }
@@ -163,7 +163,12 @@ impl<'a> Changes<'a> {
 
     /// The key is removed.
     pub fn remove(&mut self, key: usize) {
-        self.staged[key] = Change::Remove;
+        self.staged[key] = Change::Remove(false);
+    }
+
+    /// The key is removed that the same group had set.
+    pub(crate) fn remove_again(&mut self, key: usize) {
+        self.staged[key] = Change::Remove(true);
     }
 
     /// Only the expiry changes.

@@ -61,16 +61,23 @@ impl Slot {
 }
 
 /// The map from logical databases to spaces.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Spaces {
     pub(crate) of_database: Vec<SpaceId>,
     pub(crate) next: u32,
 }
 
 impl Spaces {
-    /// Is this space (or its visible twin) one of a database?
+    /// Is this space (or its visible twin) one of a database? One that was not given out yet may be: a group that flushes a
+    /// database writes large values into the fresh space before it is logged.
     pub(crate) fn names(&self, space: SpaceId) -> bool {
-        self.of_database.contains(&space.visible())
+        space.visible().0 >= self.next || self.of_database.contains(&space.visible())
+    }
+
+    /// A database gets a space that nobody used.
+    pub(crate) fn renew(&mut self, database: usize) {
+        self.of_database[database] = SpaceId(self.next);
+        self.next += 2;
     }
 
     /// Payload of a Spaces record: next space id, then the space of each database.

@@ -57,6 +57,12 @@ pub const DISK_LIVE_PERCENT_MAX: u64 = 90;
 pub const SWEEP_SLOTS_PER_STEP: usize = 512;
 /// Logical databases at most.
 pub const DATABASES_MAX: u32 = 1024;
+/// Keys that WATCH looks at together.
+pub const WATCH_KEYS_PER_RUN: usize = 256;
+/// The watched keys of one client take at most this part of `maxmemory`.
+pub const WATCHED_SHARE_MAX: u64 = 8;
+/// The cold records that one command reads together take at most this part of `maxmemory`.
+pub const READ_SHARE_MAX: u64 = 8;
 /// Read buffers kept for reuse.
 pub const READ_BUFFERS_KEPT_BYTES_MAX: usize = 4 << 20;
 
