@@ -157,7 +157,7 @@ pub(crate) fn commit(
     spaces: Option<&SpacePlan>,
     spans: &mut Vec<Span>,
 ) -> Result<u64, Missing> {
-    let spaces = spaces.filter(|plan| plan.is_change());
+    let spaces = spaces.filter(|plan| plan.is_change() && !changes.is_refused());
     if changes.is_empty() && !items.iter().any(|i| i.expired && i.at.is_some()) && spaces.is_none() {
         return Ok(0);
     }

@@ -344,6 +344,38 @@ impl Engine {
         }
     }
 
+    /// The last seq that was written, by anybody.
+    pub fn written_seq(&self) -> u64 {
+        self.inner.log.last_seq()
+    }
+
+    /// Brings everything up to `seq` to the device, whatever the mode's pace, and waits for it.
+    ///
+    /// # Errors
+    /// The log cannot be written.
+    pub async fn flush_log(&self, seq: u64) -> Result<()> {
+        loop {
+            let ticket = self.inner.log.durable.ticket();
+            if self.is_durable(seq) {
+                return Ok(());
+            }
+            if let Some(reason) = self.inner.log.failure() {
+                return Err(Error::Misconfigured { reason });
+            }
+            self.inner.pump(true);
+            self.inner.log.durable.changed(ticket).await;
+        }
+    }
+
+    /// Why a growing write (or, `growing` false, any write) would be refused right now, if it would.
+    pub fn refuses_writes(&self, growing: bool) -> Option<Error> {
+        if let Some(reason) = self.inner.log.failure() {
+            return Some(Error::Misconfigured { reason });
+        }
+        let full = growing && self.inner.is_disk_full() && *self.inner.eviction.lock() == EvictionPolicy::NoEviction;
+        full.then_some(Error::OutOfMemory)
+    }
+
     /// Unix milliseconds by the engine's clock.
     pub fn now_ms(&self) -> u64 {
         self.inner.clock.now_ms()
