@@ -60,7 +60,7 @@ pub const DATABASES_MAX: u32 = 1024;
 /// Keys that WATCH looks at together.
 pub const WATCH_KEYS_PER_RUN: usize = 256;
 /// The watched keys of one client take at most this part of `maxmemory`.
-pub const WATCHED_SHARE_MAX: u64 = 8;
+pub const WATCHED_SHARE_MAX: u64 = 4;
 /// The cold records that one command reads together take at most this part of `maxmemory`.
 pub const READ_SHARE_MAX: u64 = 8;
 /// Read buffers kept for reuse.

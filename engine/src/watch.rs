@@ -97,6 +97,9 @@ impl Watches {
                 self.0.remove(&key.hash.0);
             }
         }
+        if self.0.is_empty() {
+            self.0 = HashMap::new(); // its memory goes, too
+        }
     }
 
     /// Takes out all watches of these databases.

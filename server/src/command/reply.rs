@@ -103,7 +103,8 @@ impl CommandError {
     /// EXEC that was refused as a whole.
     pub fn exec_abort_because(reason: &CommandError) -> Self {
         let mut text = b"EXECABORT Transaction discarded because of: ".to_vec();
-        text.extend_from_slice(&reason.text());
+        let reason = reason.text();
+        text.extend_from_slice(reason.strip_prefix(b"ERR ").unwrap_or(&reason));
         Self::Built(text)
     }
 

@@ -223,6 +223,11 @@ impl<'s> Dispatcher<'s> {
     /// Answers a command that may not run; EXEC will not run either.
     fn reject(&self, command: &Command<'_>, session: &mut Session, error: &CommandError, output: &mut Vec<u8>) {
         self.cells.of(command.id).rejected.add(1);
+        if let Body::Exec = command.row.body {
+            session.take_transaction();
+            session.watcher = None;
+            return self.refuse(output, &CommandError::exec_abort_because(error));
+        }
         self.refuse(output, error);
         session.abort_transaction();
     }
