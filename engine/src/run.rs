@@ -24,6 +24,7 @@ use crate::tier::fetch::{Flight, Known, Landing};
 use crate::watch::Watcher;
 use parking_lot::MutexGuard;
 use smallvec::SmallVec;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use thermocline_memory::Span;
@@ -360,9 +361,10 @@ impl Inner {
         match need {
             Need::Cold(flights) => {
                 let began_us = self.clock.monotonic_us();
+                let names: HashSet<&[u8]> = run.keys.iter().map(|(k, _)| k.bytes).collect();
                 for flight in flights {
                     let record = Landing(flight).await?;
-                    if !record.is_corrupt() && !run.keys.iter().any(|(k, _)| k.bytes == record.record().key) {
+                    if !record.is_corrupt() && !names.contains(record.record().key) {
                         self.counters.false_matches.fetch_add(1, Ordering::Relaxed);
                     }
                     run.known.add(record);

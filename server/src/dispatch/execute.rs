@@ -4,7 +4,7 @@
 //! on one hot key goes the short road (`try_run`) with no future. Never asks where a value lies, except to tell a client that
 //! wants to know (CLIENT TIERINFO).
 
-use thermocline::{Access, Attempt, Changes, Done, Key, Tier, View};
+use thermocline::{Access, Attempt, Changes, Done, Durability, Engine, Key, Tier, View};
 use thermocline_resp::Reply;
 
 use super::batch::{Batch, Found};
@@ -190,6 +190,7 @@ impl<'s> Dispatcher<'s> {
             Body::Walk(body) => {
                 let walk = body(&args)?;
                 let found = walk.gather(engine, engine.space(session.database), |_| false).await?;
+                session.must_wait(seen_seq(engine));
                 walk.answer(&found, std::iter::empty(), 0, &mut reply);
             }
             Body::Plain(body) => body(&mut SessionContext { args, reply, session, server: self.server, row })?,
@@ -431,6 +432,11 @@ impl<'s> Dispatcher<'s> {
         // An error looks the same in both protocols.
         Reply::new(output, thermocline_resp::Protocol::Two).error(&text);
     }
+}
+
+/// What must be durable before an answer leaves that anybody's writes may have shaped.
+pub(super) fn seen_seq(engine: &Engine) -> u64 {
+    if engine.durability() == Durability::Always { engine.written_seq() } else { 0 }
 }
 
 fn check(command: &Command<'_>, session: &Session) -> Result<(), CommandError> {

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use thermocline::{Access, Changes, Done, Engine, Error, GroupEnd, Key, Overlay, SpaceId, SpacePlan, View, Watcher};
 use thermocline_resp::Reply;
 
-use super::execute::{Dispatcher, KeysBody, describe, facts, run_body};
+use super::execute::{Dispatcher, KeysBody, describe, facts, run_body, seen_seq};
 use super::keys::{self, KeyPlaces};
 use crate::command::Args;
 use crate::command::context::Facts;
@@ -275,6 +275,9 @@ impl Dispatcher<'_> {
         let Ran { plan, done, answers } = ran;
         let start = output.len();
         session.must_wait(done.wait_seq);
+        if plan.steps.iter().any(|step| matches!(step.part, Part::Walk(..))) {
+            session.must_wait(seen_seq(&self.server.engine));
+        }
         Reply::new(output, session.protocol).array(plan.steps.len());
         if session.tierinfo {
             describe(output, start, &done, facts(self.server, session, id.command().row));

@@ -1,6 +1,6 @@
 //! kill -9 of the real server under load, again and again; an oracle outside decides what must be there.
 //!
-//! Four connections write pipelines of SET, MSET, DEL and PEXPIREAT over a store that is larger than its memory and whose log
+//! Four connections write pipelines of SET, MSET, DEL, PEXPIREAT and transactions over a store that is larger than its memory and whose log
 //! wraps, so demotion, promotion and GC run when the kill comes. Every third kill is followed by another one within recovery.
 //! THERMOCLINE_KILLS says how many (default 6 for each mode).
 //!

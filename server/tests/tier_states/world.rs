@@ -115,6 +115,18 @@ impl World {
         self.ask_beside(client, words, None)
     }
 
+    /// A tenth of a second in which the store does its own work.
+    pub fn rest(&mut self) {
+        self.driver.enter();
+        for _ in 0..20 {
+            self.clock.advance_us(5_000);
+            for _ in 0..4 {
+                self.driver.turn();
+                self.disk.step();
+            }
+        }
+    }
+
     /// Everything written is on the disk.
     pub fn flush(&mut self) {
         let engine = self.server.engine.clone();
