@@ -45,11 +45,7 @@ impl<'v, 'a> Overlay<'v, 'a> {
     }
 
     /// Runs the body of one command over these keys of the group. A key may stand in `keys` twice: the body changes its first.
-    pub fn step<R>(
-        &mut self,
-        keys: &[usize],
-        body: impl FnOnce(&[Option<View<'_>>], &mut Changes<'a>) -> R,
-    ) -> R {
+    pub fn step<R>(&mut self, keys: &[usize], body: impl FnOnce(&[Option<View<'_>>], &mut Changes<'a>) -> R) -> R {
         let mut changes = std::mem::take(&mut self.changes);
         changes.reset(keys.len());
         let views: SmallVec<[Option<View<'_>>; 2]> = keys.iter().map(|&key| self.view(key)).collect();

@@ -92,9 +92,7 @@ impl Transaction {
 
     /// Memory that the queue takes.
     pub fn bytes(&self) -> usize {
-        self.words.capacity()
-            + self.spans.capacity() * size_of::<Span>()
-            + self.queue.capacity() * size_of::<Queued>()
+        self.words.capacity() + self.spans.capacity() * size_of::<Span>() + self.queue.capacity() * size_of::<Queued>()
     }
 
     fn charge(&mut self) {

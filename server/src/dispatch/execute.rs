@@ -152,13 +152,7 @@ impl<'s> Dispatcher<'s> {
     }
 
     /// A command that acts on the session, the server or whole databases.
-    pub(super) async fn keyless(
-        &self,
-        id: CommandId,
-        args: Args<'_>,
-        session: &mut Session,
-        output: &mut Vec<u8>,
-    ) {
+    pub(super) async fn keyless(&self, id: CommandId, args: Args<'_>, session: &mut Session, output: &mut Vec<u8>) {
         let start = output.len();
         let result = self.act(id, args, session, output).await;
         if let Err(error) = result {

@@ -118,9 +118,7 @@ impl<'q> Plan<'q> {
                 change.apply(&mut self.spaces);
                 Ok(Part::Planned)
             }
-            Body::Walk(body) => {
-                Ok(Part::Walk(body(&args)?, self.spaces.space(self.database), Gathered::default()))
-            }
+            Body::Walk(body) => Ok(Part::Walk(body(&args)?, self.spaces.space(self.database), Gathered::default())),
             Body::Plain(_) | Body::Session(_) | Body::Exec => Ok(Part::Behind),
         }
     }
@@ -188,7 +186,8 @@ impl<'q> Plan<'q> {
                     }
                 }
                 Part::Walk(walk, space, found) => {
-                    let known = self.keys_in(*space).filter_map(|key| Some((self.keys[key].0.bytes, overlay.view(key)?)));
+                    let known =
+                        self.keys_in(*space).filter_map(|key| Some((self.keys[key].0.bytes, overlay.view(key)?)));
                     walk.answer(found, known, overlay.grown(self.keys_in(*space)), &mut reply);
                 }
                 Part::Planned => reply.ok(),

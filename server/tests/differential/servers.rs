@@ -81,7 +81,8 @@ impl Client {
                 Ok(None) => {}
                 Err(error) => panic!("{error:?} in {}", shown(&answer)),
             }
-            let length = self.stream.read(&mut part).unwrap_or_else(|error| panic!("{error} for {}", shown_words(words)));
+            let length =
+                self.stream.read(&mut part).unwrap_or_else(|error| panic!("{error} for {}", shown_words(words)));
             assert!(length > 0, "connection closed after {} for {}", shown(&answer), shown_words(words));
             answer.extend_from_slice(&part[..length]);
         }

@@ -57,8 +57,7 @@ fn next(generator: &mut Generator) -> Words {
 /// The same commands to both servers.
 pub fn run(redis: &Server, ours: &Server, protocol: u64, seed: u64) {
     let mut generator = Generator::new(seed);
-    let mut clients: Vec<Both> =
-        (0..CLIENTS).map(|_| Both { redis: redis.connect(), ours: ours.connect() }).collect();
+    let mut clients: Vec<Both> = (0..CLIENTS).map(|_| Both { redis: redis.connect(), ours: ours.connect() }).collect();
     let mut helper = ours.connect();
     for Both { redis, ours } in &mut clients {
         for client in [redis, ours] {

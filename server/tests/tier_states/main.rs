@@ -234,8 +234,8 @@ fn every_row_that_touches_keys_or_databases_has_an_example() {
         EXAMPLES.iter().map(|example| row_of(&example.split(' ').collect::<Vec<_>>())).collect();
     for id in table::every() {
         let command = id.command();
-        let touches = !matches!(command.row.keys, Keys::None)
-            || matches!(command.row.body, Body::Walk(_) | Body::Databases(_));
+        let touches =
+            !matches!(command.row.keys, Keys::None) || matches!(command.row.body, Body::Walk(_) | Body::Databases(_));
         assert!(
             !touches || shown.contains(&id),
             "the command '{}' has no example: add a line for it to server/tests/tier_states/examples.rs",

@@ -41,10 +41,7 @@ fn a_transaction_runs_whole_and_its_commands_see_each_other() {
             ("SET b 2", QUEUED),
             ("KEYS *", QUEUED),
             ("RANDOMKEY", QUEUED),
-            (
-                "EXEC",
-                "*10\r\n+OK\r\n+OK\r\n+OK\r\n$1\r\n2\r\n:2\r\n+OK\r\n:0\r\n+OK\r\n*1\r\n$1\r\nb\r\n$1\r\nb\r\n",
-            ),
+            ("EXEC", "*10\r\n+OK\r\n+OK\r\n+OK\r\n$1\r\n2\r\n:2\r\n+OK\r\n:0\r\n+OK\r\n*1\r\n$1\r\nb\r\n$1\r\nb\r\n"),
             ("GET b", "$1\r\n2\r\n"),
             ("SELECT 0", OK),
             ("GET there", "$1\r\n1\r\n"),
@@ -253,8 +250,5 @@ fn wait_has_no_replicas_and_waitaof_brings_the_log_to_the_device() {
     let server = Server::start(&["--appendonly", "no"]);
     let mut client = server.connect();
     client.ask("WAITAOF 0 0 0", "*2\r\n:0\r\n:0\r\n");
-    client.ask(
-        "WAITAOF 1 0 0",
-        "-ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.\r\n",
-    );
+    client.ask("WAITAOF 1 0 0", "-ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.\r\n");
 }
