@@ -165,7 +165,7 @@ impl Client<'_> {
 }
 
 fn names(register: u64) -> Vec<String> {
-    let count = if register % PAIRS_EVERY == 0 { 2 } else { 1 };
+    let count = if register.is_multiple_of(PAIRS_EVERY) { 2 } else { 1 };
     (0..count).map(|part| format!("register:{register}:{part}")).collect()
 }
 
