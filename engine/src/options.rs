@@ -49,8 +49,8 @@ pub const GC_RECORDS_PER_STEP: usize = 64;
 pub const GC_RESERVE_SEGMENTS: usize = 3;
 /// Free segments that only GC and removals may use.
 pub const REMOVAL_RESERVE_SEGMENTS: usize = 4;
-/// Segments kept ready (created, allocated) ahead of the foreground stream.
-pub const READY_SEGMENTS: usize = 2;
+/// Segments kept ready (created, allocated) ahead of the foreground stream: also what bounds a group.
+pub const READY_SEGMENTS: usize = 3;
 /// Share of `maxdisk` that may be live before the store counts as full, in percent.
 pub const DISK_LIVE_PERCENT_MAX: u64 = 90;
 /// Slots one step of clearing a flushed space handles.

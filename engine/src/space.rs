@@ -8,7 +8,7 @@ use crate::engine::{Engine, Inner, Spaces};
 use crate::error::Result;
 use crate::index::State;
 use crate::log::record::RecordKind;
-use crate::options::SCAN_READS_MAX;
+use crate::options::{READY_SEGMENTS, SCAN_READS_MAX};
 use crate::place::{CLASS_SECTORS, Place, SECTOR_BYTES};
 use crate::run::{GroupEnd, Guards, Need};
 use crate::shard::Found;
@@ -92,9 +92,9 @@ impl Inner {
         self.move_watches(guards, &plan.before, &plan.after);
     }
 
-    /// The largest group: it must find room in the segments that are kept ready.
+    /// The largest group: the log asks for a ready segment for each third of one, and one more.
     pub(crate) fn group_bytes_max(&self) -> u64 {
-        u64::from(self.log.segment_bytes) * 2 / 3
+        (READY_SEGMENTS as u64 * u64::from(self.log.segment_bytes) - 1) / 3
     }
 }
 
