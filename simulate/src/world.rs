@@ -39,6 +39,12 @@ pub struct Report {
     pub segments_freed: u64,
     /// Cold reads.
     pub cold_reads: u64,
+    /// Checkpoints written beside commands.
+    pub checkpoints: u64,
+    /// Starts that used one.
+    pub checkpoints_used: u64,
+    /// Values that a hot-set list brought back.
+    pub warmed: u64,
 }
 
 /// How a life ended.
@@ -124,6 +130,9 @@ impl World {
             self.report.refused += life_now.shared.refused.get();
             self.report.segments_freed += stats.gc_segments_freed;
             self.report.cold_reads += stats.cold_reads;
+            self.report.checkpoints += stats.checkpoints_written;
+            self.report.checkpoints_used += u64::from(recovery.checkpoint);
+            self.report.warmed += stats.warm_up_promoted;
             if let Some(words) = wrong {
                 return Err(words);
             }
