@@ -446,7 +446,9 @@ async fn keep_maps(inner: Weak<Inner>) {
         };
         match written {
             Ok(()) | Err(Error::Closed) => {}
-            Err(error) => tracing::warn!(%error, ?due, "a map or checkpoint could not be written; the next start takes longer"),
+            Err(error) => {
+                tracing::warn!(%error, ?due, "a map or checkpoint could not be written; the next start takes longer")
+            }
         }
         inner.free_victims();
         drop(inner);

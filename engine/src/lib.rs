@@ -45,5 +45,5 @@ pub use options::{Durability, EvictionPolicy, Options, RecoveryMode, TierPolicy}
 pub use run::{Attempt, Later};
 pub use space::Location;
 pub use stats::{CloseReport, RecoveryReport, Stats};
-pub use tier::progress::RecoveryProgress;
 pub use thermocline_io::BackendChoice;
+pub use tier::progress::RecoveryProgress;

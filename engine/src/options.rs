@@ -256,7 +256,11 @@ impl Options {
 
     /// Threads that recovery may use: one where a simulator must be able to repeat everything.
     pub fn recovery_threads(&self) -> usize {
-        if self.tiny { 1 } else { std::thread::available_parallelism().map_or(1, |n| n.get().min(RECOVERY_THREADS_MAX)) }
+        if self.tiny {
+            1
+        } else {
+            std::thread::available_parallelism().map_or(1, |n| n.get().min(RECOVERY_THREADS_MAX))
+        }
     }
 
     /// Changes that recovery replays together.

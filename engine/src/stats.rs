@@ -134,6 +134,8 @@ pub struct RecoveryReport {
     pub clean: bool,
     /// A checkpoint was used.
     pub checkpoint: bool,
+    /// A checkpoint was there, but did not agree with the map or its own checksums.
+    pub checkpoint_refused: bool,
     /// `appendonly no` after a crash: the store starts empty.
     pub emptied: bool,
     /// Bytes cut from the torn tail.

@@ -116,6 +116,9 @@ impl World {
             let (engine, interrupted) = self.open(durability)?;
             let recovery = engine.recovery().clone();
             self.say(|| format!("recovered: {recovery:?}"));
+            if recovery.checkpoint_refused && self.settings.profile == Profile::Crash {
+                return Err("a checkpoint disagrees with the map that serves it".to_owned());
+            }
             let mut life_now = self.life(engine, durability);
             let state = self.audit(&mut life_now, before.take(), durability, interrupted)?;
             if life == self.plan.lives {

@@ -56,11 +56,7 @@ pub struct Part {
 
 impl Part {
     /// Parses the segment at the head of `words`, less the slots that `keep` refuses; answers how many words it took, too.
-    pub fn parse(
-        base_bits: u32,
-        words: &[u64],
-        keep: impl FnMut(Slot) -> bool,
-    ) -> Result<(Part, usize), BadSegment> {
+    pub fn parse(base_bits: u32, words: &[u64], keep: impl FnMut(Slot) -> bool) -> Result<(Part, usize), BadSegment> {
         let (header, rest) = words.split_first_chunk::<HEADER_WORDS>().ok_or(BadSegment::Short)?;
         let [prefix, shaped, overflow] = *header;
         let (depth, buckets) = ((shaped >> 32) as u32 & 0xff, (shaped & 0xffff_ffff) as usize);
@@ -109,7 +105,9 @@ impl Index {
     /// Puts a parsed segment in. On an error nothing changed.
     pub fn attach(&mut self, part: Part) -> Result<(), BadSegment> {
         let (base, first) = self.address(part.prefix);
-        if part.base_bits != self.base_bits || !self.is_empty() && self.shard_prefix_of(part.prefix) != self.shard_prefix {
+        if part.base_bits != self.base_bits
+            || !self.is_empty() && self.shard_prefix_of(part.prefix) != self.shard_prefix
+        {
             return Err(BadSegment::OtherShape);
         }
         self.plant(base, first, part.depth, part.prefix, part.segment)

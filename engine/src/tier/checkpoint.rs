@@ -88,8 +88,7 @@ impl Inner {
             true => least,
             false => (written.bytes * per_byte).max(least),
         };
-        if since(&maps.checkpoint)
-            >= gap(&maps.checkpoint, LOG_PER_CHECKPOINT_BYTE, self.options.checkpoint_gap_bytes)
+        if since(&maps.checkpoint) >= gap(&maps.checkpoint, LOG_PER_CHECKPOINT_BYTE, self.options.checkpoint_gap_bytes)
         {
             Due::Checkpoint
         } else if since(&maps.map) >= gap(&maps.map, LOG_PER_MAP_BYTE, self.options.map_gap_bytes) {

@@ -88,8 +88,7 @@ impl Inner {
             std::mem::take(rank).iter().for_each(|entry| body.extend_from_slice(&entry.to_le_bytes()));
         }
         let generation = self.maps.lock().hot_list.generation + 1;
-        let header =
-            HotListHeader { store: self.log.store, entries_crc: crc32fast::hash(&body), generation, entries };
+        let header = HotListHeader { store: self.log.store, entries_crc: crc32fast::hash(&body), generation, entries };
         body.resize(body.len().next_multiple_of(BLOCK_BYTES as usize), 0);
         self.write_meta(FILES[(generation % 2) as usize], &[&header.encode(), &body]).await?;
         self.maps.lock().hot_list = Written { generation, bytes: entries * HOT_LIST_ENTRY_BYTES, ..Written::default() };
@@ -110,7 +109,8 @@ impl Inner {
         self.warm_entries(entries).await;
         drop(held);
         self.warm.ended.store(true, Ordering::Release);
-        let (promoted, entries) = (self.warm.promoted.load(Ordering::Relaxed), self.warm.entries.load(Ordering::Relaxed));
+        let (promoted, entries) =
+            (self.warm.promoted.load(Ordering::Relaxed), self.warm.entries.load(Ordering::Relaxed));
         if entries > 0 {
             tracing::info!(promoted, entries, "the hot set of the last run is back");
         }
@@ -129,7 +129,8 @@ impl Inner {
         }
         for (header, file) in lists {
             let bytes = header.entries.saturating_mul(HOT_LIST_ENTRY_BYTES);
-            let length = self.log.disk.length(file).map_err(|e| Error::io("asking the length of the hot-set list", &e))?;
+            let length =
+                self.log.disk.length(file).map_err(|e| Error::io("asking the length of the hot-set list", &e))?;
             if bytes.saturating_add(BODY_OFFSET) > length || !self.options.hot_list {
                 continue;
             }
@@ -174,7 +175,10 @@ impl Inner {
             let mut end = at + 1;
             let mut last = from;
             while let Some((next_segment, offset)) = entries.get(end).map(where_is) {
-                if next_segment != segment || offset - last > WARM_GAP_BYTES || (offset - from) as usize > WARM_READ_BYTES / 2 {
+                if next_segment != segment
+                    || offset - last > WARM_GAP_BYTES
+                    || (offset - from) as usize > WARM_READ_BYTES / 2
+                {
                     break;
                 }
                 (last, end) = (offset, end + 1);
@@ -194,7 +198,10 @@ impl Inner {
         let (mut read_bytes, mut at) = (0, 0);
         while at < entries.len() {
             let end = want.next_multiple_of(BLOCK_BYTES).min(self.log.segment_bytes);
-            if end <= start || !self.log.is_settled(Place::new(segment, end.saturating_sub(BLOCK_BYTES), self.log.segment_bytes)) && !self.log.is_settled(Place::new(segment, last, self.log.segment_bytes)) {
+            if end <= start
+                || !self.log.is_settled(Place::new(segment, end.saturating_sub(BLOCK_BYTES), self.log.segment_bytes))
+                    && !self.log.is_settled(Place::new(segment, last, self.log.segment_bytes))
+            {
                 return read_bytes;
             }
             let epoch = meta.epoch();
@@ -211,7 +218,9 @@ impl Inner {
             while at < entries.len() && longer.is_none() && *refused < REFUSALS_MAX {
                 let (place, rank) = split(entries[at]);
                 let (_, offset) = Place::from_bits(place).split(self.log.segment_bytes);
-                let Some(bytes) = offset.checked_sub(start).and_then(|skip| buffer.get(skip as usize..read)) else { break };
+                let Some(bytes) = offset.checked_sub(start).and_then(|skip| buffer.get(skip as usize..read)) else {
+                    break;
+                };
                 match Record::decode(self.log.address(segment, offset), bytes) {
                     Ok(record) => match self.warm_one(place, epoch, rank, &record) {
                         Warmed::NoMemory => *refused += 1,

@@ -99,9 +99,9 @@ fn prove(disk: &dyn Disk, scan: &SegmentScan<'_>, group: &[Question], found: &mu
         let (from, bytes) = read_range(offset, question.class, 1, scan.segment_bytes);
         let mut window = vec![0; bytes as usize];
         let read = scan.read(disk, from, &mut window)?;
-        let record = window.get((offset - from) as usize..read).and_then(|record| {
-            Record::decode(scan.address().at(offset), record).ok()
-        });
+        let record = window
+            .get((offset - from) as usize..read)
+            .and_then(|record| Record::decode(scan.address().at(offset), record).ok());
         match record {
             Some(record) => {
                 let entry = scan.found(offset, &record).entry;

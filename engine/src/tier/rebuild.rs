@@ -112,17 +112,22 @@ impl<'b> Builder<'b> {
 
     /// An index for each space of which a sample promises many keys: (space, its share of `total` in thousandths).
     pub(crate) fn presize(&self, shares: &[(SpaceId, u64)], total: u64) -> Result<()> {
-        in_parallel(self.threads, self.seeds.len(), || (), |(), number| {
-            let mut seed = self.seeds[number].lock();
-            for &(space, share) in shares {
-                let keys = total / 1000 * share / self.seeds.len() as u64;
-                if keys >= PRESIZED_KEYS_MIN {
-                    let hash = if self.shard_bits == 0 { 0 } else { (number as u64) << (64 - self.shard_bits) };
-                    seed.space(space, self.shard_bits, self.base_bits).index.presize(keys, hash);
+        in_parallel(
+            self.threads,
+            self.seeds.len(),
+            || (),
+            |(), number| {
+                let mut seed = self.seeds[number].lock();
+                for &(space, share) in shares {
+                    let keys = total / 1000 * share / self.seeds.len() as u64;
+                    if keys >= PRESIZED_KEYS_MIN {
+                        let hash = if self.shard_bits == 0 { 0 } else { (number as u64) << (64 - self.shard_bits) };
+                        seed.space(space, self.shard_bits, self.base_bits).index.presize(keys, hash);
+                    }
                 }
-            }
-            Ok(())
-        })?;
+                Ok(())
+            },
+        )?;
         Ok(())
     }
 
@@ -211,7 +216,8 @@ impl<'b> Builder<'b> {
     }
 
     fn index_hash(&self, change: &Change) -> u64 {
-        let wide = u128::from(change.hash[0]) << 96 | u128::from(change.hash[1]) << 64 | u128::from(change.hash[2]) << 32;
+        let wide =
+            u128::from(change.hash[0]) << 96 | u128::from(change.hash[1]) << 64 | u128::from(change.hash[2]) << 32;
         self.hasher.index(crate::hash::KeyHash(wide))
     }
 
@@ -239,14 +245,19 @@ impl<'b> Builder<'b> {
         };
         let questions = in_parallel(self.threads, self.seeds.len(), Vec::new, ask)?.concat();
         let proofs = Proofs::find(self.disk, scans, self.segment_bytes, self.threads, questions)?;
-        in_parallel(self.threads, self.seeds.len(), || (), |(), number| {
-            let mut seed = self.seeds[number].lock();
-            let mut own: HashMap<u64, Proof> = HashMap::with_capacity(by_shard[number].len());
-            for &at in &by_shard[number] {
-                self.change(&mut seed, &self.batch[at as usize], &mut own, &proofs);
-            }
-            Ok(())
-        })?;
+        in_parallel(
+            self.threads,
+            self.seeds.len(),
+            || (),
+            |(), number| {
+                let mut seed = self.seeds[number].lock();
+                let mut own: HashMap<u64, Proof> = HashMap::with_capacity(by_shard[number].len());
+                for &at in &by_shard[number] {
+                    self.change(&mut seed, &self.batch[at as usize], &mut own, &proofs);
+                }
+                Ok(())
+            },
+        )?;
         self.batch.clear();
         Ok(())
     }
@@ -304,25 +315,30 @@ impl<'b> Builder<'b> {
     /// Spaces that no database names any more are dropped whole; what was presized too large is given back.
     pub(crate) fn tidy(&mut self) -> Result<u64> {
         let keys = AtomicU64::new(0);
-        in_parallel(self.threads, self.seeds.len(), || (), |(), number| {
-            let mut seed = self.seeds[number].lock();
-            let spaces = std::mem::take(&mut seed.spaces);
-            for mut space in spaces {
-                if self.spaces.names(space.id) {
-                    space.index.drop_empty();
-                    if !space.index.is_empty() {
-                        keys.fetch_add(space.index.len(), Ordering::Relaxed);
-                        seed.spaces.push(space);
+        in_parallel(
+            self.threads,
+            self.seeds.len(),
+            || (),
+            |(), number| {
+                let mut seed = self.seeds[number].lock();
+                let spaces = std::mem::take(&mut seed.spaces);
+                for mut space in spaces {
+                    if self.spaces.names(space.id) {
+                        space.index.drop_empty();
+                        if !space.index.is_empty() {
+                            keys.fetch_add(space.index.len(), Ordering::Relaxed);
+                            seed.spaces.push(space);
+                        }
+                        continue;
                     }
-                    continue;
+                    // The exact length is on the SSD only; the class bounds it.
+                    space.index.for_each(|_, slot, _, _| {
+                        self.unname(slot, CLASS_SECTORS[usize::from(slot.class())] * SECTOR_BYTES);
+                    });
                 }
-                // The exact length is on the SSD only; the class bounds it.
-                space.index.for_each(|_, slot, _, _| {
-                    self.unname(slot, CLASS_SECTORS[usize::from(slot.class())] * SECTOR_BYTES);
-                });
-            }
-            Ok(())
-        })?;
+                Ok(())
+            },
+        )?;
         Ok(keys.into_inner())
     }
 }

@@ -23,8 +23,8 @@ use crate::index::Spare;
 use crate::log::map::{self, Map, MapSegment, Pending};
 use crate::log::record::{FLAG_FIRST, FLAG_LAST, Seq};
 use crate::log::segment::{Live, Segment, SegmentState, raise};
-use crate::log::{checkpoint, hot_list};
 use crate::log::superblock::{self, Cut, Superblock};
+use crate::log::{checkpoint, hot_list};
 use crate::options::{Durability, Options, RecoveryMode};
 use crate::planted::{self, Bug};
 use crate::shard::{Shard, SpaceIndex};
@@ -333,8 +333,11 @@ fn existing(
     let (mut scans, old_cuts, tail) = survey.look(depth)?;
     survey.adopt(&scans)?;
     progress.enter("reading the checkpoint");
-    let loaded =
-        if map.generation > 0 { load_checkpoint(&builder, &headers, &map, progress)? } else { None };
+    let loaded = if map.generation > 0 {
+        load_checkpoint(&builder, &headers, &map, progress, &mut report.checkpoint_refused)?
+    } else {
+        None
+    };
     if let Some(loaded) = &loaded {
         maps.checkpoint = Written { b: loaded.header.b, bytes: loaded.bytes, ..maps.checkpoint };
     }
@@ -459,14 +462,19 @@ impl<'s> Survey<'s> {
 
     /// Makes durable what the decision rests on, and takes over what was seen.
     fn adopt(&self, scans: &[SegmentScan<'_>]) -> Result<()> {
-        in_parallel(self.threads, scans.len(), || (), |(), number| {
-            let scan = &scans[number];
-            if scan.has_beyond() && !planted::is(Bug::NoRecoverySync) {
-                let name = crate::log::segment_name(scan.segment);
-                self.disk.sync(scan.file).map_err(|e| Error::io(format!("syncing {name}"), &e))?;
-            }
-            Ok(())
-        })?;
+        in_parallel(
+            self.threads,
+            scans.len(),
+            || (),
+            |(), number| {
+                let scan = &scans[number];
+                if scan.has_beyond() && !planted::is(Bug::NoRecoverySync) {
+                    let name = crate::log::segment_name(scan.segment);
+                    self.disk.sync(scan.file).map_err(|e| Error::io(format!("syncing {name}"), &e))?;
+                }
+                Ok(())
+            },
+        )?;
         for scan in scans {
             let segment = &self.segments[scan.segment as usize];
             segment.set_epoch(scan.epoch);
@@ -542,23 +550,28 @@ fn base(
         .map(|(_, scan)| parking_lot::Mutex::new(scan))
         .collect();
     let builder = &*builder;
-    let collected = in_parallel(builder.threads, wanted.len(), || builder.collected(), |collected, number| {
-        let mut scan = wanted[number].lock();
-        let entries = scan.covered_live(disk)?;
-        let segment = &builder.segments[scan.segment as usize];
-        segment.stream.store(scan.stream, Ordering::Release);
-        {
-            let mut live = segment.live.lock();
-            for entry in &entries {
-                live.name(entry.offset, crate::log::record::padded(entry.bytes as usize) as u32, entry.expiry);
+    let collected = in_parallel(
+        builder.threads,
+        wanted.len(),
+        || builder.collected(),
+        |collected, number| {
+            let mut scan = wanted[number].lock();
+            let entries = scan.covered_live(disk)?;
+            let segment = &builder.segments[scan.segment as usize];
+            segment.stream.store(scan.stream, Ordering::Release);
+            {
+                let mut live = segment.live.lock();
+                for entry in &entries {
+                    live.name(entry.offset, crate::log::record::padded(entry.bytes as usize) as u32, entry.expiry);
+                }
             }
-        }
-        for entry in &entries {
-            builder.collect(collected, scan.segment, entry);
-        }
-        progress.step();
-        Ok(())
-    })?;
+            for entry in &entries {
+                builder.collect(collected, scan.segment, entry);
+            }
+            progress.step();
+            Ok(())
+        },
+    )?;
     collected.into_iter().for_each(|slots| builder.insert_all(slots));
     Ok(())
 }

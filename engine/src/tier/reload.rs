@@ -59,17 +59,19 @@ pub(crate) fn load_checkpoint(
     headers: &[(FileId, CheckpointHeader)],
     map: &Map,
     progress: &RecoveryProgress,
+    refused: &mut bool,
 ) -> Result<Option<Loaded>> {
     for &(file, header) in headers {
         let too_young = header.map_generation > map.generation && !planted::is(Bug::CheckpointYounger);
         if too_young || u32::from(header.base_bits) != builder.base_bits {
             continue;
         }
-        let Some(table) = read_table(builder.disk, file, &header)? else { continue };
-        let candidate = Candidate { file, header, table };
-        if let Some(loaded) = load(builder, &candidate, map, progress)? {
+        if let Some(table) = read_table(builder.disk, file, &header)?
+            && let Some(loaded) = load(builder, &Candidate { file, header, table }, map, progress)?
+        {
             return Ok(Some(loaded));
         }
+        *refused = true;
         tracing::warn!(generation = header.generation, "a checkpoint does not hold; the log is read instead");
         builder.seeds.iter().for_each(|seed| seed.lock().spaces.clear());
     }

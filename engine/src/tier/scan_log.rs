@@ -315,6 +315,7 @@ impl<'m> SegmentScan<'m> {
                 Step::BadRecord { offset, suspect, .. } => {
                     visit(Met::Bad(offset, suspect.map(|record| self.found(offset, &record))));
                 }
+                Step::More { from, .. } if from >= to => return Ok(()),
                 Step::More { from, bytes } => {
                     let start = from / BLOCK_BYTES * BLOCK_BYTES;
                     // No more than is asked for: the foreground is read chunk by chunk.
