@@ -7,18 +7,20 @@
 //! [`Driver::wait`].
 
 use crate::engine::{Engine, Inner};
+use crate::error::Error;
 use crate::log::segment::SegmentState;
 use crate::log::segment_name;
 use crate::options::{Durability, READY_SEGMENTS, REMOVAL_RESERVE_SEGMENTS};
+use crate::tier::checkpoint::Due;
 use crate::tier::expire::ExpiryWalk;
-use crate::tier::sweep::yield_now;
+use crate::tier::sweep::{next_period, yield_now};
 use std::future::Future;
 use std::io;
 use std::os::fd::RawFd;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 use thermocline_io::{Buffer, Completion, Operation, Queue, Request};
 
@@ -223,6 +225,8 @@ impl Background {
             task(EXPIRY_US, Box::pin(expire(Arc::downgrade(inner)))),
             task(EXPIRY_US, Box::pin(sweep(Arc::downgrade(inner)))),
             task(KEEPER_US, Box::pin(keep(Arc::downgrade(inner)))),
+            task(TICK_US, Box::pin(keep_maps(Arc::downgrade(inner)))),
+            task(TICK_US, Box::pin(keep_hot_set(Arc::downgrade(inner)))),
         ];
         Background { inner: inner.clone(), tasks, ticked_us: 0 }
     }
@@ -241,7 +245,10 @@ impl Background {
                 self.inner.log.room.notify();
             }
         }
-        let busy = self.inner.log.room.is_waited_for() || self.inner.needs_gc() || self.inner.log.has_unflushed();
+        let busy = self.inner.log.room.is_waited_for()
+            || self.inner.needs_gc()
+            || self.inner.pacing.load(Ordering::Acquire)
+            || self.inner.log.has_unflushed();
         (worked, Duration::from_micros(if busy { TICK_US * 5 } else { EXPIRY_US }))
     }
 
@@ -266,17 +273,6 @@ impl Background {
     }
 }
 
-/// Pending once, without waking: the task comes back at its next period.
-struct NextPeriod(bool);
-
-impl Future for NextPeriod {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-        if std::mem::replace(&mut self.0, true) { Poll::Ready(()) } else { Poll::Pending }
-    }
-}
-
 /// Few segments are ready, and there are some without a file yet.
 fn wants_segments(inner: &Inner) -> bool {
     let (ready, absent) = inner.log.free_segments();
@@ -291,7 +287,7 @@ async fn prepare_segments(inner: Weak<Inner>) {
             yield_now().await;
         } else {
             drop(inner);
-            NextPeriod(false).await;
+            next_period().await;
         }
     }
 }
@@ -324,7 +320,7 @@ async fn prepare_one(inner: &Arc<Inner>) {
                 inner.log.room.notify();
             }
             inner.gc_wanted.store(true, Ordering::Release);
-            NextPeriod(false).await;
+            next_period().await;
         }
     }
 }
@@ -360,14 +356,14 @@ async fn collect_garbage(inner: Weak<Inner>) {
                     inner.gc_stuck.store(idle && !wants_segments(&inner), Ordering::Release);
                     if idle {
                         drop(inner);
-                        NextPeriod(false).await;
+                        next_period().await;
                         continue;
                     }
                 }
                 Err(error) => {
                     tracing::warn!(%error, "GC stopped");
                     drop(inner);
-                    NextPeriod(false).await;
+                    next_period().await;
                     continue;
                 }
             }
@@ -376,7 +372,7 @@ async fn collect_garbage(inner: Weak<Inner>) {
             inner.gc_stuck.store(false, Ordering::Release);
             inner.free_victims();
             drop(inner);
-            NextPeriod(false).await;
+            next_period().await;
         }
     }
 }
@@ -399,7 +395,7 @@ async fn expire(inner: Weak<Inner>) {
             inner.expire_open().await;
         }
         drop(inner);
-        NextPeriod(false).await;
+        next_period().await;
     }
 }
 
@@ -410,7 +406,7 @@ async fn sweep(inner: Weak<Inner>) {
             continue;
         }
         drop(inner);
-        NextPeriod(false).await;
+        next_period().await;
     }
 }
 
@@ -432,6 +428,50 @@ async fn keep(inner: Weak<Inner>) {
             }
         }
         drop(inner);
-        NextPeriod(false).await;
+        next_period().await;
+    }
+}
+
+/// Maps and checkpoints at the pace of the log; after each checkpoint the map that makes it serve.
+async fn keep_maps(inner: Weak<Inner>) {
+    while let Some(inner) = inner.upgrade() {
+        let due = inner.due();
+        let written = match due {
+            Due::Nothing => Ok(()),
+            Due::Map => inner.write_map(false).await,
+            Due::Checkpoint => match inner.write_checkpoint(false).await {
+                Ok(_) => inner.write_map(false).await,
+                Err(error) => Err(error),
+            },
+        };
+        match written {
+            Ok(()) | Err(Error::Closed) => {}
+            Err(error) => {
+                tracing::warn!(%error, ?due, "a map or checkpoint could not be written; the next start takes longer")
+            }
+        }
+        inner.free_victims();
+        drop(inner);
+        next_period().await;
+    }
+}
+
+/// The hot set comes back once, then it is noted now and then.
+async fn keep_hot_set(inner: Weak<Inner>) {
+    if let Some(inner) = inner.upgrade() {
+        inner.warm_up().await;
+    }
+    let mut noted_us = inner.upgrade().map_or(0, |inner| inner.clock.monotonic_us());
+    while let Some(inner) = inner.upgrade() {
+        let now_us = inner.clock.monotonic_us();
+        let due = now_us.saturating_sub(noted_us) >= inner.options.hot_list_seconds * 1_000_000;
+        if due && inner.options.hot_list && inner.options.durability.logs() && !inner.closing.load(Ordering::Acquire) {
+            noted_us = now_us;
+            if let Err(error) = inner.write_hot_list().await {
+                tracing::warn!(%error, "the hot-set list could not be written; the next start is colder");
+            }
+        }
+        drop(inner);
+        next_period().await;
     }
 }

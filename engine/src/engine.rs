@@ -17,6 +17,7 @@ use crate::planted::{self, Bug};
 use crate::shard::Shard;
 use crate::stats::{Counters, RecoveryReport};
 use crate::tier::fetch::Flight;
+use crate::tier::progress::RecoveryProgress;
 use crate::wait::WaitList;
 use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
@@ -131,6 +132,11 @@ pub(crate) struct Inner {
     pub(crate) maps: Mutex<crate::tier::maps::MapState>,
     /// A map is being written.
     pub(crate) map_busy: AtomicBool,
+    /// A checkpoint is being written.
+    pub(crate) checkpoint_busy: AtomicBool,
+    /// A background writer waits for its pace.
+    pub(crate) pacing: AtomicBool,
+    pub(crate) warm: crate::tier::hot_set::WarmUp,
     pub(crate) map_written: WaitList,
     pub(crate) gc_wanted: AtomicBool,
     pub(crate) gc_stuck: AtomicBool,
@@ -223,8 +229,21 @@ impl Engine {
     /// # Errors
     /// Invalid options, a directory that is not ours or of a newer format, a disk that does not answer.
     pub fn open(disk: Arc<dyn Disk>, options: Options, clock: Arc<dyn Clock>) -> Result<Engine> {
+        Engine::open_with(disk, options, clock, &RecoveryProgress::default())
+    }
+
+    /// The same, telling how far it has come: a server calls it on a thread of its own and answers `-LOADING` meanwhile.
+    ///
+    /// # Errors
+    /// As [`Engine::open`].
+    pub fn open_with(
+        disk: Arc<dyn Disk>,
+        options: Options,
+        clock: Arc<dyn Clock>,
+        progress: &RecoveryProgress,
+    ) -> Result<Engine> {
         options.validate()?;
-        let recovered = crate::tier::recover::recover(&disk, &options, &*clock)?;
+        let recovered = crate::tier::recover::recover(&disk, &options, &*clock, progress)?;
         // Size and width are fixed when the directory is made.
         let options = Options { segment_bytes: Some(recovered.segment_bytes), ..options };
         let shard_bits = options.shard_bits().min(recovered.base_bits);
@@ -277,6 +296,9 @@ impl Engine {
             starved: RwLock::new(None),
             maps: Mutex::new(recovered.maps),
             map_busy: AtomicBool::new(false),
+            checkpoint_busy: AtomicBool::new(false),
+            pacing: AtomicBool::new(false),
+            warm: crate::tier::hot_set::WarmUp::default(),
             map_written: WaitList::default(),
             gc_wanted: AtomicBool::new(false),
             gc_stuck: AtomicBool::new(false),

@@ -50,3 +50,4 @@ pub use space::{Location, SpacePlan};
 pub use stats::{CloseReport, RecoveryReport, Stats};
 pub use thermocline_io::BackendChoice;
 pub use watch::Watcher;
+pub use tier::progress::RecoveryProgress;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use thermocline_io::{BackendChoice, lock_directory, open_directory};
 
-use crate::{Engine, Error, Options, Result, SystemClock};
+use crate::{Engine, Error, Options, RecoveryProgress, Result, SystemClock};
 
 impl Engine {
     /// Opens (or makes) the store in `path`. Blocking.
@@ -17,6 +17,19 @@ impl Engine {
     /// # Errors
     /// As [`Engine::open`]; besides, a directory that cannot be made or is in use.
     pub fn open_directory(path: &Path, options: Options, choice: BackendChoice) -> Result<Engine> {
+        Engine::open_directory_with(path, options, choice, &RecoveryProgress::default())
+    }
+
+    /// The same, telling how far it has come (see [`Engine::open_with`]).
+    ///
+    /// # Errors
+    /// As [`Engine::open_directory`].
+    pub fn open_directory_with(
+        path: &Path,
+        options: Options,
+        choice: BackendChoice,
+        progress: &RecoveryProgress,
+    ) -> Result<Engine> {
         options.validate()?;
         let about = |what: &str| format!("{what} {}", path.display());
         if !path.exists() {
@@ -34,7 +47,7 @@ impl Engine {
         })?;
         let disk =
             open_directory(path, choice).map_err(|error| Error::io(about("cannot open the data directory"), &error))?;
-        let engine = Engine::open(disk, options, Arc::new(SystemClock::new()))?;
+        let engine = Engine::open_with(disk, options, Arc::new(SystemClock::new()), progress)?;
         let _ = engine.inner.lock.set(lock);
         Ok(engine)
     }

@@ -63,6 +63,24 @@ pub const WATCH_KEYS_PER_RUN: usize = 256;
 pub const WATCHED_SHARE_MAX: u64 = 4;
 /// The cold records that one command reads together take at most this part of `maxmemory`.
 pub const READ_SHARE_MAX: u64 = 8;
+/// Bytes of a map, checkpoint or hot-set list written at once.
+pub const META_PIECE_BYTES: usize = 256 << 10;
+/// Log written per byte of a map before the next one.
+pub const LOG_PER_MAP_BYTE: u64 = 32;
+/// Log written per byte of a checkpoint before the next one.
+pub const LOG_PER_CHECKPOINT_BYTE: u64 = 16;
+/// Pace of a checkpoint or a warm-up that runs beside the foreground.
+pub const PACED_BYTES_PER_SECOND: u64 = 256 << 20;
+/// Changes that recovery replays together, by memory (48 bytes each).
+pub const REPLAY_BYTES_PER_BATCH: std::ops::RangeInclusive<u64> = 1 << 20..=96 << 20;
+/// Threads of recovery at most.
+pub const RECOVERY_THREADS_MAX: usize = 8;
+/// Hot-set list: bytes per entry in DRAM while one is read back.
+pub const HOT_LIST_ENTRY_BYTES: u64 = 8;
+/// Gap between two wanted records that a warm-up rather reads than skips.
+pub const WARM_GAP_BYTES: u32 = 64 << 10;
+/// Bytes one read of a warm-up takes at most.
+pub const WARM_READ_BYTES: usize = 1 << 20;
 /// Read buffers kept for reuse.
 pub const READ_BUFFERS_KEPT_BYTES_MAX: usize = 4 << 20;
 
@@ -153,6 +171,14 @@ pub struct Options {
     pub machine_bytes: u64,
     /// Seed of all randomness (secret, store id, victim choice); 0 = from the clock.
     pub seed: u64,
+    /// Fewest bytes of log between two maps.
+    pub map_gap_bytes: u64,
+    /// Fewest bytes of log between two checkpoints.
+    pub checkpoint_gap_bytes: u64,
+    /// The hot set is noted now and then, and read back after a restart.
+    pub hot_list: bool,
+    /// Seconds between two hot-set lists.
+    pub hot_list_seconds: u64,
     /// Test option: segment size in bytes instead of the rule's.
     pub segment_bytes: Option<u64>,
     /// Test option: bits kept of the index hash (64 = all).
@@ -174,6 +200,10 @@ impl Default for Options {
             recovery: RecoveryMode::Salvage,
             machine_bytes: 0,
             seed: 0,
+            map_gap_bytes: 32 << 20,
+            checkpoint_gap_bytes: 128 << 20,
+            hot_list: true,
+            hot_list_seconds: 180,
             segment_bytes: None,
             index_bits_kept: 64,
             tiny: false,
@@ -228,6 +258,27 @@ impl Options {
     /// Largest record, header included.
     pub fn record_bytes_max(&self) -> usize {
         RECORD_BYTES_MAX.min(self.segment_bytes() / 4) as usize
+    }
+
+    /// Threads that recovery may use: one where a simulator must be able to repeat everything.
+    pub fn recovery_threads(&self) -> usize {
+        if self.tiny {
+            1
+        } else {
+            std::thread::available_parallelism().map_or(1, |n| n.get().min(RECOVERY_THREADS_MAX))
+        }
+    }
+
+    /// Changes that recovery replays together.
+    pub fn replay_batch(&self) -> usize {
+        let (least, most) = REPLAY_BYTES_PER_BATCH.into_inner();
+        let bytes = if self.tiny { 4 << 10 } else { (self.max_memory / 16).clamp(least, most) };
+        bytes as usize / 48
+    }
+
+    /// Entries of a hot-set list at most.
+    pub fn hot_list_entries(&self) -> usize {
+        (self.max_memory / 32 / HOT_LIST_ENTRY_BYTES) as usize
     }
 
     /// Shards of the index: enough for the workers, few enough that small budgets do not drown in half-empty spans.

@@ -34,11 +34,15 @@ pub enum Bug {
     MapBeforeGcCopy,
     /// Reads do not wait for what they saw.
     ReadsDoNotWait,
+    /// A checkpoint's lengths are taken when its slots have been read.
+    CheckpointLengthsLate,
+    /// A checkpoint is used with a map that is older than its slots.
+    CheckpointYounger,
 }
 
 impl Bug {
     /// All of them, with the names that the simulator's command line takes.
-    pub const ALL: [(&'static str, Bug); 14] = [
+    pub const ALL: [(&'static str, Bug); 16] = [
         ("ack-early", Bug::AckEarly),
         ("skip-flush", Bug::SkipFlush),
         ("skip-crc", Bug::SkipCrc),
@@ -53,6 +57,8 @@ impl Bug {
         ("no-recovery-sync", Bug::NoRecoverySync),
         ("map-before-gc-copy", Bug::MapBeforeGcCopy),
         ("reads-do-not-wait", Bug::ReadsDoNotWait),
+        ("checkpoint-lengths-late", Bug::CheckpointLengthsLate),
+        ("checkpoint-younger", Bug::CheckpointYounger),
     ];
 }
 

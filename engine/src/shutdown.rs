@@ -1,22 +1,17 @@
-//! A clean shutdown: flush all, demote all, map, checkpoint, clean mark.
+//! A clean shutdown: flush all, hot-set list, checkpoint, map, clean mark.
 //!
 //! Promises: after it the directory opens without reading the log; if it is interrupted anywhere, recovery works as after a
 //! crash. Never: marks a directory clean before everything else is durable.
 
 use crate::engine::Inner;
 use crate::error::{Error, Result};
-use crate::index::{Slot, SlotRef, State};
-use crate::log::checkpoint::{BODY_OFFSET, CheckpointHeader, FILES};
+use crate::index::{Slot, State};
 use crate::log::superblock::{self, Superblock};
 use crate::stats::CloseReport;
-use crate::tier::sweep::yield_now;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use thermocline_io::{Buffer, FileId, Operation};
+use thermocline_io::Operation;
 use thermocline_memory::Handle;
-
-/// Bytes written at once.
-const PIECE_BYTES: usize = 1 << 20;
 
 impl Inner {
     pub(crate) async fn shut(self: &Arc<Self>) -> Result<CloseReport> {
@@ -47,9 +42,11 @@ impl Inner {
         if !self.options.durability.logs() {
             self.sync_segments().await?;
         }
-        self.demote_all();
+        if self.options.hot_list && self.warm.ended.load(Ordering::Acquire) {
+            self.write_hot_list().await?;
+        }
+        report.keys = self.write_checkpoint(true).await?;
         self.write_map(true).await?;
-        report.keys = self.write_checkpoint().await?;
         self.write_superblock(true)?;
         report.us = self.clock.monotonic_us().saturating_sub(began_us);
         Ok(report)
@@ -106,118 +103,11 @@ impl Inner {
         Ok(())
     }
 
-    /// Every hot slot names its place again. The cells are left alone: the store is closed.
-    fn demote_all(&self) {
-        for shard in &self.shards {
-            let mut shard = shard.lock();
-            let shard = &mut *shard;
-            for space in &mut shard.spaces {
-                let mut hot: Vec<(SlotRef, Slot)> = Vec::new();
-                space.index.for_each(|at, slot, _, _| {
-                    if slot.state() == State::Hot {
-                        hot.push((at, slot));
-                    }
-                });
-                for (at, slot) in hot {
-                    let place = crate::arena::cell::place(shard.heap.bytes(Handle::from_bits(slot.place())));
-                    if place.is_some() {
-                        space.index.set(at, slot.with_state(State::Cold).with_place(place.bits()).with_heat(0));
-                    }
-                }
-            }
-        }
-    }
-
-    /// Writes the index. Returns its keys.
-    async fn write_checkpoint(&self) -> Result<u64> {
-        let generation = self.maps.lock().generation;
-        let (b, _, _) = self.log.fix();
-        let name = FILES[(generation % 2) as usize];
-        let disk = &self.log.disk;
-        let io = |what: &str| {
-            let what = format!("{what} {name}");
-            move |e: std::io::Error| Error::io(what, &e)
-        };
-        let file = match disk.open(name) {
-            Ok(file) => file,
-            Err(_) => disk.create(name, BODY_OFFSET).map_err(io("creating"))?,
-        };
-        disk.write_at(file, 0, &vec![0; BODY_OFFSET as usize]).map_err(io("voiding the old header of"))?;
-        disk.sync(file).map_err(io("syncing"))?;
-        let mut crc = crc32fast::Hasher::new();
-        let (mut piece, mut offset, mut body_bytes, mut keys) = (Vec::new(), BODY_OFFSET, 0u64, 0u64);
-        for number in 0..self.shards.len() {
-            let spaces = self.shards[number].lock().spaces.iter().map(|s| s.id).collect::<Vec<_>>();
-            for id in spaces {
-                let mut cursor = Some(0);
-                while let Some(at) = cursor {
-                    let mut words = Vec::new();
-                    {
-                        let shard = self.shards[number].lock();
-                        let Some(space) = shard.space(id) else { break };
-                        if at == 0 {
-                            keys += space.index.len();
-                        }
-                        cursor = space.index.export_segment(at, &mut words);
-                    }
-                    if words.is_empty() {
-                        continue;
-                    }
-                    piece.extend_from_slice(&u64::from(id.0).to_le_bytes());
-                    piece.extend_from_slice(&(words.len() as u64).to_le_bytes());
-                    for word in words {
-                        piece.extend_from_slice(&word.to_le_bytes());
-                    }
-                    while piece.len() >= PIECE_BYTES {
-                        let rest = piece.split_off(PIECE_BYTES);
-                        crc.update(&piece);
-                        body_bytes += piece.len() as u64;
-                        self.write_piece(file, offset, &piece).await.map_err(io("writing"))?;
-                        offset += PIECE_BYTES as u64;
-                        piece = rest;
-                    }
-                }
-                yield_now().await;
-            }
-        }
-        crc.update(&piece);
-        body_bytes += piece.len() as u64;
-        if !piece.is_empty() {
-            self.write_piece(file, offset, &piece).await.map_err(io("writing"))?;
-        }
-        disk.sync(file).map_err(io("syncing"))?;
-        let header = CheckpointHeader {
-            store: self.log.store,
-            body_crc: crc.finalize(),
-            generation,
-            b,
-            body_bytes,
-            shard_bits: self.shard_bits as u8,
-            base_bits: self.base_bits as u8,
-        };
-        disk.write_at(file, 0, &header.encode()).map_err(io("writing"))?;
-        disk.sync(file).map_err(io("syncing"))?;
-        self.log.counters.meta_bytes.fetch_add(body_bytes + BODY_OFFSET, Ordering::Relaxed);
-        Ok(keys)
-    }
-
-    async fn write_piece(&self, file: FileId, offset: u64, bytes: &[u8]) -> std::io::Result<()> {
-        let padded = bytes.len().next_multiple_of(4096);
-        if self.log.disk.length(file)? < offset + padded as u64 {
-            self.log.disk.truncate(file, offset + padded as u64)?;
-        }
-        let mut buffer = Buffer::new(padded);
-        buffer.set_len(padded);
-        buffer[..bytes.len()].copy_from_slice(bytes);
-        buffer[bytes.len()..].fill(0);
-        let operation = Operation::Write { offset, buffer: Arc::new(buffer), bytes: 0..padded, durable: false };
-        self.request(file, operation).await.result.map(|_| ())
-    }
-
     /// Writes a superblock with the present facts. Blocking; only while opening and closing.
     pub(crate) fn write_superblock(&self, clean: bool) -> Result<()> {
         let spaces = self.spaces.read();
         let block = Superblock {
+            format: superblock::FORMAT,
             store: self.log.store,
             generation: self.generation.fetch_add(1, Ordering::AcqRel) + 1,
             secret: self.secret,

@@ -23,6 +23,7 @@ pub(crate) struct Counters {
     pub(crate) gc_read_bytes: AtomicU64,
     pub(crate) gc_segments: AtomicU64,
     pub(crate) maps: AtomicU64,
+    pub(crate) checkpoints: AtomicU64,
     pub(crate) corrupt_records: AtomicU64,
     pub(crate) quarantined: AtomicU64,
     pub(crate) write_waits: AtomicU64,
@@ -71,6 +72,17 @@ stats! {
     gc_bytes_read,
     gc_segments_freed,
     maps_written,
+    map_bytes,
+    map_seq,
+    map_age_log_bytes,
+    checkpoints_written,
+    checkpoint_bytes,
+    checkpoint_seq,
+    checkpoint_age_log_bytes,
+    hot_list_bytes,
+    warm_up_entries,
+    warm_up_done,
+    warm_up_promoted,
     hot_hits,
     cold_hits,
     misses,
@@ -120,6 +132,10 @@ pub struct RecoveryReport {
     pub fresh: bool,
     /// The last shutdown was clean and the checkpoint was used.
     pub clean: bool,
+    /// A checkpoint was used.
+    pub checkpoint: bool,
+    /// A checkpoint was there, but did not agree with the map or its own checksums.
+    pub checkpoint_refused: bool,
     /// `appendonly no` after a crash: the store starts empty.
     pub emptied: bool,
     /// Bytes cut from the torn tail.
@@ -193,6 +209,19 @@ impl Engine {
         s.gc_bytes_read = get(&c.gc_read_bytes);
         s.gc_segments_freed = get(&c.gc_segments);
         s.maps_written = get(&c.maps);
+        s.checkpoints_written = get(&c.checkpoints);
+        let log_bytes = get(&log.log_bytes);
+        {
+            let maps = inner.maps.lock();
+            (s.map_bytes, s.map_seq) = (maps.map.bytes, maps.map.b);
+            s.map_age_log_bytes = log_bytes - maps.map.log_bytes;
+            (s.checkpoint_bytes, s.checkpoint_seq) = (maps.checkpoint.bytes, maps.checkpoint.b);
+            s.checkpoint_age_log_bytes = log_bytes - maps.checkpoint.log_bytes;
+            s.hot_list_bytes = maps.hot_list.bytes;
+        }
+        s.warm_up_entries = get(&inner.warm.entries);
+        s.warm_up_done = get(&inner.warm.done);
+        s.warm_up_promoted = get(&inner.warm.promoted);
         s.hot_hits = get(&c.hot_hits);
         s.cold_hits = get(&c.cold_hits);
         s.misses = get(&c.misses);

@@ -149,6 +149,9 @@ fn add(sum: &mut Report, one: &Report) {
     sum.closes += one.closes;
     sum.segments_freed += one.segments_freed;
     sum.cold_reads += one.cold_reads;
+    sum.checkpoints += one.checkpoints;
+    sum.checkpoints_used += one.checkpoints_used;
+    sum.warmed += one.warmed;
 }
 
 /// How many seeds a planted bug needs until it is noticed, and how; `None` if it is not within `seeds_max`.

@@ -57,6 +57,12 @@ pub struct Plan {
     pub value_bytes_max: u64,
     /// Crashes per 100,000 steps.
     pub crash_rate: u64,
+    /// Log between maps, and between checkpoints.
+    pub map_gap_bytes: u64,
+    /// The same for checkpoints.
+    pub checkpoint_gap_bytes: u64,
+    /// Seconds between hot-set lists.
+    pub hot_list_seconds: u64,
     /// Shares of commands of a kind, in order of [`crate::command::Kind::ALL`].
     pub weights: Vec<u64>,
 }
@@ -84,6 +90,9 @@ impl Plan {
             steps: random.pick(&[300, 900, 2500]),
             value_bytes_max: random.pick(&[40, 300, 3000, segment_bytes / 5]).min(share),
             crash_rate: random.pick(&[50, 200, 600]),
+            map_gap_bytes: random.pick(&[4 << 10, 32 << 10, 256 << 10]),
+            checkpoint_gap_bytes: random.pick(&[8 << 10, 64 << 10, 512 << 10]),
+            hot_list_seconds: random.pick(&[0, 1, 180]),
             weights,
         }
     }
@@ -98,6 +107,9 @@ impl Plan {
             databases: 2,
             seed: seed | 1,
             segment_bytes: Some(self.segment_bytes),
+            map_gap_bytes: self.map_gap_bytes,
+            checkpoint_gap_bytes: self.checkpoint_gap_bytes,
+            hot_list_seconds: self.hot_list_seconds,
             index_bits_kept: settings.hash_bits,
             tiny: true,
             ..Options::default()

@@ -39,6 +39,12 @@ pub struct Report {
     pub segments_freed: u64,
     /// Cold reads.
     pub cold_reads: u64,
+    /// Checkpoints written beside commands.
+    pub checkpoints: u64,
+    /// Starts that used one.
+    pub checkpoints_used: u64,
+    /// Values that a hot-set list brought back.
+    pub warmed: u64,
 }
 
 /// How a life ended.
@@ -110,6 +116,9 @@ impl World {
             let (engine, interrupted) = self.open(durability)?;
             let recovery = engine.recovery().clone();
             self.say(|| format!("recovered: {recovery:?}"));
+            if recovery.checkpoint_refused && self.settings.profile == Profile::Crash {
+                return Err("a checkpoint disagrees with the map that serves it".to_owned());
+            }
             let mut life_now = self.life(engine, durability);
             let state = self.audit(&mut life_now, before.take(), durability, interrupted)?;
             if life == self.plan.lives {
@@ -124,6 +133,9 @@ impl World {
             self.report.refused += life_now.shared.refused.get();
             self.report.segments_freed += stats.gc_segments_freed;
             self.report.cold_reads += stats.cold_reads;
+            self.report.checkpoints += stats.checkpoints_written;
+            self.report.checkpoints_used += u64::from(recovery.checkpoint);
+            self.report.warmed += stats.warm_up_promoted;
             if let Some(words) = wrong {
                 return Err(words);
             }

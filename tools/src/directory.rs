@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use thermocline::log::map::{self, Map, MapSegment};
 use thermocline::log::superblock::{self, Superblock};
-use thermocline::log::{checkpoint, segment_name};
+use thermocline::log::{checkpoint, hot_list, segment_name};
 use thermocline_io::{DirectoryLock, MappedFile, lock_directory};
 
 /// One of two copies of a small file.
@@ -68,7 +68,9 @@ impl Directory {
         let segments: Vec<(u32, u64)> =
             names.iter().filter_map(|(name, bytes)| Some((segment(name)?, *bytes))).collect();
         let small = |name: &str| {
-            superblock::FILES.contains(&name) || map::FILES.contains(&name) || checkpoint::FILES.contains(&name)
+            [&superblock::FILES, &map::FILES, &checkpoint::FILES, &hot_list::FILES]
+                .iter()
+                .any(|files| files.contains(&name))
         };
         let is_ours = |name: &str| segment(name).is_some() || small(name);
         if !names.iter().any(|(name, _)| is_ours(name)) {

@@ -2,12 +2,13 @@
 //!
 //! ```text
 //!  word 0   hash prefix of the segment, left-aligned
-//!  word 1   version 8 | shard bits 8 | base bits 8 | depth 8 | buckets 32      (highest bits first)
+//!  word 1   version 8 | 0 8 | base bits 8 | depth 8 | buckets 32      (highest bits first)
 //!  word 2   length of the overflow list
 //!  then     8 words per bucket (see bucket.rs), 2 words per key of the list: slot, tag
 //! ```
 //! Promises: segments exported one after the other, with inserts between the calls, cover each prefix once. An import believes
-//! nothing: every key must stand where it will be looked for. Checksums are the file's business.
+//! nothing: every key must stand where it will be looked for. The number of shards may have changed meanwhile: a base segment lies
+//! in one shard whatever it is. Checksums are the file's business.
 
 use super::Index;
 use super::bucket::{Bucket, STORED_BITS};
@@ -23,7 +24,7 @@ const HEADER_WORDS: usize = 3;
 pub enum BadSegment {
     /// Fewer words than the header says.
     Short,
-    /// Another version, or other shard or base bits: insert the keys one by one instead.
+    /// Another version, or other base bits.
     OtherShape,
     /// The contents contradict each other.
     Corrupt,
@@ -44,23 +45,22 @@ impl std::fmt::Display for BadSegment {
 
 impl std::error::Error for BadSegment {}
 
-impl Index {
-    /// Appends the first segment from `cursor` on to `words`; answers the cursor for the next one, `None` at the end (which may
-    /// append nothing). 0 begins. At most 8 KiB and the overflow list, so it may be called under the latch.
-    pub fn export_segment(&self, cursor: u64, words: &mut Vec<u64>) -> Option<u64> {
-        let (base, stored, next) = self.segment_from(cursor)?;
-        let (node, depth) = self.bases[base as usize].descend(stored);
-        let segment = node.segment().expect("a segment was found there");
-        self.append(segment, self.prefix(base, stored & !(width(depth) - 1)), depth, words);
-        next
-    }
+/// An exported segment, checked and ready to be attached: what takes time is done before any latch is taken.
+#[derive(Debug)]
+pub struct Part {
+    prefix: u64,
+    base_bits: u32,
+    depth: u32,
+    segment: Segment,
+}
 
-    /// Puts one exported segment from the head of `words` back; answers how many words it took. On an error nothing changed.
-    pub fn import_segment(&mut self, words: &[u64]) -> Result<usize, BadSegment> {
+impl Part {
+    /// Parses the segment at the head of `words`, less the slots that `keep` refuses; answers how many words it took, too.
+    pub fn parse(base_bits: u32, words: &[u64], keep: impl FnMut(Slot) -> bool) -> Result<(Part, usize), BadSegment> {
         let (header, rest) = words.split_first_chunk::<HEADER_WORDS>().ok_or(BadSegment::Short)?;
-        let [prefix, shape, overflow] = *header;
-        let (depth, buckets) = ((shape >> 32) as u32 & 0xff, (shape & 0xffff_ffff) as usize);
-        if depth > STORED_BITS || self.shape(depth, buckets) != shape {
+        let [prefix, shaped, overflow] = *header;
+        let (depth, buckets) = ((shaped >> 32) as u32 & 0xff, (shaped & 0xffff_ffff) as usize);
+        if depth > STORED_BITS || shape(base_bits, depth, buckets) != shaped {
             return Err(BadSegment::OtherShape);
         }
         if !SIZES.contains(&buckets) {
@@ -69,33 +69,81 @@ impl Index {
         let (table, rest) = rest.split_at_checked(buckets * 8).ok_or(BadSegment::Short)?;
         let overflow =
             usize::try_from(overflow).ok().filter(|&length| length <= rest.len() / 2).ok_or(BadSegment::Short)?;
-        let (base, first) = self.address(prefix);
-        let same_shard = self.is_empty() || self.shard_prefix_of(prefix) == self.shard_prefix;
+        let first = (prefix << base_bits >> (64 - STORED_BITS)) as u32;
         let belongs = |stored: u32| (stored ^ first) >> (STORED_BITS - depth) == 0;
-        let segment = parse(table, &rest[..overflow * 2], belongs).filter(|_| same_shard).ok_or(BadSegment::Corrupt)?;
-        self.attach(base, first, depth, prefix, segment)?;
-        Ok(HEADER_WORDS + buckets * 8 + overflow * 2)
+        let segment = parse(table, &rest[..overflow * 2], belongs, keep).ok_or(BadSegment::Corrupt)?;
+        Ok((Part { prefix, base_bits, depth, segment }, HEADER_WORDS + buckets * 8 + overflow * 2))
     }
 
-    fn shape(&self, depth: u32, buckets: usize) -> u64 {
-        VERSION << 56
-            | u64::from(self.shard_bits) << 48
-            | u64::from(self.base_bits) << 40
-            | u64::from(depth) << 32
-            | buckets as u64
+    /// The first bits of the hashes of its keys, left-aligned.
+    pub fn prefix(&self) -> u64 {
+        self.prefix
+    }
+}
+
+fn shape(base_bits: u32, depth: u32, buckets: usize) -> u64 {
+    VERSION << 56 | u64::from(base_bits) << 40 | u64::from(depth) << 32 | buckets as u64
+}
+
+impl Index {
+    /// Appends the first segment from `cursor` on to `words`, each slot as `as_stored` says (`None`: without it); answers the
+    /// cursor for the next one, `None` at the end (which may append nothing). 0 begins. At most 8 KiB and the overflow list, so it
+    /// may be called under the latch.
+    pub fn export_segment(
+        &self,
+        cursor: u64,
+        words: &mut Vec<u64>,
+        as_stored: impl FnMut(Slot) -> Option<Slot>,
+    ) -> Option<u64> {
+        let (base, stored, next) = self.segment_from(cursor)?;
+        let (node, depth) = self.bases[base as usize].descend(stored);
+        let segment = node.segment().expect("a segment was found there");
+        self.append(segment, self.prefix(base, stored & !(width(depth) - 1)), depth, words, as_stored);
+        next
     }
 
-    fn append(&self, segment: &Segment, prefix: u64, depth: u32, words: &mut Vec<u64>) {
-        words.extend([prefix, self.shape(depth, segment.bucket_count()), segment.overflow.len() as u64]);
+    /// Puts a parsed segment in. On an error nothing changed.
+    pub fn attach(&mut self, part: Part) -> Result<(), BadSegment> {
+        let (base, first) = self.address(part.prefix);
+        if part.base_bits != self.base_bits
+            || !self.is_empty() && self.shard_prefix_of(part.prefix) != self.shard_prefix
+        {
+            return Err(BadSegment::OtherShape);
+        }
+        self.plant(base, first, part.depth, part.prefix, part.segment)
+    }
+
+    fn append(
+        &self,
+        segment: &Segment,
+        prefix: u64,
+        depth: u32,
+        words: &mut Vec<u64>,
+        mut as_stored: impl FnMut(Slot) -> Option<Slot>,
+    ) {
+        let header = words.len();
+        words.extend([prefix, shape(self.base_bits, depth, segment.bucket_count()), 0]);
         for bucket in segment.buckets() {
-            words.extend(bucket.words());
+            let mut copy = *bucket;
+            for (at, slot) in bucket.entries() {
+                match as_stored(slot) {
+                    Some(stored) => copy.replace(at, stored),
+                    None => {
+                        copy.take(at);
+                    }
+                }
+            }
+            words.extend(copy.words());
         }
         for entry in &segment.overflow {
-            words.extend([entry.slot.bits(), u64::from(entry.tag)]);
+            if let Some(stored) = as_stored(entry.slot) {
+                words.extend([stored.with_hash(entry.slot.hash()).bits(), u64::from(entry.tag)]);
+                words[header + 2] += 1;
+            }
         }
     }
 
-    fn attach(&mut self, base: u32, first: u32, depth: u32, prefix: u64, segment: Segment) -> Result<(), BadSegment> {
+    fn plant(&mut self, base: u32, first: u32, depth: u32, prefix: u64, segment: Segment) -> Result<(), BadSegment> {
         if segment.keys() == 0 {
             return Ok(());
         }
@@ -119,11 +167,26 @@ impl Index {
     }
 }
 
-fn parse(table: &[u64], list: &[u64], belongs: impl Fn(u32) -> bool) -> Option<Segment> {
+fn parse(
+    table: &[u64],
+    list: &[u64],
+    belongs: impl Fn(u32) -> bool,
+    mut keep: impl FnMut(Slot) -> bool,
+) -> Option<Segment> {
     let (lines, _) = table.as_chunks::<8>();
-    let buckets = lines.iter().map(Bucket::from_words).collect::<Option<Vec<Bucket>>>()?;
+    let mut buckets = lines.iter().map(Bucket::from_words).collect::<Option<Vec<Bucket>>>()?;
+    for bucket in &mut buckets {
+        let whole = *bucket;
+        for (at, slot) in whole.entries() {
+            if !keep(slot) {
+                bucket.take(at);
+            }
+        }
+    }
     let (pairs, _) = list.as_chunks::<2>();
     let overflow =
         pairs.iter().map(|&[slot, tag]| Some(Entry { slot: Slot::from_bits(slot)?, tag: u8::try_from(tag).ok()? }));
-    Segment::from_parts(&buckets, overflow.collect::<Option<Vec<Entry>>>()?, belongs)
+    let mut overflow = overflow.collect::<Option<Vec<Entry>>>()?;
+    overflow.retain(|entry| keep(entry.slot));
+    Segment::from_parts(&buckets, overflow, belongs)
 }

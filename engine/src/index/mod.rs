@@ -9,11 +9,12 @@
 //! A matching slot is not yet the same key: the caller compares keys.
 //! Never: does I/O, locks, remembers a key, or grows because of keys whose bits are all equal.
 //!
-//! `segment` is the table, `tree` the way to it, `insert`, `scan` and `export` what is done with them.
+//! `segment` is the table, `tree` the way to it, `insert`, `scan`, `export` and `presize` what is done with them.
 
 mod bucket;
 mod export;
 mod insert;
+mod presize;
 mod scan;
 mod segment;
 mod slot;
@@ -23,6 +24,7 @@ mod tree;
 #[cfg(test)]
 mod tests;
 
+pub use export::Part;
 pub use slot::{Slot, State};
 pub use spare::Spare;
 

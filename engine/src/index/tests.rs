@@ -1,6 +1,6 @@
 //! The promises of the index, against a model: a multimap from what is stored of a hash to places.
 
-use super::export::BadSegment;
+use super::export::{BadSegment, Part};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use proptest::prelude::*;
@@ -299,11 +299,16 @@ fn filled(keys: u64) -> (Index, Vec<u64>) {
     (index, hashes)
 }
 
+fn import(index: &mut Index, words: &[u64], keep: impl FnMut(Slot) -> bool) -> Result<usize, BadSegment> {
+    let (part, used) = Part::parse(index.base_bits, words, keep)?;
+    index.attach(part).map(|()| used)
+}
+
 fn exported(index: &Index) -> Vec<Vec<u64>> {
     let (mut parts, mut cursor) = (Vec::new(), Some(0));
     while let Some(from) = cursor {
         let mut words = Vec::new();
-        cursor = index.export_segment(from, &mut words);
+        cursor = index.export_segment(from, &mut words, Some);
         parts.push(words);
     }
     parts.retain(|words| !words.is_empty());
@@ -317,7 +322,7 @@ fn an_exported_index_comes_back_without_rehashing() {
     let parts = exported(&index);
     assert!(parts.len() > 20);
     for words in parts.iter().rev() {
-        assert_eq!(back.import_segment(words), Ok(words.len()));
+        assert_eq!(import(&mut back, words, |_| true), Ok(words.len()));
     }
     assert_eq!((back.len(), back.base_bits), (30_000, index.base_bits));
     for (place, &hash) in (0..).zip(&hashes) {
@@ -328,7 +333,47 @@ fn an_exported_index_comes_back_without_rehashing() {
         put(&mut back, &mut spare, hash ^ 0x5555_0000, place);
     }
     assert_eq!(back.len(), 60_000);
-    assert_eq!(back.import_segment(&parts[0]), Err(BadSegment::Overlap));
+    assert_eq!(import(&mut back, &parts[0], |_| true), Err(BadSegment::Overlap));
+}
+
+#[test]
+fn an_export_fits_any_number_of_shards_and_leaves_out_what_is_refused() {
+    let (index, hashes) = filled(9_000);
+    let mut shards = [Index::new(2, 3), Index::new(2, 3)];
+    for words in exported(&index) {
+        let shard = &mut shards[(words[0] >> 62 & 1) as usize];
+        import(shard, &words, |slot| slot.place() % 3 != 0).unwrap();
+    }
+    assert_eq!(shards.iter().map(Index::len).sum::<u64>(), 6_000);
+    for (place, &hash) in (0..).zip(&hashes) {
+        let found = place_of(&shards[(hash >> 62 & 1) as usize], hash, place).is_some();
+        assert_eq!(found, place % 3 != 0, "{place}");
+    }
+}
+
+#[test]
+fn a_presized_index_holds_its_keys_and_gives_back_what_is_left_over() {
+    let (mut plain, hashes) = filled(40_000);
+    let (mut presized, mut spare) = (Index::new(1, 3), Spare::default());
+    presized.presize(40_000, 1 << 63);
+    assert!(presized.is_empty());
+    for (place, &hash) in (0..).zip(&hashes) {
+        put(&mut presized, &mut spare, hash, place);
+    }
+    presized.drop_empty();
+    for (place, &hash) in (0..).zip(&hashes) {
+        assert!(place_of(&presized, hash, place).is_some());
+    }
+    assert!(presized.bytes() < plain.bytes() * 12 / 10, "{} against {}", presized.bytes(), plain.bytes());
+    let counted = |index: &Index| exported(index).iter().map(|w| w.len() as u64 * 8).sum::<u64>();
+    assert!(counted(&presized) <= presized.bytes());
+    let mut empty = Index::new(1, 3);
+    let bytes = empty.bytes();
+    empty.presize(40_000, 1 << 63);
+    empty.drop_empty();
+    assert_eq!(empty.bytes(), bytes, "nothing is left of a presized index without keys");
+    plain.presize(1 << 20, 1 << 63);
+    assert_eq!(plain.len(), 40_000, "an index with keys is left as it is");
 }
 
 #[test]
@@ -337,16 +382,16 @@ fn an_index_that_lies_is_not_imported() {
     let parts = exported(&index);
     let words = parts.iter().max_by_key(|words| words.len()).unwrap();
     let mut empty = Index::new(1, 3);
-    assert_eq!(empty.import_segment(&words[..words.len() - 1]), Err(BadSegment::Short));
-    assert_eq!(empty.import_segment(&[]), Err(BadSegment::Short));
-    assert_eq!(Index::new(0, 3).import_segment(words), Err(BadSegment::OtherShape));
+    assert_eq!(import(&mut empty, &words[..words.len() - 1], |_| true), Err(BadSegment::Short));
+    assert_eq!(import(&mut empty, &[], |_| true), Err(BadSegment::Short));
+    assert_eq!(import(&mut Index::new(1, 4), words, |_| true), Err(BadSegment::OtherShape));
     let mut random = SmallRng::seed_from_u64(11);
     let mut refused = 0;
     for _ in 0..2_000 {
         let mut bad = words.clone();
         bad[random.random_range(0..words.len())] ^= 1 << random.random_range(0..64);
         let mut target = Index::new(1, 3);
-        match target.import_segment(&bad) {
+        match import(&mut target, &bad, |_| true) {
             // A flipped place or heat cannot be seen here; but every key must be findable.
             Ok(_) => target.for_each(|at, _, prefix, _| {
                 assert!(target.find(prefix, |other, _| other == at).is_some());
@@ -367,9 +412,9 @@ fn an_export_with_inserts_between_covers_every_key_that_was_there() {
     let mut random = SmallRng::seed_from_u64(13);
     while let Some(from) = cursor {
         let mut words = Vec::new();
-        cursor = index.export_segment(from, &mut words);
+        cursor = index.export_segment(from, &mut words, Some);
         if !words.is_empty() {
-            back.import_segment(&words).unwrap();
+            import(&mut back, &words, |_| true).unwrap();
         }
         for _ in 0..500 {
             put(&mut index, &mut spare, 1 << 63 | random.random::<u64>(), place);
@@ -402,5 +447,5 @@ fn an_empty_index_scans_to_its_end_at_once() {
     assert_eq!(index.scan(0, 10, |_, _, _, _| panic!("nothing is here")), None);
     assert!(index.find(1 << 50, |_, _| true).is_none());
     index.prefetch(u64::MAX);
-    assert_eq!(index.export_segment(0, &mut Vec::new()), None);
+    assert_eq!(index.export_segment(0, &mut Vec::new(), Some), None);
 }

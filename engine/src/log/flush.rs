@@ -51,6 +51,7 @@ impl Log {
         meta.undurable.fetch_add(1, Ordering::AcqRel);
         self.counters.padding_bytes.fetch_add((bytes - chunk.used) as u64, Ordering::Relaxed);
         self.counters.chunk_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.counters.log_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         let closed = Arc::new(Chunk {
             segment: open.id,
             offset: chunk.offset,

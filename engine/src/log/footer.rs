@@ -180,6 +180,13 @@ impl FooterBuilder {
     }
 }
 
+/// log2 of the grain that keeps the values of a segment apart: the largest power of two that is no larger than any.
+pub fn grain_shift(entries: &[Entry], segment_bytes: u32) -> u8 {
+    let values = entries.iter().filter(|e| e.kind.is_value());
+    let smallest = values.map(|e| super::record::padded(e.bytes as usize) as u32).min().unwrap_or(segment_bytes);
+    smallest.clamp(super::record::ALIGN_BYTES as u32, segment_bytes).ilog2() as u8
+}
+
 /// A decoded footer.
 #[derive(Clone, Debug, Default)]
 pub struct Footer {

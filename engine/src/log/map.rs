@@ -4,7 +4,7 @@
 //!  header 64: | crc u32 | "TCMP" | store u32 | segments u32 | generation u64 | B u64 | last seq u64 | body bytes u64 | spaces u32 | sweeps u32 | next space u32 | 0 |
 //!  body:      space u32 x spaces
 //!             sweeps: | id u64 | space u32 | extents u32 | state u32 (0 sweep, 1 intent) |
-//!             per segment: | segment u32 | epoch u32 | covered u32 | grain shift u32 | bit words u32 | live bytes u64 | earliest expiry u64 | u64 x words |
+//!             per segment: | segment u32 | epoch u32 | covered u32 | grain shift u8, stream u8, 0 u16 | bit words u32 | live bytes u64 | earliest expiry u64 | u64 x words |
 //!  crc over bytes 4.. of header and body
 //! ```
 //! One bit per grain: a grain is so small that no two values of its segment start in the same one (docs/decisions/0003).
@@ -19,6 +19,7 @@ use crate::change::SpaceId;
 pub const FILES: [&str; 2] = ["map-0", "map-1"];
 const MAGIC: [u8; 4] = *b"TCMP";
 const HEADER_BYTES: usize = 64;
+const SEGMENT_FIXED_BYTES: usize = 36;
 
 /// One segment's part of a map.
 #[derive(Clone, Eq, PartialEq, Debug, Default)]
@@ -31,6 +32,8 @@ pub struct MapSegment {
     pub covered: u32,
     /// log2 of the grain in bytes.
     pub grain_shift: u8,
+    /// The stream that wrote it (0 in maps of format 1).
+    pub stream: u8,
     /// Live bytes, for the choice of victims.
     pub live_bytes: u64,
     /// No value in it expires before this Unix millisecond (`u64::MAX`: none expires).
@@ -49,6 +52,47 @@ impl MapSegment {
     /// No bit is set below the covered length.
     pub fn none_live(&self) -> bool {
         self.bits.iter().all(|&w| w == 0)
+    }
+}
+
+/// The part of a map that grows with the log, encoded segment by segment, so that no two forms of it are in memory at once.
+#[derive(Default)]
+pub struct MapBody {
+    bytes: Vec<u8>,
+    segments: u32,
+}
+
+impl MapBody {
+    /// Adds a segment with these bits (not its own).
+    pub fn push(&mut self, entry: &MapSegment, bits: impl ExactSizeIterator<Item = u64>) {
+        let grain = u32::from(entry.grain_shift) | u32::from(entry.stream) << 8;
+        for word in [entry.segment, entry.epoch, entry.covered, grain, bits.len() as u32] {
+            self.bytes.extend_from_slice(&word.to_le_bytes());
+        }
+        self.bytes.extend_from_slice(&entry.live_bytes.to_le_bytes());
+        self.bytes.extend_from_slice(&entry.earliest_expiry_ms.to_le_bytes());
+        bits.for_each(|word| self.bytes.extend_from_slice(&word.to_le_bytes()));
+        self.segments += 1;
+    }
+
+    /// Other covered lengths, in order. Only a planted bug wants that.
+    pub fn set_covered(&mut self, lengths: impl Iterator<Item = u32>) {
+        let mut at = 0;
+        for covered in lengths {
+            let Some(entry) = self.bytes.get_mut(at..at + SEGMENT_FIXED_BYTES) else { return };
+            entry[8..12].copy_from_slice(&covered.to_le_bytes());
+            at += SEGMENT_FIXED_BYTES + 8 * u32_at(entry, 16) as usize;
+        }
+    }
+
+    /// Bytes so far.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Nothing yet.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
     }
 }
 
@@ -85,43 +129,37 @@ pub struct Map {
 }
 
 impl Map {
-    /// The bytes of a copy, a multiple of 4 KiB.
-    pub fn encode(&self, store: u32) -> Vec<u8> {
-        let mut out = vec![0; HEADER_BYTES];
+    /// The bytes of a copy with these segments instead of its own, a multiple of 4 KiB: a head, and the body as it came.
+    pub fn encode_with(&self, store: u32, body: MapBody) -> (Vec<u8>, Vec<u8>) {
+        let mut head = vec![0; HEADER_BYTES];
         for space in &self.spaces {
-            out.extend_from_slice(&space.0.to_le_bytes());
+            head.extend_from_slice(&space.0.to_le_bytes());
         }
         for p in &self.pending {
-            out.extend_from_slice(&p.id.to_le_bytes());
+            head.extend_from_slice(&p.id.to_le_bytes());
             for word in [p.space.0, p.extents, u32::from(p.intent)] {
-                out.extend_from_slice(&word.to_le_bytes());
+                head.extend_from_slice(&word.to_le_bytes());
             }
         }
-        for s in &self.segments {
-            for word in [s.segment, s.epoch, s.covered, u32::from(s.grain_shift), s.bits.len() as u32] {
-                out.extend_from_slice(&word.to_le_bytes());
-            }
-            out.extend_from_slice(&s.live_bytes.to_le_bytes());
-            out.extend_from_slice(&s.earliest_expiry_ms.to_le_bytes());
-            for word in &s.bits {
-                out.extend_from_slice(&word.to_le_bytes());
-            }
-        }
-        let body = (out.len() - HEADER_BYTES) as u64;
-        out[4..8].copy_from_slice(&MAGIC);
-        out[8..12].copy_from_slice(&store.to_le_bytes());
-        out[12..16].copy_from_slice(&(self.segments.len() as u32).to_le_bytes());
-        out[16..24].copy_from_slice(&self.generation.to_le_bytes());
-        out[24..32].copy_from_slice(&self.b.to_le_bytes());
-        out[32..40].copy_from_slice(&self.last_seq.to_le_bytes());
-        out[40..48].copy_from_slice(&body.to_le_bytes());
-        out[48..52].copy_from_slice(&(self.spaces.len() as u32).to_le_bytes());
-        out[52..56].copy_from_slice(&(self.pending.len() as u32).to_le_bytes());
-        out[56..60].copy_from_slice(&self.next_space.to_le_bytes());
-        let crc = crc32fast::hash(&out[4..]);
-        out[..4].copy_from_slice(&crc.to_le_bytes());
-        out.resize(out.len().next_multiple_of(4096), 0);
-        out
+        let bytes = (head.len() - HEADER_BYTES + body.bytes.len()) as u64;
+        head[4..8].copy_from_slice(&MAGIC);
+        head[8..12].copy_from_slice(&store.to_le_bytes());
+        head[12..16].copy_from_slice(&body.segments.to_le_bytes());
+        head[16..24].copy_from_slice(&self.generation.to_le_bytes());
+        head[24..32].copy_from_slice(&self.b.to_le_bytes());
+        head[32..40].copy_from_slice(&self.last_seq.to_le_bytes());
+        head[40..48].copy_from_slice(&bytes.to_le_bytes());
+        head[48..52].copy_from_slice(&(self.spaces.len() as u32).to_le_bytes());
+        head[52..56].copy_from_slice(&(self.pending.len() as u32).to_le_bytes());
+        head[56..60].copy_from_slice(&self.next_space.to_le_bytes());
+        let mut crc = crc32fast::Hasher::new();
+        crc.update(&head[4..]);
+        crc.update(&body.bytes);
+        head[..4].copy_from_slice(&crc.finalize().to_le_bytes());
+        let mut rest = body.bytes;
+        let padded = (head.len() + rest.len()).next_multiple_of(4096) - head.len();
+        rest.resize(padded, 0);
+        (head, rest)
     }
 
     /// Reads a copy of this store.
@@ -157,6 +195,7 @@ impl Map {
                 epoch,
                 covered,
                 grain_shift: grain as u8,
+                stream: (grain >> 8) as u8,
                 live_bytes,
                 earliest_expiry_ms,
                 bits,
@@ -192,12 +231,17 @@ mod tests {
                 epoch: 2,
                 covered: 8192,
                 grain_shift: 5,
+                stream: 2,
                 live_bytes: 1 << 40,
                 earliest_expiry_ms: 1 << 50,
                 bits: vec![1, u64::MAX],
             }],
         };
-        let bytes = map.encode(11);
+        let mut body = MapBody::default();
+        map.segments.iter().for_each(|s| body.push(s, s.bits.iter().copied()));
+        let (head, rest) = map.encode_with(11, body);
+        let bytes = [head, rest].concat();
+        assert!(bytes.len().is_multiple_of(4096));
         assert_eq!(Map::decode(11, &bytes), Some(map.clone()));
         assert_eq!(Map::decode(12, &bytes), None);
         for at in (0..200).step_by(3) {

@@ -7,6 +7,7 @@
 pub mod checkpoint;
 pub mod chunk;
 pub mod footer;
+pub mod hot_list;
 pub mod map;
 pub mod record;
 pub mod segment;
@@ -179,6 +180,8 @@ pub struct LogCounters {
     pub record_bytes: AtomicU64,
     /// Bytes of chunks written, padding included.
     pub chunk_bytes: AtomicU64,
+    /// The same, never reset: what maps and checkpoints are paced by.
+    pub log_bytes: AtomicU64,
     /// Bytes of padding.
     pub padding_bytes: AtomicU64,
     /// Footers, maps, checkpoints.

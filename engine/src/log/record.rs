@@ -20,6 +20,8 @@ use thermocline_value::Kind;
 pub const HEADER_BYTES: usize = 24;
 /// Alignment of records.
 pub const ALIGN_BYTES: usize = 16;
+/// The smallest record in a chunk: a header, and something.
+pub const RECORD_BYTES_MIN: usize = 32;
 const _: () = assert!(HEADER_BYTES == 4 + 4 + 6 + 1 + 1 + 4 + 4);
 
 /// The record carries an expiry.

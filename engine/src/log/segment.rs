@@ -29,7 +29,6 @@ pub enum SegmentState {
     Quarantined = 5,
 }
 
-const GRAIN_SHIFT_OPEN: u8 = 4;
 const NO_FILE: u32 = u32::MAX;
 
 /// One segment.
@@ -143,10 +142,13 @@ pub struct Live {
 }
 
 impl Live {
+    /// log2 of the grain while a segment is open: the alignment of records.
+    pub const GRAIN_SHIFT_OPEN: u8 = 4;
+
     fn open(segment_bytes: u32) -> Self {
-        let grains = (segment_bytes >> GRAIN_SHIFT_OPEN) as usize;
+        let grains = (segment_bytes >> Self::GRAIN_SHIFT_OPEN) as usize;
         Live {
-            grain_shift: GRAIN_SHIFT_OPEN,
+            grain_shift: Self::GRAIN_SHIFT_OPEN,
             bits: vec![0; grains.div_ceil(64)],
             records: 0,
             bytes: 0,
@@ -206,7 +208,7 @@ impl Live {
 
     /// The segment is sealed: the coarsest grain that keeps its values apart.
     pub fn seal(&mut self, segment_bytes: u32) {
-        let smallest = self.value_bytes_min.clamp(1 << GRAIN_SHIFT_OPEN, segment_bytes);
+        let smallest = self.value_bytes_min.clamp(1 << Self::GRAIN_SHIFT_OPEN, segment_bytes);
         let shift = smallest.ilog2() as u8;
         let grains = (segment_bytes >> shift) as usize;
         let mut bits = vec![0u64; grains.div_ceil(64)];

@@ -12,7 +12,7 @@ use crate::change::SpaceId;
 use crate::error::{Error, Result};
 
 /// Format of the directory that this build writes. The history is in docs/FORMAT.md.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 /// File names of the two copies.
 pub const FILES: [&str; 2] = ["superblock-0", "superblock-1"];
 const MAGIC: [u8; 4] = *b"TCSB";
@@ -32,6 +32,8 @@ pub struct Cut {
 /// The superblock's content.
 #[derive(Clone, Eq, PartialEq, Debug)]
 pub struct Superblock {
+    /// Format of the build that wrote it; it is written with [`FORMAT`].
+    pub format: u32,
     /// The store's id, part of every checksum.
     pub store: u32,
     /// Counts up with each write.
@@ -112,6 +114,7 @@ impl Superblock {
             });
         }
         Ok(Some(Superblock {
+            format,
             store: u32_at(from, 12),
             generation: u64_at(from, 16),
             secret: u64_at(from, 24),
@@ -138,6 +141,7 @@ mod tests {
 
     fn sample() -> Superblock {
         Superblock {
+            format: FORMAT,
             store: 5,
             generation: 6,
             secret: 7,

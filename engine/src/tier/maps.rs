@@ -1,22 +1,26 @@
 //! Writing liveness maps: fix `B` and the lengths at once, read the bits while work goes on, wait for what killed the dead,
-//! then write.
+//! then write, in pieces.
+//!
+//! Between the fix and the first bit every latch is taken once: whoever appended before `B` has by then unnamed what it replaced,
+//! so below the lengths no key has two live records, and recovery needs no proof for what a map calls live.
 //!
 //! Promises: a map is durable only after every foreground record and GC copy that it knows of; a victim is reused only under a
 //! map younger than its scan. Never: stops the world.
 
 use crate::engine::Inner;
 use crate::error::{Error, Result};
-use crate::log::map::{FILES, Map, MapSegment};
+use crate::log::map::{FILES, Map, MapBody, MapSegment};
+use crate::options::META_PIECE_BYTES;
 use crate::planted::{self, Bug};
 use crate::tier::sweep::yield_now;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use thermocline_io::{Buffer, Operation};
+use std::sync::atomic::{AtomicBool, Ordering};
+use thermocline_io::{Buffer, FileId, Operation};
 
 /// Segments whose bits are read in one step.
 const SEGMENTS_PER_STEP: usize = 8;
 
-/// What is known of maps and of victims that wait for one.
+/// What is known of maps, checkpoints and victims that wait for a map.
 #[derive(Default)]
 pub(crate) struct MapState {
     /// Counts maps begun and scans ended, so that "younger than its scan" can be asked.
@@ -25,23 +29,49 @@ pub(crate) struct MapState {
     pub(crate) durable_tick: u64,
     /// Victims emptied by GC: (segment, tick of the scan's end).
     pub(crate) victims: Vec<(u32, u64)>,
-    /// Generation of the newest map.
-    pub(crate) generation: u64,
+    /// The newest map, and one that is being written.
+    pub(crate) map: Written,
+    pub(crate) map_is_written: bool,
+    /// The newest checkpoint.
+    pub(crate) checkpoint: Written,
+    /// The newest hot-set list.
+    pub(crate) hot_list: Written,
 }
 
-/// The right to write a map; given back when dropped.
-struct MapTurn(Arc<Inner>);
+/// The newest durable one of what is written in turn.
+#[derive(Copy, Clone, Default)]
+pub(crate) struct Written {
+    pub(crate) generation: u64,
+    /// Its `B`.
+    pub(crate) b: u64,
+    /// Its bytes.
+    pub(crate) bytes: u64,
+    /// Bytes of log written by this process when it was begun, whether it succeeded or not.
+    pub(crate) log_bytes: u64,
+}
 
-impl MapTurn {
-    fn take(inner: &Arc<Inner>) -> Option<MapTurn> {
-        (!inner.map_busy.swap(true, Ordering::AcqRel)).then(|| MapTurn(inner.clone()))
+/// The right to write a map or a checkpoint; given back when dropped.
+pub(crate) struct Turn {
+    inner: Arc<Inner>,
+    of: fn(&Inner) -> &AtomicBool,
+}
+
+impl Turn {
+    pub(crate) async fn take(inner: &Arc<Inner>, of: fn(&Inner) -> &AtomicBool) -> Turn {
+        loop {
+            let ticket = inner.map_written.ticket();
+            if !of(inner).swap(true, Ordering::AcqRel) {
+                return Turn { inner: inner.clone(), of };
+            }
+            inner.map_written.changed(ticket).await;
+        }
     }
 }
 
-impl Drop for MapTurn {
+impl Drop for Turn {
     fn drop(&mut self) {
-        self.0.map_busy.store(false, Ordering::Release);
-        self.0.map_written.notify();
+        (self.of)(&self.inner).store(false, Ordering::Release);
+        self.inner.map_written.notify();
     }
 }
 
@@ -49,24 +79,58 @@ impl Inner {
     /// Writes a map. One at a time: a map begun earlier must not be written over one begun later. `last`: the shutdown's own,
     /// after which there is none.
     pub(crate) async fn write_map(self: &Arc<Self>, last: bool) -> Result<()> {
-        let _turn = loop {
-            let ticket = self.map_written.ticket();
-            if let Some(turn) = MapTurn::take(self) {
-                break turn;
-            }
-            self.map_written.changed(ticket).await;
-        };
+        let _turn = Turn::take(self, |inner| &inner.map_busy).await;
         if self.frozen.load(Ordering::Acquire) && !last {
             return Err(Error::Closed);
         }
-        let tick = {
+        self.maps.lock().map_is_written = true;
+        let written = self.put_map().await;
+        self.maps.lock().map_is_written = false;
+        written
+    }
+
+    async fn put_map(self: &Arc<Self>) -> Result<()> {
+        let (tick, log_bytes) = {
             let mut maps = self.maps.lock();
             maps.tick += 1;
-            maps.tick
+            maps.map.log_bytes = self.log.counters.log_bytes.load(Ordering::Relaxed);
+            (maps.tick, maps.map.log_bytes)
         };
         let (b, last_seq, lengths) = self.log.fix();
-        let mut segments = Vec::with_capacity(lengths.len());
-        for (number, (segment, epoch, covered)) in lengths.into_iter().enumerate() {
+        for shard in &self.shards {
+            drop(shard.lock());
+        }
+        let mut body = MapBody::default();
+        self.read_bits(&lengths, &mut body).await;
+        if planted::is(Bug::MapLengthsLate) {
+            body.set_covered(self.log.fix().2.into_iter().map(|late| late.2));
+        }
+        let (spaces, next_space) = {
+            let spaces = self.spaces.read();
+            (spaces.of_database.clone(), spaces.next)
+        };
+        let pending = self.pending.lock().clone();
+        if !planted::is(Bug::MapWithoutCauses) {
+            self.wait_for_causes().await?;
+        }
+        let generation = self.maps.lock().map.generation + 1;
+        let map = Map { generation, b, last_seq, next_space, spaces, pending, segments: Vec::new() };
+        let (head, body) = map.encode_with(self.log.store, body);
+        let bytes = (head.len() + body.len()) as u64;
+        let held = Held::new(self, bytes);
+        self.write_meta(FILES[(generation % 2) as usize], &[&head, &body]).await?;
+        drop(held);
+        let mut maps = self.maps.lock();
+        maps.durable_tick = tick;
+        maps.map = Written { generation, b, bytes, log_bytes };
+        drop(maps);
+        self.counters.maps.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Reads the bits of all segments.
+    async fn read_bits(&self, lengths: &[(u32, u32, u32)], body: &mut MapBody) {
+        for (number, &(segment, epoch, covered)) in lengths.iter().enumerate() {
             if number % SEGMENTS_PER_STEP == SEGMENTS_PER_STEP - 1 {
                 yield_now().await;
             }
@@ -77,53 +141,25 @@ impl Inner {
                 epoch,
                 covered,
                 grain_shift: live.grain_shift,
+                stream: meta.stream.load(Ordering::Acquire),
                 live_bytes: 0,
                 earliest_expiry_ms: u64::MAX,
                 bits: Vec::new(),
             };
+            let (mut words, mut last_mask) = (0, u64::MAX);
             if meta.epoch() == epoch {
                 entry.live_bytes = live.bytes;
                 entry.earliest_expiry_ms = live.earliest_expiry_ms;
                 let grains = (covered as usize).div_ceil(1 << live.grain_shift);
-                entry.bits = live.bits.iter().take(grains.div_ceil(64)).copied().collect();
-                if !grains.is_multiple_of(64)
-                    && let Some(last) = entry.bits.last_mut()
-                    && grains.div_ceil(64) == live.bits.len().min(grains.div_ceil(64))
-                {
-                    *last &= u64::MAX >> (64 - grains % 64);
-                }
-                while entry.bits.last() == Some(&0) {
-                    entry.bits.pop();
+                words = grains.div_ceil(64).min(live.bits.len());
+                if !grains.is_multiple_of(64) && grains.div_ceil(64) == words {
+                    last_mask = u64::MAX >> (64 - grains % 64);
                 }
             }
-            drop(live);
-            segments.push(entry);
+            let word = |at: usize| if at + 1 == words { live.bits[at] & last_mask } else { live.bits[at] };
+            let used = (0..words).rev().find(|&at| word(at) != 0).map_or(0, |at| at + 1);
+            body.push(&entry, (0..used).map(word));
         }
-        let (spaces, next_space) = {
-            let spaces = self.spaces.read();
-            (spaces.of_database.clone(), spaces.next)
-        };
-        let pending = self.pending.lock().clone();
-        if planted::is(Bug::MapLengthsLate) {
-            for (entry, late) in segments.iter_mut().zip(self.log.fix().2) {
-                entry.covered = late.2;
-            }
-        }
-        if !planted::is(Bug::MapWithoutCauses) {
-            self.wait_for_causes().await?;
-        }
-        let generation = self.maps.lock().generation + 1;
-        let map = Map { generation, b, last_seq, next_space, spaces, pending, segments };
-        let bytes = map.encode(self.log.store);
-        self.log.counters.meta_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        let name = FILES[(generation % 2) as usize];
-        self.write_meta(name, &bytes).await?;
-        let mut maps = self.maps.lock();
-        maps.durable_tick = tick;
-        maps.generation = generation;
-        drop(maps);
-        self.counters.maps.fetch_add(1, Ordering::Relaxed);
-        Ok(())
     }
 
     /// Waits until everything that may have killed a record so far is durable.
@@ -144,23 +180,75 @@ impl Inner {
         }
     }
 
-    /// Writes a whole small file durably.
-    pub(crate) async fn write_meta(&self, name: &str, bytes: &[u8]) -> Result<()> {
+    /// Writes a whole file of two parts durably, in pieces. The parts together are a multiple of 4 KiB.
+    pub(crate) async fn write_meta(&self, name: &str, parts: &[&[u8]]) -> Result<()> {
+        let bytes: usize = parts.iter().map(|p| p.len()).sum();
+        let file = self.meta_file(name, bytes as u64)?;
+        let (mut offset, mut piece) = (0, Vec::with_capacity(META_PIECE_BYTES.min(bytes)));
+        for &part in parts {
+            let mut rest = part;
+            while !rest.is_empty() {
+                let (now, later) = rest.split_at(rest.len().min(META_PIECE_BYTES - piece.len()));
+                piece.extend_from_slice(now);
+                rest = later;
+                if piece.len() == META_PIECE_BYTES || offset + piece.len() as u64 == bytes as u64 {
+                    let written = self.write_piece(file, offset, &piece).await;
+                    written.map_err(|e| Error::io(format!("writing {name}"), &e))?;
+                    offset += piece.len() as u64;
+                    piece.clear();
+                }
+            }
+        }
+        self.sync_meta(file).await.map_err(|e| Error::io(format!("syncing {name}"), &e))
+    }
+
+    /// The file of this name, at least so long.
+    pub(crate) fn meta_file(&self, name: &str, bytes: u64) -> Result<FileId> {
         let disk = &self.log.disk;
         let file = match disk.open(name) {
             Ok(file) => file,
-            Err(_) => disk.create(name, bytes.len() as u64).map_err(|e| Error::io(format!("creating {name}"), &e))?,
+            Err(_) => disk.create(name, bytes).map_err(|e| Error::io(format!("creating {name}"), &e))?,
         };
         let length = disk.length(file).map_err(|e| Error::io(format!("asking the length of {name}"), &e))?;
-        if length < bytes.len() as u64 {
-            disk.truncate(file, bytes.len() as u64).map_err(|e| Error::io(format!("growing {name}"), &e))?;
+        if length < bytes {
+            disk.truncate(file, bytes).map_err(|e| Error::io(format!("growing {name}"), &e))?;
         }
-        let mut buffer = Buffer::new(bytes.len());
-        buffer.set_len(bytes.len());
-        buffer.copy_from_slice(bytes);
-        let operation = Operation::Write { offset: 0, buffer: Arc::new(buffer), bytes: 0..bytes.len(), durable: true };
-        let completion = self.request(file, operation).await;
-        completion.result.map_err(|e| Error::io(format!("writing {name}"), &e))?;
-        Ok(())
+        Ok(file)
+    }
+
+    /// Writes bytes at a block, padded with zeros to whole blocks; not yet durable.
+    pub(crate) async fn write_piece(&self, file: FileId, offset: u64, bytes: &[u8]) -> std::io::Result<()> {
+        let padded = bytes.len().next_multiple_of(4096);
+        let mut buffer = Buffer::new(padded);
+        buffer.set_len(padded);
+        buffer[..bytes.len()].copy_from_slice(bytes);
+        buffer[bytes.len()..].fill(0);
+        self.log.counters.meta_bytes.fetch_add(padded as u64, Ordering::Relaxed);
+        let operation = Operation::Write { offset, buffer: Arc::new(buffer), bytes: 0..padded, durable: false };
+        self.request(file, operation).await.result.map(|_| ())
+    }
+
+    /// Makes durable what was written.
+    pub(crate) async fn sync_meta(&self, file: FileId) -> std::io::Result<()> {
+        self.request(file, Operation::Sync).await.result.map(|_| ())
+    }
+}
+
+/// Memory of a background task that the arena must leave it.
+pub(crate) struct Held<'i> {
+    inner: &'i Inner,
+    bytes: u64,
+}
+
+impl<'i> Held<'i> {
+    pub(crate) fn new(inner: &'i Inner, bytes: u64) -> Held<'i> {
+        inner.pinned_bytes.fetch_add(bytes, Ordering::Relaxed);
+        Held { inner, bytes }
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.inner.pinned_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }

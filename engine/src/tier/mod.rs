@@ -2,13 +2,19 @@
 //!
 //! Promises: a value is always readable in exactly one way while it moves. Never: a publish over a slot that changed.
 
+pub mod checkpoint;
 pub mod compact;
 pub mod expire;
 pub mod fetch;
+pub mod hot_set;
 pub mod maps;
+pub mod parallel;
+pub mod progress;
+pub mod prove;
 pub mod rebuild;
 pub mod recover;
 pub mod reload;
 pub mod room;
 pub mod scan_log;
 pub mod sweep;
+pub mod tail;

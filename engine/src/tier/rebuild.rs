@@ -1,178 +1,195 @@
-//! The index while recovery rebuilds it: records are put and removed in order; a table from place to hash proves slots.
+//! The index while recovery rebuilds it: what the map calls live goes in as it comes, what lies beyond it is replayed in order.
 //!
-//! Promises: equal space and equal 96-bit hash are one key; every slot it leaves names a place whose live bit is set. Never:
-//! reads the disk.
+//! The base needs no proof: below a map's lengths no key has two live records (tier/maps.rs). A replayed record must find its own
+//! key's slot, so the places of all slots that might be it are proven first, a batch at a time: all of a batch's questions, then
+//! its changes, shard by shard.
+//!
+//! Promises: equal space and equal 96-bit hash are one key; every slot it leaves names a place whose live bit is set; memory is
+//! the index and one batch. Never: decides what is replayed.
 
+use crate::change::SpaceId;
 use crate::engine::Spaces;
-use crate::hash::{Hasher, KeyHash};
+use crate::error::Result;
+use crate::hash::Hasher;
 use crate::index::{Index, Slot, SlotRef};
 use crate::log::footer::Entry;
 use crate::log::map::Pending;
-use crate::log::record::{ALIGN_BYTES, RecordKind, Seq, padded, u32_at, u64_at};
+use crate::log::record::{RecordKind, Seq, padded, u32_at, u64_at};
 use crate::log::segment::Segment;
-use crate::place::{Place, class_of};
+use crate::place::{CLASS_SECTORS, Place, SECTOR_BYTES, class_of};
 use crate::shard::{Shard, SpaceIndex};
+use crate::tier::parallel::in_parallel;
+use crate::tier::prove::{Proof, Proofs, Question, words_of};
 use crate::tier::recover::ShardSeed;
-use crate::tier::scan_log::Found;
-/// Entries by which a segment's list of proofs grows: doubling would take twice the memory at the wrong moment.
-const PROOFS_STEP: usize = 4096;
+use crate::tier::scan_log::{Found, SegmentScan};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use thermocline_io::Disk;
 
-/// What is known of the records that slots name while recovery runs: 20 bytes each, in order of offset per segment.
-///
-/// ```text
-///  | offset u32 | the low 64 of the footer's 96 hash bits as two u32 | padded bytes / 16 : 16, seq high : 16 | seq low u32 |
-/// ```
-/// The index itself knows the first 35 bits or more of a hash, so together all 96 are compared.
-#[derive(Default)]
-pub(crate) struct Proofs {
-    segments: Vec<Vec<[u32; 5]>>,
-}
+/// Slots that a thread collects per shard before it takes the shard's latch.
+const SLOTS_PER_HOLD: usize = 512;
+/// How far ahead of an insert its bucket is asked for.
+const PREFETCH_AHEAD: usize = 8;
+/// Keys of a space per shard from which on its index is presized.
+const PRESIZED_KEYS_MIN: u64 = 1 << 14;
 
-/// One record's proof.
+/// A key's new state, from the log.
 #[derive(Copy, Clone)]
-struct Proof {
-    hash: [u32; 2],
+struct Change {
+    hash: [u32; 3],
+    segment: u32,
+    offset: u32,
     bytes: u32,
+    space: u32,
+    /// A value; else the key is gone.
+    value: bool,
+    has_expiry: bool,
+    expiry: u64,
     seq: Seq,
-}
-
-impl Proofs {
-    fn insert(&mut self, segment: u32, offset: u32, proof: Proof) {
-        let at = segment as usize;
-        if self.segments.len() <= at {
-            self.segments.resize_with(at + 1, Vec::new);
-        }
-        let list = &mut self.segments[at];
-        let sizes = (proof.bytes / ALIGN_BYTES as u32) | (((proof.seq >> 32) as u32) << 16);
-        let packed = [offset, proof.hash[0], proof.hash[1], sizes, proof.seq as u32];
-        if list.len() == list.capacity() {
-            list.reserve_exact(PROOFS_STEP);
-        }
-        match list.last() {
-            Some(last) if last[0] >= offset => match list.binary_search_by_key(&offset, |p| p[0]) {
-                Ok(same) => list[same] = packed,
-                Err(between) => list.insert(between, packed),
-            },
-            _ => list.push(packed),
-        }
-    }
-
-    fn get(&self, segment: u32, offset: u32) -> Option<Proof> {
-        let list = self.segments.get(segment as usize)?;
-        let p = list[list.binary_search_by_key(&offset, |p| p[0]).ok()?];
-        let seq = u64::from(p[4]) | (u64::from(p[3] >> 16) << 32);
-        Some(Proof { hash: [p[1], p[2]], bytes: (p[3] & 0xFFFF) * ALIGN_BYTES as u32, seq })
-    }
 }
 
 /// The indexes, live bits and facts while they are rebuilt.
 pub(crate) struct Builder<'b> {
+    pub(crate) disk: &'b dyn Disk,
     pub(crate) segments: &'b [Segment],
     pub(crate) segment_bytes: u32,
     pub(crate) hasher: Hasher,
     pub(crate) shard_bits: u32,
     pub(crate) base_bits: u32,
-    pub(crate) seeds: Vec<ShardSeed>,
-    pub(crate) proofs: Proofs,
+    pub(crate) threads: usize,
+    pub(crate) seeds: Vec<Mutex<ShardSeed>>,
     pub(crate) spaces: Spaces,
     pub(crate) pending: Vec<Pending>,
+    /// Changes waiting for their batch, and how many make one.
+    batch: Vec<Change>,
+    batch_max: usize,
+    pub(crate) replayed: u64,
 }
 
-fn hash_words(hash: KeyHash) -> [u32; 2] {
-    let bytes = hash.footer();
-    [u32_at(&bytes, 0), u32_at(&bytes, 4)]
-}
+/// Slots that a thread has for each shard.
+pub(crate) struct Collected(Vec<Vec<(SpaceId, u64, Slot)>>);
 
-impl Builder<'_> {
+impl<'b> Builder<'b> {
+    #[expect(clippy::too_many_arguments, reason = "it is built once")]
+    pub(crate) fn new(
+        disk: &'b dyn Disk,
+        segments: &'b [Segment],
+        segment_bytes: u32,
+        hasher: Hasher,
+        shard_bits: u32,
+        base_bits: u32,
+        threads: usize,
+        batch_max: usize,
+        spaces: Spaces,
+        pending: Vec<Pending>,
+    ) -> Self {
+        let seeds = (0..1 << shard_bits).map(|_| Mutex::default()).collect();
+        Builder {
+            disk,
+            segments,
+            segment_bytes,
+            hasher,
+            shard_bits,
+            base_bits,
+            threads,
+            seeds,
+            spaces,
+            pending,
+            batch: Vec::new(),
+            batch_max,
+            replayed: 0,
+        }
+    }
+
     pub(crate) fn shard_of(&self, hash: u64) -> usize {
         if self.shard_bits == 0 { 0 } else { (hash >> (64 - self.shard_bits)) as usize }
     }
 
-    fn proof(&self, slot: Slot) -> Option<Proof> {
-        let (segment, offset) = Place::from_bits(slot.place()).split(self.segment_bytes);
-        self.proofs.get(segment, offset)
+    pub(crate) fn collected(&self) -> Collected {
+        Collected((0..self.seeds.len()).map(|_| Vec::new()).collect())
     }
 
-    fn find(&self, entry: &Entry) -> Option<(usize, usize, SlotRef, Slot)> {
-        let hash = self.hasher.index(entry.hash);
-        let number = self.shard_of(hash);
-        let at = self.seeds[number].spaces.iter().position(|s| s.id == entry.space)?;
-        let words = hash_words(entry.hash);
-        let (slot_at, slot) = self.seeds[number].spaces[at]
-            .index
-            .find(hash, |_, slot| self.proof(slot).is_some_and(|p| p.hash == words))?;
-        Some((number, at, slot_at, slot))
+    /// An index for each space of which a sample promises many keys: (space, its share of `total` in thousandths).
+    pub(crate) fn presize(&self, shares: &[(SpaceId, u64)], total: u64) -> Result<()> {
+        in_parallel(
+            self.threads,
+            self.seeds.len(),
+            || (),
+            |(), number| {
+                let mut seed = self.seeds[number].lock();
+                for &(space, share) in shares {
+                    let keys = total / 1000 * share / self.seeds.len() as u64;
+                    if keys >= PRESIZED_KEYS_MIN {
+                        let hash = if self.shard_bits == 0 { 0 } else { (number as u64) << (64 - self.shard_bits) };
+                        seed.space(space, self.shard_bits, self.base_bits).index.presize(keys, hash);
+                    }
+                }
+                Ok(())
+            },
+        )?;
+        Ok(())
     }
 
-    /// The key's newest version is this record.
-    pub(crate) fn put(&mut self, segment: u32, entry: &Entry) {
+    /// A record that the map calls live: the only one of its key below the map's lengths.
+    pub(crate) fn collect(&self, into: &mut Collected, segment: u32, entry: &Entry) {
         let bytes = padded(entry.bytes as usize) as u32;
         let place = Place::new(segment, entry.offset, self.segment_bytes);
         let slot = Shard::cold_slot(place, class_of(entry.offset, bytes), entry.expiry.is_some(), 0);
-        match self.find(entry) {
-            Some((_, _, _, old)) if old.place() == place.bits() => return,
-            // A map may call two versions live, if it read the bits between an append and the swap: the newer one counts.
-            Some((_, _, _, old)) if self.proof(old).is_some_and(|p| p.seq > entry.seq) => return,
-            Some((number, at, slot_at, old)) => {
-                self.unname(old);
-                let space = &mut self.seeds[number].spaces[at];
-                match (old.has_ttl(), slot.has_ttl()) {
-                    (false, true) => space.expiring += 1,
-                    (true, false) => space.expiring -= 1,
-                    _ => {}
+        let hash = self.hasher.index(entry.hash);
+        let number = self.shard_of(hash);
+        into.0[number].push((entry.space, hash, slot));
+        if into.0[number].len() >= SLOTS_PER_HOLD {
+            self.insert(number, &mut into.0[number]);
+        }
+    }
+
+    /// Puts in what was collected.
+    pub(crate) fn insert_all(&self, mut collected: Collected) {
+        for (number, slots) in collected.0.iter_mut().enumerate() {
+            self.insert(number, slots);
+        }
+    }
+
+    fn insert(&self, number: usize, slots: &mut Vec<(SpaceId, u64, Slot)>) {
+        let mut seed = self.seeds[number].lock();
+        let ShardSeed { spaces, spare } = &mut *seed;
+        for run in slots.chunk_by(|a, b| a.0 == b.0) {
+            let space = ShardSeed::space_of(spaces, run[0].0, self.shard_bits, self.base_bits);
+            for (at, &(_, hash, slot)) in run.iter().enumerate() {
+                if let Some(&(_, later, _)) = run.get(at + PREFETCH_AHEAD) {
+                    space.index.prefetch(later);
                 }
-                let mut new = space.index.get(slot_at);
-                new = new.with_place(slot.place()).with_class(slot.class()).with_ttl(slot.has_ttl());
-                space.index.set(slot_at, new);
-            }
-            None => {
-                let hash = self.hasher.index(entry.hash);
-                let number = self.shard_of(hash);
-                let (shard_bits, base_bits) = (self.shard_bits, self.base_bits);
-                let seed = &mut self.seeds[number];
-                let at = match seed.spaces.iter().position(|s| s.id == entry.space) {
-                    Some(at) => at,
-                    None => {
-                        seed.spaces.push(SpaceIndex {
-                            id: entry.space,
-                            index: Index::new(shard_bits, base_bits),
-                            expiring: 0,
-                        });
-                        seed.spaces.len() - 1
-                    }
-                };
-                let space = &mut seed.spaces[at];
-                while space.index.insert(hash, slot, &mut seed.spare).is_err() {
-                    seed.spare.refill();
+                while space.index.insert(hash, slot, spare).is_err() {
+                    spare.refill();
                 }
                 space.expiring += u64::from(slot.has_ttl());
             }
         }
-        self.proofs.insert(segment, entry.offset, Proof { hash: hash_words(entry.hash), bytes, seq: entry.seq });
-        self.segments[segment as usize].live.lock().name(entry.offset, bytes, entry.expiry);
+        slots.clear();
     }
 
-    /// The key is gone.
-    fn remove(&mut self, entry: &Entry) {
-        if let Some((number, at, slot_at, old)) = self.find(entry) {
-            self.unname(old);
-            let space = &mut self.seeds[number].spaces[at];
-            space.index.remove(slot_at);
-            space.expiring -= u64::from(old.has_ttl());
-        }
-    }
-
-    fn unname(&mut self, slot: Slot) {
-        let (segment, offset) = Place::from_bits(slot.place()).split(self.segment_bytes);
-        let bytes = self.proof(slot).map_or(0, |p| p.bytes);
-        self.segments[segment as usize].live.lock().unname(offset, bytes);
-    }
-
-    /// A record of the foreground stream, in order.
-    pub(crate) fn replay(&mut self, found: &Found) {
-        match found.entry.kind {
-            RecordKind::Value(_) => self.put(found.segment, &found.entry),
-            RecordKind::Tombstone => self.remove(&found.entry),
+    /// A record to be replayed, in order.
+    pub(crate) fn replay(&mut self, scans: &[SegmentScan<'_>], found: &Found) -> Result<()> {
+        let entry = &found.entry;
+        self.replayed += 1;
+        match entry.kind {
+            RecordKind::Value(_) | RecordKind::Tombstone => {
+                self.batch.push(Change {
+                    hash: words_of(entry.hash),
+                    segment: found.segment,
+                    offset: entry.offset,
+                    bytes: entry.bytes,
+                    space: entry.space.0,
+                    value: entry.kind.is_value(),
+                    has_expiry: entry.expiry.is_some(),
+                    expiry: entry.expiry.unwrap_or(0),
+                    seq: entry.seq,
+                });
+                if self.batch.len() >= self.batch_max {
+                    self.apply(scans)?;
+                }
+            }
             RecordKind::Spaces => {
                 if let Some(spaces) = Spaces::from_payload(&found.fact) {
                     self.spaces = spaces;
@@ -180,11 +197,11 @@ impl Builder<'_> {
             }
             RecordKind::Intent | RecordKind::Sweep if found.fact.len() >= 12 => {
                 let id = u64_at(&found.fact, 0);
-                let intent = found.entry.kind == RecordKind::Intent;
+                let intent = entry.kind == RecordKind::Intent;
                 match self.pending.iter_mut().find(|p| p.id == id) {
                     Some(p) => p.intent &= intent,
                     None => {
-                        let (space, extents) = (found.entry.space, u32_at(&found.fact, 8));
+                        let (space, extents) = (entry.space, u32_at(&found.fact, 8));
                         self.pending.push(Pending { id, space, extents, intent });
                     }
                 }
@@ -195,23 +212,151 @@ impl Builder<'_> {
             }
             _ => {}
         }
+        Ok(())
     }
 
-    /// Spaces that no database names any more are dropped whole.
-    pub(crate) fn drop_unnamed_spaces(&mut self) {
-        for number in 0..self.seeds.len() {
-            let spaces = std::mem::take(&mut self.seeds[number].spaces);
-            for space in spaces {
-                if self.spaces.names(space.id) {
-                    self.seeds[number].spaces.push(space);
-                    continue;
-                }
-                let mut slots = Vec::new();
-                space.index.for_each(|_, slot, _, _| slots.push(slot));
-                for slot in slots {
-                    self.unname(slot);
+    fn index_hash(&self, change: &Change) -> u64 {
+        let wide =
+            u128::from(change.hash[0]) << 96 | u128::from(change.hash[1]) << 64 | u128::from(change.hash[2]) << 32;
+        self.hasher.index(crate::hash::KeyHash(wide))
+    }
+
+    /// Applies the changes that wait.
+    pub(crate) fn apply(&mut self, scans: &[SegmentScan<'_>]) -> Result<()> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        let mut by_shard: Vec<Vec<u32>> = vec![Vec::new(); self.seeds.len()];
+        for (at, change) in self.batch.iter().enumerate() {
+            by_shard[self.shard_of(self.index_hash(change))].push(at as u32);
+        }
+        let ask = |questions: &mut Vec<Question>, number: usize| {
+            let seed = self.seeds[number].lock();
+            for &at in &by_shard[number] {
+                let change = &self.batch[at as usize];
+                if let Some(space) = seed.spaces.iter().find(|s| s.id.0 == change.space) {
+                    space.index.find(self.index_hash(change), |_, slot| {
+                        questions.push(Question { place: slot.place(), class: slot.class() });
+                        false
+                    });
                 }
             }
+            Ok(())
+        };
+        let questions = in_parallel(self.threads, self.seeds.len(), Vec::new, ask)?.concat();
+        let proofs = Proofs::find(self.disk, scans, self.segment_bytes, self.threads, questions)?;
+        in_parallel(
+            self.threads,
+            self.seeds.len(),
+            || (),
+            |(), number| {
+                let mut seed = self.seeds[number].lock();
+                let mut own: HashMap<u64, Proof> = HashMap::with_capacity(by_shard[number].len());
+                for &at in &by_shard[number] {
+                    self.change(&mut seed, &self.batch[at as usize], &mut own, &proofs);
+                }
+                Ok(())
+            },
+        )?;
+        self.batch.clear();
+        Ok(())
+    }
+
+    fn change(&self, seed: &mut ShardSeed, change: &Change, own: &mut HashMap<u64, Proof>, proofs: &Proofs) {
+        let hash = self.index_hash(change);
+        let ShardSeed { spaces, spare } = seed;
+        let space = ShardSeed::space_of(spaces, SpaceId(change.space), self.shard_bits, self.base_bits);
+        let proof_of = |slot: Slot| own.get(&slot.place()).copied().or_else(|| proofs.get(slot.place()));
+        let mut proof = None;
+        let found: Option<(SlotRef, Slot)> = space.index.find(hash, |_, slot| {
+            proof = proof_of(slot).filter(|p| p.hash == change.hash);
+            proof.is_some()
+        });
+        if !change.value {
+            if let (Some((at, old)), Some(proof)) = (found, proof) {
+                self.unname(old, proof.bytes);
+                space.index.remove(at);
+                space.expiring -= u64::from(old.has_ttl());
+            }
+            return;
         }
+        let bytes = padded(change.bytes as usize) as u32;
+        let place = Place::new(change.segment, change.offset, self.segment_bytes);
+        let slot = Shard::cold_slot(place, class_of(change.offset, bytes), change.has_expiry, 0);
+        match (found, proof) {
+            (Some((_, old)), _) if old.place() == place.bits() => return,
+            (Some(_), Some(proof)) if proof.seq > change.seq => return,
+            (Some((at, old)), Some(proof)) => {
+                self.unname(old, proof.bytes);
+                match (old.has_ttl(), slot.has_ttl()) {
+                    (false, true) => space.expiring += 1,
+                    (true, false) => space.expiring -= 1,
+                    _ => {}
+                }
+                space.index.set(at, old.with_place(slot.place()).with_class(slot.class()).with_ttl(slot.has_ttl()));
+            }
+            _ => {
+                while space.index.insert(hash, slot, spare).is_err() {
+                    spare.refill();
+                }
+                space.expiring += u64::from(slot.has_ttl());
+            }
+        }
+        own.insert(place.bits(), Proof { hash: change.hash, bytes, seq: change.seq });
+        let expiry = change.has_expiry.then_some(change.expiry);
+        self.segments[change.segment as usize].live.lock().name(change.offset, bytes, expiry);
+    }
+
+    fn unname(&self, slot: Slot, bytes: u32) {
+        let (segment, offset) = Place::from_bits(slot.place()).split(self.segment_bytes);
+        self.segments[segment as usize].live.lock().unname(offset, bytes);
+    }
+
+    /// Spaces that no database names any more are dropped whole; what was presized too large is given back.
+    pub(crate) fn tidy(&mut self) -> Result<u64> {
+        let keys = AtomicU64::new(0);
+        in_parallel(
+            self.threads,
+            self.seeds.len(),
+            || (),
+            |(), number| {
+                let mut seed = self.seeds[number].lock();
+                let spaces = std::mem::take(&mut seed.spaces);
+                for mut space in spaces {
+                    if self.spaces.names(space.id) {
+                        space.index.drop_empty();
+                        if !space.index.is_empty() {
+                            keys.fetch_add(space.index.len(), Ordering::Relaxed);
+                            seed.spaces.push(space);
+                        }
+                        continue;
+                    }
+                    // The exact length is on the SSD only; the class bounds it.
+                    space.index.for_each(|_, slot, _, _| {
+                        self.unname(slot, CLASS_SECTORS[usize::from(slot.class())] * SECTOR_BYTES);
+                    });
+                }
+                Ok(())
+            },
+        )?;
+        Ok(keys.into_inner())
+    }
+}
+
+impl ShardSeed {
+    /// The index of a space, made if there is none.
+    pub(crate) fn space(&mut self, id: SpaceId, shard_bits: u32, base_bits: u32) -> &mut SpaceIndex {
+        ShardSeed::space_of(&mut self.spaces, id, shard_bits, base_bits)
+    }
+
+    fn space_of(spaces: &mut Vec<SpaceIndex>, id: SpaceId, shard_bits: u32, base_bits: u32) -> &mut SpaceIndex {
+        let at = match spaces.iter().position(|s| s.id == id) {
+            Some(at) => at,
+            None => {
+                spaces.push(SpaceIndex { id, index: Index::new(shard_bits, base_bits), expiring: 0 });
+                spaces.len() - 1
+            }
+        };
+        &mut spaces[at]
     }
 }

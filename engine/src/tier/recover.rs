@@ -1,13 +1,15 @@
 //! Recovery: from the files to an index, whatever happened before.
 //!
-//! 1. Superblock (newest valid), map (newest valid), and - after a clean shutdown - the checkpoint: done.
-//! 2. Otherwise the *base*: every record that the map calls live, from footers, or from the records where there is none.
-//! 3. GC copies beyond the map: the place of a version that the base had elsewhere.
-//! 4. The foreground stream beyond the map, replayed in order; the first hole ends it: that is the cut.
-//! 5. A superblock with the cuts and a next seq above all seen, before anything is written.
+//! 1. Superblock (newest valid), map (newest valid), and the newest checkpoint that the map is younger than.
+//! 2. A look at each segment that the map does not wholly cover (scan_log.rs).
+//! 3. The *base*: every record that the map calls live; from the checkpoint, and for segments that it does not know whole, or
+//!    without one, from footers.
+//! 4. GC copies beyond the map: the place of a version that the base had elsewhere.
+//! 5. The foreground stream beyond the map, replayed in order; the first hole ends it: that is the cut.
+//! 6. A superblock with the cuts and a next seq above all that may have been given, before anything is written.
 //!
-//! Equal space and equal 96-bit hash are one key. While it runs, a table from place to hash proves slots (the index knows 38
-//! bits or so); it is dropped at the end.
+//! Equal space and equal 96-bit hash are one key. `tier-recovery strict` reads every record beyond the map instead of footers, to
+//! refuse a start on damage.
 //!
 //! Promises: what is served is a prefix of what happened, with everything acknowledged as durable in it. Never: writes before
 //! it has decided; refuses without a reason.
@@ -18,20 +20,23 @@ use crate::engine::Spaces;
 use crate::error::{Error, Result};
 use crate::hash::Hasher;
 use crate::index::Spare;
-use crate::log::checkpoint;
 use crate::log::map::{self, Map, MapSegment, Pending};
 use crate::log::record::{FLAG_FIRST, FLAG_LAST, Seq};
 use crate::log::segment::{Live, Segment, SegmentState, raise};
 use crate::log::superblock::{self, Cut, Superblock};
+use crate::log::{checkpoint, hot_list};
 use crate::options::{Durability, Options, RecoveryMode};
 use crate::planted::{self, Bug};
 use crate::shard::{Shard, SpaceIndex};
 use crate::shutdown::put_superblock;
 use crate::stats::RecoveryReport;
-use crate::tier::maps::MapState;
-use crate::tier::rebuild::{Builder, Proofs};
-use crate::tier::reload::{load_checkpoint, restore_live};
-use crate::tier::scan_log::{Found, SegmentScan, Tail};
+use crate::tier::maps::{MapState, Written};
+use crate::tier::parallel::in_parallel;
+use crate::tier::progress::RecoveryProgress;
+use crate::tier::rebuild::Builder;
+use crate::tier::reload::{checkpoint_headers, load_checkpoint};
+use crate::tier::scan_log::{Depth, Found, SegmentScan};
+use crate::tier::tail::{Outcome, Tail};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use thermocline_io::Disk;
@@ -78,7 +83,12 @@ impl ShardSeed {
 }
 
 /// Recovers a directory. Blocking.
-pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options, clock: &dyn Clock) -> Result<Recovered> {
+pub(crate) fn recover(
+    disk: &Arc<dyn Disk>,
+    options: &Options,
+    clock: &dyn Clock,
+    progress: &RecoveryProgress,
+) -> Result<Recovered> {
     let began_us = clock.monotonic_us();
     let names: Vec<String> =
         disk.list().map_err(|e| Error::io("listing the data directory", &e))?.into_iter().map(|e| e.name).collect();
@@ -118,7 +128,7 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options, clock: &dyn Clock
     } else if report.fresh {
         blank(disk, options, &block, &names, report)?
     } else {
-        existing(disk, options, &block, &names, report)?
+        existing(disk, options, &block, &names, report, progress)?
     };
     recovered.report.us = clock.monotonic_us().saturating_sub(began_us);
     Ok(recovered)
@@ -129,6 +139,7 @@ fn is_ours(name: &str) -> bool {
         || superblock::FILES.contains(&name)
         || map::FILES.contains(&name)
         || checkpoint::FILES.contains(&name)
+        || hot_list::FILES.contains(&name)
         || name == "LOCK"
 }
 
@@ -149,6 +160,7 @@ fn fresh_superblock(options: &Options, clock: &dyn Clock) -> Superblock {
         z ^ (z >> 31)
     };
     Superblock {
+        format: superblock::FORMAT,
         store: next() as u32 | 1,
         generation: 0,
         secret: next(),
@@ -253,18 +265,18 @@ fn blank(
     })
 }
 
-fn newest_map(disk: &dyn Disk, store: u32) -> Result<(Option<Map>, u64)> {
-    let mut newest: Option<Map> = None;
+/// The newest map and its bytes.
+fn newest_map(disk: &dyn Disk, store: u32) -> Result<Option<(u64, Map)>> {
+    let mut newest: Option<(u64, Map)> = None;
     for name in map::FILES {
         if let Some(bytes) = read_whole(disk, name)?
             && let Some(map) = Map::decode(store, &bytes)
-            && newest.as_ref().is_none_or(|n| map.generation > n.generation)
+            && newest.as_ref().is_none_or(|(_, n)| map.generation > n.generation)
         {
-            newest = Some(map);
+            newest = Some((bytes.len() as u64, map));
         }
     }
-    let generation = newest.as_ref().map_or(0, |m| m.generation);
-    Ok((newest, generation))
+    Ok(newest)
 }
 
 fn existing(
@@ -273,48 +285,85 @@ fn existing(
     block: &Superblock,
     names: &[String],
     mut report: RecoveryReport,
+    progress: &RecoveryProgress,
 ) -> Result<Recovered> {
     let segment_bytes = block.segment_bytes;
     let segments = open_segments(&**disk, options, u64::from(segment_bytes), names, &mut report)?;
-    let (newest, map_generation) = newest_map(&**disk, block.store)?;
-    let no_map = newest.is_none();
-    let map = newest.unwrap_or_else(|| Map {
-        b: 1,
-        next_space: block.next_space,
-        spaces: block.spaces.clone(),
-        ..Map::default()
-    });
-    let shard_bits = options.shard_bits().min(u32::from(block.base_bits));
-    let mut builder = Builder {
-        segments: &segments,
-        segment_bytes,
-        hasher: Hasher::new(block.secret, options.index_bits_kept),
-        shard_bits,
-        base_bits: u32::from(block.base_bits),
-        seeds: (0..1 << shard_bits).map(|_| ShardSeed::default()).collect(),
-        proofs: Proofs::default(),
-        spaces: Spaces { of_database: map.spaces.clone(), next: map.next_space },
-        pending: map.pending.clone(),
+    let newest = newest_map(&**disk, block.store)?;
+    let headers = checkpoint_headers(&**disk, block.store)?;
+    let depth = match &newest {
+        Some(_) if block.clean => Depth::Map,
+        _ if options.recovery == RecoveryMode::Strict => Depth::Blocks,
+        _ => Depth::Footers,
     };
-    extend_databases(&mut builder.spaces, options.databases);
-    let mut last_seq = map.last_seq;
-    let mut next_seq = block.next_seq.max(map.b);
-    let mut cuts = Vec::new();
-    if block.clean && !no_map && load_checkpoint(&**disk, block.store, &map, &mut builder)? {
-        report.clean = true;
-        restore_live(&segments, segment_bytes, &map);
+    let (map_bytes, map) = newest.unwrap_or_else(|| {
+        let (next_space, spaces) = (block.next_space, block.spaces.clone());
+        (0, Map { b: 1, next_space, spaces, ..Map::default() })
+    });
+    let mut spaces = Spaces { of_database: map.spaces.clone(), next: map.next_space };
+    extend_databases(&mut spaces, options.databases);
+    let mut builder = Builder::new(
+        &**disk,
+        &segments,
+        segment_bytes,
+        Hasher::new(block.secret, options.index_bits_kept),
+        options.shard_bits().min(u32::from(block.base_bits)),
+        u32::from(block.base_bits),
+        options.recovery_threads(),
+        options.replay_batch(),
+        spaces,
+        map.pending.clone(),
+    );
+    let mut maps = MapState {
+        map: Written { generation: map.generation, b: map.b, bytes: map_bytes, log_bytes: 0 },
+        checkpoint: Written { generation: headers.first().map_or(0, |h| h.1.generation), ..Written::default() },
+        ..MapState::default()
+    };
+    let nothing = MapSegment::default();
+    let survey = Survey {
+        disk: &**disk,
+        block,
+        map: &map,
+        nothing: &nothing,
+        segments: &segments,
+        hasher: builder.hasher,
+        threads: builder.threads,
+        progress,
+    };
+    let (mut scans, old_cuts, tail) = survey.look(depth)?;
+    survey.adopt(&scans)?;
+    progress.enter("reading the checkpoint");
+    let loaded = if map.generation > 0 {
+        load_checkpoint(&builder, &headers, &map, progress, &mut report.checkpoint_refused)?
     } else {
-        let replayed = replay(&**disk, options, block, &map, &segments, &mut builder, &mut report)?;
-        last_seq = replayed.last_seq;
-        next_seq = next_seq.max(replayed.next_seq);
-        cuts = replayed.cuts;
+        None
+    };
+    if let Some(loaded) = &loaded {
+        maps.checkpoint = Written { b: loaded.header.b, bytes: loaded.bytes, ..maps.checkpoint };
     }
-    builder.drop_unnamed_spaces();
+    report.clean = depth == Depth::Map && loaded.is_some();
+    report.checkpoint = loaded.is_some();
+    progress.enter("reading footers");
+    let usable = loaded.map(|l| l.usable).unwrap_or_default();
+    base(&mut builder, &mut scans, &usable, block.format, progress)?;
+    progress.enter("replaying the log");
+    let (mut last_seq, mut next_seq, mut cuts) = (map.last_seq, block.next_seq.max(map.b), Vec::new());
+    if depth != Depth::Map {
+        let outcome = replay(&mut builder, options, &map, &scans, &tail, &old_cuts, &mut last_seq, &mut report)?;
+        next_seq = next_seq.max(tail.highest_seq.max(last_seq) + 1);
+        if scans.iter().any(|scan| scan.skipped) {
+            // Void blocks that nobody looked at: what they may hold was in the buffers once.
+            next_seq += 2 * (options.log_buffer_bytes() * 3 / 2 / crate::log::record::RECORD_BYTES_MIN) as u64;
+        }
+        cuts = merged_cuts(old_cuts, &outcome, &scans);
+        settle_segments(&segments, segment_bytes, &scans, &report);
+    }
+    report.keys = builder.tidy()?;
     for pending in &mut builder.pending {
         pending.intent = false; // what was not committed is swept
     }
-    let (seeds, spaces, pending) = (builder.seeds, builder.spaces, builder.pending);
-    report.keys = seeds.iter().flat_map(|s| &s.spaces).map(|s| s.index.len()).sum();
+    report.replayed = builder.replayed;
+    let Builder { seeds, spaces, pending, .. } = builder;
     for segment in &segments {
         segment.durable_to.store(segment_bytes, Ordering::Release);
     }
@@ -331,18 +380,19 @@ fn existing(
         ..block.clone()
     };
     put_superblock(&**disk, &open)?;
+    progress.enter("open");
     Ok(Recovered {
         store: block.store,
         secret: block.secret,
         base_bits: u32::from(block.base_bits),
         segment_bytes: u64::from(segment_bytes),
-        shards: seeds,
+        shards: seeds.into_iter().map(parking_lot::Mutex::into_inner).collect(),
         spaces,
         pending,
         last_seq,
         next_seq,
         generation,
-        maps: MapState { generation: map_generation, ..MapState::default() },
+        maps,
         report,
         segments,
     })
@@ -356,75 +406,212 @@ fn extend_databases(spaces: &mut Spaces, databases: u32) {
     }
 }
 
-struct Replayed {
-    last_seq: Seq,
-    next_seq: Seq,
-    cuts: Vec<Cut>,
+/// What a look at the segments needs.
+struct Survey<'s> {
+    disk: &'s dyn Disk,
+    block: &'s Superblock,
+    map: &'s Map,
+    nothing: &'s MapSegment,
+    segments: &'s [Segment],
+    hasher: Hasher,
+    threads: usize,
+    progress: &'s RecoveryProgress,
 }
 
-/// Base, GC copies, foreground tail.
-fn replay(
-    disk: &dyn Disk,
-    options: &Options,
-    block: &Superblock,
-    map: &Map,
-    segments: &[Segment],
-    builder: &mut Builder<'_>,
-    report: &mut RecoveryReport,
-) -> Result<Replayed> {
-    let nothing = MapSegment::default();
-    let mut tail = Tail::default();
-    let mut scans = Vec::new();
-    for (id, segment) in segments.iter().enumerate() {
-        let Some(file) = segment.file() else { continue };
-        let name = crate::log::segment_name(id as u32);
-        if !planted::is(Bug::NoRecoverySync) {
-            disk.sync(file).map_err(|e| Error::io(format!("syncing {name}"), &e))?;
+type Looked<'s> = (Vec<SegmentScan<'s>>, Vec<Cut>, Tail);
+
+impl<'s> Survey<'s> {
+    /// What is in the segments, and what is still void of them. If the stream proves damage, every block is looked at.
+    fn look(&self, depth: Depth) -> Result<Looked<'s>> {
+        let looked = self.look_once(depth)?;
+        if depth == Depth::Footers && looked.2.has_damage(&looked.0, self.map.last_seq, &looked.1) {
+            tracing::warn!("the log has a hole that was durable once; every block is read");
+            return self.look_once(Depth::Blocks);
         }
-        let entry = map.segments.iter().find(|s| s.segment == id as u32).unwrap_or(&nothing);
-        let scan = SegmentScan::open(disk, block.store, id as u32, file, builder.segment_bytes, entry, builder.hasher)?;
-        segment.set_epoch(scan.epoch);
-        if scan.has_records() {
-            segment.set_state(SegmentState::Sealed);
-            segment.used.store(scan.used, Ordering::Release);
-            segment.stream.store(scan.stream, Ordering::Release);
-            raise(&segment.max_seq, scan.max_seq);
-            *segment.live.lock() = Live::restore(4, builder.segment_bytes);
-        }
-        tail.collect(&scan);
-        scans.push(scan);
+        Ok(looked)
     }
-    // The base.
-    for scan in &mut scans {
-        if scan.any_covered_live() {
-            for entry in scan.covered_live(disk)? {
-                builder.put(scan.segment, &entry);
+
+    fn look_once(&self, depth: Depth) -> Result<Looked<'s>> {
+        let mut of_segment: Vec<&'s MapSegment> = vec![self.nothing; self.segments.len()];
+        for entry in &self.map.segments {
+            if let Some(of) = of_segment.get_mut(entry.segment as usize) {
+                *of = entry;
             }
         }
+        self.progress.enter("looking at segments");
+        self.progress.expect(self.segments.len() as u64);
+        let (store, bytes, hasher) = (self.block.store, self.block.segment_bytes, self.hasher);
+        let scans = in_parallel(self.threads, self.segments.len(), Vec::new, |scans, id| {
+            self.progress.step();
+            let Some(file) = self.segments[id].file() else { return Ok(()) };
+            scans.push(SegmentScan::open(self.disk, store, id as u32, file, bytes, of_segment[id], hasher, depth)?);
+            Ok(())
+        })?;
+        let mut scans: Vec<SegmentScan<'s>> = scans.into_iter().flatten().collect();
+        scans.sort_by_key(|scan| scan.segment);
+        let holds = |cut: &Cut| {
+            scans.iter().any(|s| {
+                let there = s.epoch == cut.epoch && s.covered < bytes;
+                s.segment == cut.segment && (there || s.skipped && cut.epoch > s.map.epoch)
+            })
+        };
+        let cuts: Vec<Cut> = self.block.cuts.iter().filter(|cut| holds(cut)).copied().collect();
+        let tail = if depth == Depth::Map { Tail::default() } else { Tail::of(&scans) };
+        Ok((scans, cuts, tail))
     }
-    // GC copies of what was written before B.
-    for scan in &scans {
-        if scan.stream != 0 && scan.has_beyond() {
-            for found in scan.beyond(disk)? {
-                if found.entry.seq < map.b && found.entry.kind.is_value() {
-                    builder.put(scan.segment, &found.entry);
-                    report.replayed += 1;
+
+    /// Makes durable what the decision rests on, and takes over what was seen.
+    fn adopt(&self, scans: &[SegmentScan<'_>]) -> Result<()> {
+        in_parallel(
+            self.threads,
+            scans.len(),
+            || (),
+            |(), number| {
+                let scan = &scans[number];
+                if scan.has_beyond() && !planted::is(Bug::NoRecoverySync) {
+                    let name = crate::log::segment_name(scan.segment);
+                    self.disk.sync(scan.file).map_err(|e| Error::io(format!("syncing {name}"), &e))?;
+                }
+                Ok(())
+            },
+        )?;
+        for scan in scans {
+            let segment = &self.segments[scan.segment as usize];
+            segment.set_epoch(scan.epoch);
+            segment.used.store(scan.used, Ordering::Release);
+            segment.stream.store(scan.stream, Ordering::Release);
+            if !scan.has_records() {
+                continue;
+            }
+            segment.set_state(SegmentState::Sealed);
+            raise(&segment.max_seq, if scan.has_beyond() { scan.max_seq } else { self.map.last_seq });
+            let grain_shift = match scan.sealed {
+                _ if scan.covered > 0 => scan.map.grain_shift,
+                Some(sealed) => sealed.grain_shift,
+                None => Live::GRAIN_SHIFT_OPEN,
+            };
+            *segment.live.lock() = Live::restore(grain_shift, self.block.segment_bytes);
+        }
+        Ok(())
+    }
+}
+
+/// Segments whose footers are looked at to guess how many keys each space has.
+const SAMPLED_SEGMENTS: usize = 4;
+
+/// What the map calls live.
+fn base(
+    builder: &mut Builder<'_>,
+    scans: &mut [SegmentScan<'_>],
+    usable: &[bool],
+    format: u32,
+    progress: &RecoveryProgress,
+) -> Result<()> {
+    let is_usable = |scan: &SegmentScan<'_>| usable.get(scan.segment as usize).copied().unwrap_or(false);
+    for scan in scans.iter().filter(|scan| is_usable(scan) && scan.any_covered_live()) {
+        *builder.segments[scan.segment as usize].live.lock() = restored(scan.map, builder.segment_bytes);
+    }
+    let wanted: Vec<usize> =
+        (0..scans.len()).filter(|&n| !is_usable(&scans[n]) && scans[n].any_covered_live()).collect();
+    let disk = builder.disk;
+    let records = |scan: &SegmentScan<'_>| scan.map.bits.iter().map(|w| u64::from(w.count_ones())).sum::<u64>();
+    let total: u64 = wanted.iter().map(|&n| records(&scans[n])).sum();
+    if usable.is_empty() && wanted.len() > SAMPLED_SEGMENTS {
+        let mut shares: Vec<(SpaceId, u64)> = Vec::new();
+        let mut sampled = 0;
+        for &n in wanted.iter().step_by(wanted.len() / SAMPLED_SEGMENTS) {
+            for entry in scans[n].covered_live(disk)? {
+                sampled += 1;
+                match shares.iter_mut().find(|s| s.0 == entry.space) {
+                    Some(share) => share.1 += 1,
+                    None => shares.push((entry.space, 1)),
                 }
             }
         }
+        shares.iter_mut().for_each(|share| share.1 = share.1 * 1000 / u64::max(sampled, 1));
+        builder.presize(&shares, total)?;
     }
-    // The foreground, in order, whole groups.
-    let old_cuts: Vec<Cut> = block
-        .cuts
-        .iter()
-        .filter(|c| {
-            scans.iter().any(|s| s.segment == c.segment && s.epoch == c.epoch && s.covered < builder.segment_bytes)
-        })
-        .copied()
+    progress.expect(wanted.len() as u64);
+    if format < 2 {
+        // Maps of format 1 could call two versions of a key live: each is put in with its proof.
+        for &n in &wanted {
+            let segment = scans[n].segment;
+            for entry in scans[n].covered_live(disk)? {
+                builder.replay(scans, &Found { segment, entry, fact: Vec::new() })?;
+            }
+            progress.step();
+        }
+        return builder.apply(scans);
+    }
+    let wanted: Vec<parking_lot::Mutex<&mut SegmentScan<'_>>> = scans
+        .iter_mut()
+        .enumerate()
+        .filter(|(n, _)| wanted.binary_search(n).is_ok())
+        .map(|(_, scan)| parking_lot::Mutex::new(scan))
         .collect();
+    let builder = &*builder;
+    let collected = in_parallel(
+        builder.threads,
+        wanted.len(),
+        || builder.collected(),
+        |collected, number| {
+            let mut scan = wanted[number].lock();
+            let entries = scan.covered_live(disk)?;
+            let segment = &builder.segments[scan.segment as usize];
+            segment.stream.store(scan.stream, Ordering::Release);
+            {
+                let mut live = segment.live.lock();
+                for entry in &entries {
+                    live.name(entry.offset, crate::log::record::padded(entry.bytes as usize) as u32, entry.expiry);
+                }
+            }
+            for entry in &entries {
+                builder.collect(collected, scan.segment, entry);
+            }
+            progress.step();
+            Ok(())
+        },
+    )?;
+    collected.into_iter().for_each(|slots| builder.insert_all(slots));
+    Ok(())
+}
+
+/// A segment's bits as the map has them.
+fn restored(map: &MapSegment, segment_bytes: u32) -> Live {
+    let mut live = Live::restore(map.grain_shift, segment_bytes);
+    for (into, from) in live.bits.iter_mut().zip(&map.bits) {
+        *into = *from;
+    }
+    live.records = map.bits.iter().map(|w| w.count_ones()).sum();
+    live.bytes = map.live_bytes;
+    live.earliest_expiry_ms = map.earliest_expiry_ms;
+    live
+}
+
+/// GC copies, then the foreground in order, whole groups.
+#[expect(clippy::too_many_arguments, reason = "one step of recovery, which knows everything")]
+fn replay(
+    builder: &mut Builder<'_>,
+    options: &Options,
+    map: &Map,
+    scans: &[SegmentScan<'_>],
+    tail: &Tail,
+    old_cuts: &[Cut],
+    last_seq: &mut Seq,
+    report: &mut RecoveryReport,
+) -> Result<Outcome> {
+    let disk = builder.disk;
+    for scan in scans.iter().filter(|scan| scan.stream != 0 && scan.has_beyond()) {
+        let mut copies = Vec::new();
+        scan.beyond(disk, |found| {
+            if found.entry.seq < map.b && found.entry.kind.is_value() {
+                copies.push(found);
+            }
+        })?;
+        copies.iter().try_for_each(|found| builder.replay(scans, found))?;
+    }
     let mut group: Vec<Found> = Vec::new();
-    let mut applied_seq = map.last_seq;
-    let mut outcome = tail.walk(disk, &scans, map.last_seq, &old_cuts, |found| {
+    let mut outcome = tail.walk(disk, scans, map.last_seq, old_cuts, |found| {
         if found.entry.flags & FLAG_FIRST != 0 {
             group.clear();
         }
@@ -432,62 +619,63 @@ fn replay(
         group.push(found);
         if last {
             for found in group.drain(..) {
-                builder.replay(&found);
-                applied_seq = found.entry.seq;
-                report.replayed += 1;
+                builder.replay(scans, &found)?;
+                *last_seq = found.entry.seq;
             }
         }
+        Ok(())
     })?;
     if planted::is(Bug::PartialGroup) {
         for found in group.drain(..) {
-            builder.replay(&found);
-            applied_seq = found.entry.seq;
+            builder.replay(scans, &found)?;
+            *last_seq = found.entry.seq;
         }
     }
+    builder.apply(scans)?;
     for found in &group {
         outcome.cut_at(found.segment, found.entry.offset); // a group may span segments
     }
     for damage in &outcome.damage {
+        let name = crate::log::segment_name(damage.segment);
         if options.recovery == RecoveryMode::Strict {
             return Err(Error::Format {
                 words: format!(
-                    "{} is damaged at offset {} (tier-recovery strict); start with tier-recovery salvage to serve the rest",
-                    crate::log::segment_name(damage.segment),
+                    "{name} is damaged at offset {} (tier-recovery strict); start with tier-recovery salvage to serve the rest",
                     damage.offset
                 ),
             });
         }
         report.quarantined.push(damage.segment);
-        report.notes.push(format!(
-            "{} is damaged at offset {}: what it held is quarantined",
-            crate::log::segment_name(damage.segment),
-            damage.offset
-        ));
+        report.notes.push(format!("{name} is damaged at offset {}: what it held is quarantined", damage.offset));
     }
     report.truncated_bytes = outcome.void_bytes;
-    let mut cuts = old_cuts;
-    for cut in outcome.cuts(&scans) {
+    Ok(outcome)
+}
+
+fn merged_cuts(mut cuts: Vec<Cut>, outcome: &Outcome, scans: &[SegmentScan<'_>]) -> Vec<Cut> {
+    for cut in outcome.cuts(scans) {
         match cuts.iter_mut().find(|c| c.segment == cut.segment && c.epoch == cut.epoch) {
             Some(old) => old.length = old.length.min(cut.length),
             None => cuts.push(cut),
         }
     }
-    for segment in segments {
-        if segment.state() == SegmentState::Sealed {
-            segment.live.lock().seal(builder.segment_bytes);
-        }
-    }
-    // A segment wholly covered by the map with no bit set is free. One whose last value died in the replay is not: the map on
-    // the disk still names it, so it waits for the next map like any victim.
-    for scan in &scans {
+    cuts
+}
+
+/// States after a replay. A segment wholly covered by the map with no bit set is free. One whose last value died in the replay is
+/// not: the map on the disk still names it, so it waits for the next map like any victim.
+fn settle_segments(segments: &[Segment], segment_bytes: u32, scans: &[SegmentScan<'_>], report: &RecoveryReport) {
+    for scan in scans {
         let segment = &segments[scan.segment as usize];
-        let by_bits = planted::is(Bug::FreeByBits) && segment.live.lock().records == 0;
-        if segment.state() == SegmentState::Sealed && (scan.is_dead_by_map() || by_bits) {
-            segment.set_state(SegmentState::Free);
+        if segment.state() == SegmentState::Sealed {
+            segment.live.lock().seal(segment_bytes);
+            let by_bits = planted::is(Bug::FreeByBits) && segment.live.lock().records == 0;
+            if scan.is_dead_by_map() || by_bits {
+                segment.set_state(SegmentState::Free);
+            }
         }
         if report.quarantined.contains(&scan.segment) {
             segment.set_state(SegmentState::Quarantined);
         }
     }
-    Ok(Replayed { last_seq: applied_seq, next_seq: tail.highest_seq.max(applied_seq) + 1, cuts })
 }

@@ -1,123 +1,203 @@
-//! A restart after a clean shutdown: the checkpoint is copied back, the map says what is live.
+//! Copying a checkpoint back: frames on all threads, each slot checked against the map.
+//!
+//! A slot counts if its segment was wholly written when the checkpoint was begun, has the same epoch in the map, and its bit is
+//! live there. Everything else the base takes from footers. Afterwards each segment must have exactly as many slots as the map
+//! has live bits; otherwise the checkpoint is not believed.
 //!
 //! Promises: a checkpoint is believed whole or not at all. Never: reads the log.
 
 use crate::SpaceId;
 use crate::error::{Error, Result};
-use crate::index::Index;
-use crate::log::checkpoint::{self, BODY_OFFSET, CheckpointHeader};
+use crate::index::{Part, Slot};
+use crate::log::checkpoint::{BODY_OFFSET, CheckpointHeader, FILES, Frame, Table};
 use crate::log::map::Map;
 use crate::log::record::u64_at;
-use crate::log::segment::{Live, Segment, SegmentState, raise};
-use crate::shard::SpaceIndex;
+use crate::planted::{self, Bug};
+use crate::tier::parallel::in_parallel;
+use crate::tier::progress::RecoveryProgress;
 use crate::tier::rebuild::Builder;
-use std::sync::atomic::Ordering;
-use thermocline_io::Disk;
+use thermocline_io::{Disk, FileId};
 
-/// After a clean shutdown the map says everything about the segments.
-pub(crate) fn restore_live(segments: &[Segment], segment_bytes: u32, map: &Map) {
-    for entry in &map.segments {
-        let Some(segment) = segments.get(entry.segment as usize) else { continue };
-        segment.set_epoch(entry.epoch);
-        segment.used.store(segment_bytes, Ordering::Release);
-        raise(&segment.max_seq, map.last_seq);
-        if entry.none_live() {
-            continue; // free
-        }
-        let mut live = Live::restore(entry.grain_shift, segment_bytes);
-        let records: u32 = entry.bits.iter().map(|w| w.count_ones()).sum();
-        for (into, from) in live.bits.iter_mut().zip(&entry.bits) {
-            *into = *from;
-        }
-        live.records = records;
-        live.bytes = entry.live_bytes;
-        live.earliest_expiry_ms = entry.earliest_expiry_ms;
-        *segment.live.lock() = live;
-        segment.set_state(SegmentState::Sealed);
-    }
+/// A checkpoint that could be read.
+struct Candidate {
+    file: FileId,
+    header: CheckpointHeader,
+    table: Table,
 }
 
-/// Loads the checkpoint that belongs to this map, if there is one. False: the log must be read.
-pub(crate) fn load_checkpoint(disk: &dyn Disk, store: u32, map: &Map, builder: &mut Builder<'_>) -> Result<bool> {
-    for name in checkpoint::FILES {
+/// The checkpoint that was loaded.
+pub(crate) struct Loaded {
+    pub(crate) header: CheckpointHeader,
+    pub(crate) bytes: u64,
+    /// Per segment: its slots are from the checkpoint.
+    pub(crate) usable: Vec<bool>,
+}
+
+/// Headers of both files, for the numbering of the next one.
+pub(crate) fn checkpoint_headers(disk: &dyn Disk, store: u32) -> Result<Vec<(FileId, CheckpointHeader)>> {
+    let mut found = Vec::new();
+    for name in FILES {
         let Ok(file) = disk.open(name) else { continue };
-        let io = |e: std::io::Error| Error::io(format!("reading {name}"), &e);
+        let io = |what: &str| {
+            let what = format!("{what} {name}");
+            move |e: std::io::Error| Error::io(what, &e)
+        };
         let mut block = vec![0; BODY_OFFSET as usize];
-        let read = disk.read_at(file, 0, &mut block).map_err(io)?;
-        let Some(header) = CheckpointHeader::decode(&block[..read]) else { continue };
-        let fits = header.store == store && header.b == map.b && header.generation == map.generation;
-        if !fits
-            || u32::from(header.shard_bits) != builder.shard_bits
-            || u32::from(header.base_bits) != builder.base_bits
-        {
-            continue;
-        }
-        if load_body(disk, file, &header, builder).map_err(io)? {
-            return Ok(true);
-        }
-        for seed in &mut builder.seeds {
-            seed.spaces.clear();
+        let read = disk.read_at(file, 0, &mut block).map_err(io("reading"))?;
+        if let Some(header) = CheckpointHeader::decode(&block[..read]).filter(|h| h.store == store) {
+            disk.sync(file).map_err(io("syncing"))?;
+            found.push((file, header));
         }
     }
-    Ok(false)
+    found.sort_by_key(|(_, header)| std::cmp::Reverse(header.generation));
+    Ok(found)
 }
 
-fn load_body(
-    disk: &dyn Disk,
-    file: thermocline_io::FileId,
-    header: &CheckpointHeader,
-    builder: &mut Builder<'_>,
-) -> std::io::Result<bool> {
-    const WINDOW_BYTES: usize = 4 << 20;
-    let mut crc = crc32fast::Hasher::new();
-    let (mut window, mut offset, end) = (Vec::new(), BODY_OFFSET, BODY_OFFSET + header.body_bytes);
-    let mut at = 0;
-    loop {
-        // One exported segment: space, words, then the words.
-        let have = window.len() - at;
-        let want = if have >= 16 { 16 + u64_at(&window, at + 8).min(1 << 32) as usize * 8 } else { 16 };
-        if have < want {
-            if offset >= end {
-                break;
-            }
-            window.drain(..at);
-            at = 0;
-            let from = window.len();
-            let piece = WINDOW_BYTES.max(want).min((end - offset) as usize);
-            window.resize(from + piece, 0);
-            let read = disk.read_at(file, offset, &mut window[from..])?;
-            if read < piece {
-                return Ok(false);
-            }
-            crc.update(&window[from..]);
-            offset += piece as u64;
+/// Loads the newest checkpoint that goes with this map.
+pub(crate) fn load_checkpoint(
+    builder: &Builder<'_>,
+    headers: &[(FileId, CheckpointHeader)],
+    map: &Map,
+    progress: &RecoveryProgress,
+    refused: &mut bool,
+) -> Result<Option<Loaded>> {
+    for &(file, header) in headers {
+        let too_young = header.map_generation > map.generation && !planted::is(Bug::CheckpointYounger);
+        if too_young || u32::from(header.base_bits) != builder.base_bits {
             continue;
         }
-        let space = SpaceId(u64_at(&window, at) as u32);
-        let words: Vec<u64> = (0..(want - 16) / 8).map(|n| u64_at(&window, at + 16 + 8 * n)).collect();
-        at += want;
-        let Some(&prefix) = words.first() else { return Ok(false) };
-        let number = builder.shard_of(prefix);
-        let (shard_bits, base_bits) = (builder.shard_bits, builder.base_bits);
-        let seed = &mut builder.seeds[number];
-        let position = match seed.spaces.iter().position(|s| s.id == space) {
-            Some(position) => position,
-            None => {
-                seed.spaces.push(SpaceIndex { id: space, index: Index::new(shard_bits, base_bits), expiring: 0 });
-                seed.spaces.len() - 1
-            }
-        };
-        if seed.spaces[position].index.import_segment(&words).is_err() {
-            return Ok(false);
+        if let Some(table) = read_table(builder.disk, file, &header)?
+            && let Some(loaded) = load(builder, &Candidate { file, header, table }, map, progress)?
+        {
+            return Ok(Some(loaded));
+        }
+        *refused = true;
+        tracing::warn!(generation = header.generation, "a checkpoint does not hold; the log is read instead");
+        builder.seeds.iter().for_each(|seed| seed.lock().spaces.clear());
+    }
+    Ok(None)
+}
+
+fn read_table(disk: &dyn Disk, file: FileId, header: &CheckpointHeader) -> Result<Option<Table>> {
+    let length = disk.length(file).map_err(|e| Error::io("asking the length of a checkpoint", &e))?;
+    if header.table_offset.checked_add(u64::from(header.table_bytes)).is_none_or(|end| end > length) {
+        return Ok(None);
+    }
+    let mut bytes = vec![0; header.table_bytes as usize];
+    let read = disk
+        .read_at(file, header.table_offset, &mut bytes)
+        .map_err(|e| Error::io("reading a checkpoint's table", &e))?;
+    Ok(Table::decode(header, &bytes[..read]))
+}
+
+/// What the map says of a segment that the checkpoint knows whole.
+#[derive(Clone, Default)]
+struct Believed<'m> {
+    grain_shift: u8,
+    bits: &'m [u64],
+}
+
+impl Believed<'_> {
+    fn live(&self, offset: u32) -> bool {
+        let grain = (offset >> self.grain_shift) as usize;
+        self.bits.get(grain / 64).is_some_and(|w| w >> (grain % 64) & 1 == 1)
+    }
+}
+
+/// A thread's part of a load.
+struct Loader {
+    window: Vec<u8>,
+    words: Vec<u64>,
+    slots: Vec<u32>,
+    bad: bool,
+}
+
+fn load(
+    builder: &Builder<'_>,
+    candidate: &Candidate,
+    map: &Map,
+    progress: &RecoveryProgress,
+) -> Result<Option<Loaded>> {
+    let segment_bytes = builder.segment_bytes;
+    let mut believed: Vec<Believed<'_>> = vec![Believed::default(); builder.segments.len()];
+    let mut usable = vec![false; builder.segments.len()];
+    let mut epochs = vec![0; builder.segments.len()];
+    for length in candidate.table.lengths.iter().filter(|l| l.covered >= segment_bytes) {
+        if let Some(epoch) = epochs.get_mut(length.segment as usize) {
+            *epoch = length.epoch;
         }
     }
-    if window.len() != at || crc.finalize() != header.body_crc {
+    for entry in map.segments.iter().filter(|s| s.covered >= segment_bytes) {
+        let at = entry.segment as usize;
+        if epochs.get(at).is_some_and(|&epoch| epoch == entry.epoch) {
+            usable[at] = true;
+            believed[at] = Believed { grain_shift: entry.grain_shift, bits: &entry.bits };
+        }
+    }
+    let frames = &candidate.table.frames;
+    progress.expect(frames.len() as u64);
+    let state = || Loader { window: Vec::new(), words: Vec::new(), slots: vec![0; builder.segments.len()], bad: false };
+    let loaders = in_parallel(builder.threads, frames.len(), state, |loader, number| {
+        if !loader.bad {
+            loader.bad = !load_frame(builder, candidate.file, &frames[number], &believed, loader)?;
+        }
+        progress.step();
+        Ok(())
+    })?;
+    if loaders.iter().any(|loader| loader.bad) {
+        return Ok(None);
+    }
+    for (at, entry) in believed.iter().enumerate() {
+        let slots: u32 = loaders.iter().map(|loader| loader.slots[at]).sum();
+        if slots != entry.bits.iter().map(|w| w.count_ones()).sum::<u32>() {
+            return Ok(None);
+        }
+    }
+    Ok(Some(Loaded { header: candidate.header, bytes: candidate.header.table_offset, usable }))
+}
+
+fn load_frame(
+    builder: &Builder<'_>,
+    file: FileId,
+    frame: &Frame,
+    believed: &[Believed<'_>],
+    loader: &mut Loader,
+) -> Result<bool> {
+    let Loader { window, words, slots, .. } = loader;
+    window.resize(frame.bytes as usize, 0);
+    let read = builder
+        .disk
+        .read_at(file, frame.offset, window)
+        .map_err(|e| Error::io(format!("reading a checkpoint at {}", frame.offset), &e))?;
+    if read < window.len() || crc32fast::hash(window) != frame.crc {
         return Ok(false);
     }
-    for space in builder.seeds.iter_mut().flat_map(|s| &mut s.spaces) {
+    let units = u64::from(builder.segment_bytes / crate::options::PLACE_UNIT_BYTES);
+    let mut rest: &[u8] = window;
+    while rest.len() >= 16 {
+        let (space, count) = (SpaceId(u64_at(rest, 0) as u32), u64_at(rest, 8) as usize);
+        let Some(bytes) = count.checked_mul(8).and_then(|bytes| rest.get(16..16 + bytes)) else { return Ok(false) };
+        words.clear();
+        words.extend(bytes.chunks_exact(8).map(|word| u64_at(word, 0)));
+        rest = &rest[16 + bytes.len()..];
         let mut expiring = 0;
-        space.index.for_each(|_, slot, _, _| expiring += u64::from(slot.has_ttl()));
-        space.expiring = expiring;
+        let keep = |slot: Slot| {
+            let at = (slot.place() / units) as usize;
+            let offset = (slot.place() % units) as u32 * crate::options::PLACE_UNIT_BYTES;
+            let live = believed.get(at).is_some_and(|b| b.live(offset));
+            if live {
+                slots[at] += 1;
+                expiring += u64::from(slot.has_ttl());
+            }
+            live
+        };
+        let Ok((part, _)) = Part::parse(builder.base_bits, words, keep) else { return Ok(false) };
+        let mut seed = builder.seeds[builder.shard_of(part.prefix())].lock();
+        let into = seed.space(space, builder.shard_bits, builder.base_bits);
+        if into.index.attach(part).is_err() {
+            return Ok(false);
+        }
+        into.expiring += expiring;
     }
-    Ok(true)
+    Ok(rest.is_empty())
 }

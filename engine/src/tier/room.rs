@@ -254,19 +254,35 @@ impl Inner {
         }
         let Some(handle) = shard.alloc(bytes) else { return false };
         let ghost = shard.ghost.remembers(slot.heat());
+        self.promote_into(shard, handle, key, hash, (at, slot), kind, &fields, ghost);
+        true
+    }
+
+    /// Makes a cold slot hot: its value goes into the cell. The SSD copy stays.
+    #[expect(clippy::too_many_arguments, reason = "one hold of the latch needs all of it")]
+    pub(crate) fn promote_into(
+        &self,
+        shard: &mut Shard,
+        handle: thermocline_memory::Handle,
+        key: &Key<'_>,
+        hash: u64,
+        (at, slot): (crate::index::SlotRef, crate::index::Slot),
+        kind: crate::Kind,
+        record: &crate::log::record::Record<'_>,
+        remembered: bool,
+    ) {
         let object = Cell {
             place: Place::from_bits(slot.place()),
             kind,
             main: false,
             space: key.space,
-            expiry: fields.expiry,
+            expiry: record.expiry,
             key: key.bytes,
-            payload: fields.payload,
+            payload: record.payload,
         };
-        shard.place_cell(handle, hash, object, ghost);
+        shard.place_cell(handle, hash, object, remembered);
         shard.set_slot(key.space, at, slot.with_state(State::Hot).with_place(handle.bits()).with_heat(0));
         self.counters.promotions.fetch_add(1, Ordering::Relaxed);
-        true
     }
 
     /// Demotes until the arena keeps its limit again (it shrank, or others need memory). Returns true if it does.

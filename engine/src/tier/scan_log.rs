@@ -1,22 +1,40 @@
-//! Reading segments for recovery: what the map covers, what lies beyond it, and the order of the foreground stream.
+//! Reading segments for recovery: what the map covers, and what lies beyond it, from footers where they hold.
 //!
-//! Promises: an epoch is learnt from all blocks of a segment; only records whose checksums hold are handed out; the first hole
-//! ends the stream unless a later block proves that it was durable once (then it is damage). Never: keeps more than the
-//! headers of chunks in memory.
+//! | a segment | what is read of it |
+//! |---|---|
+//! | wholly covered by the map, something live | nothing (its footer, if the base needs it) |
+//! | with a footer younger than the map | footer, and the first chunk header for its link to the stream |
+//! | whose first block is empty, or of the map's epoch | that block: nothing that counts can lie behind it |
+//! | open when the store was left | all of it |
+//!
+//! The third row: a chunk behind a missing first one was never vouched for, so it is void, unless blocks have rotted. Recovery
+//! looks for that: if the stream has a hole that something later proves to be damage, it reads all blocks after all.
+//!
+//! Promises: only records whose checksums, or whose footer's, hold are handed out. Never: keeps more than chunk headers in memory.
 
 use crate::error::{Error, Result};
 use crate::hash::{Hasher, KeyHash};
-use crate::log::chunk::{CHUNK_HEADER_BYTES, ChunkHeader};
-use crate::log::footer::{self, Entry};
+use crate::log::chunk::ChunkHeader;
+use crate::log::footer::{self, Entry, Footer};
 use crate::log::map::MapSegment;
-use crate::log::record::{Address, Record, RecordKind, Seq};
-use crate::log::superblock::Cut;
+use crate::log::record::{Address, FLAG_LAST, Record, RecordKind, Seq};
 use crate::log::walk::{Step, Walk};
 use crate::options::BLOCK_BYTES;
 use thermocline_io::{Disk, FileId};
 
 /// Bytes read at once.
 const WINDOW_BYTES: usize = 1 << 20;
+
+/// How much of the log is read.
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+pub(crate) enum Depth {
+    /// Nothing: the shutdown was clean, the map says everything.
+    Map,
+    /// Footers, and what has none.
+    Footers,
+    /// Every block that the map does not speak of.
+    Blocks,
+}
 
 /// A record found in a segment.
 #[derive(Clone, Debug)]
@@ -28,23 +46,30 @@ pub(crate) struct Found {
 }
 
 /// What a walk through a segment meets.
-enum Met {
+pub(crate) enum Met {
     /// A record whose checksum holds.
     Record(Found),
     /// One that does not, and whose value it seems to be: naming it makes its key answer `-CORRUPT`, never an older version.
     Bad(u32, Option<Found>),
 }
 
-/// A chunk of the foreground stream beyond the map.
+/// A sealed segment that its footer tells of.
 #[derive(Copy, Clone, Debug)]
-struct ChunkAt {
-    segment: u32,
-    offset: u32,
-    header: ChunkHeader,
+pub(crate) struct Sealed {
+    /// Of the first record beyond the map.
+    pub(crate) offset: u32,
+    /// The stream's seq before it.
+    pub(crate) prev_seq: Seq,
+    /// Its last seq.
+    pub(crate) last_seq: Seq,
+    /// A footer is written when everything before it in its stream is durable.
+    pub(crate) watermark: Seq,
+    /// The grain that keeps its values apart.
+    pub(crate) grain_shift: u8,
 }
 
 /// What is known of one segment.
-pub(crate) struct SegmentScan {
+pub(crate) struct SegmentScan<'m> {
     pub(crate) segment: u32,
     pub(crate) epoch: u32,
     /// Bytes that the map speaks of (0 if the segment was reused since).
@@ -52,80 +77,157 @@ pub(crate) struct SegmentScan {
     pub(crate) used: u32,
     pub(crate) stream: u8,
     pub(crate) max_seq: Seq,
-    file: FileId,
-    store: u32,
-    segment_bytes: u32,
-    map: MapSegment,
-    chunks: Vec<(u32, ChunkHeader)>,
+    pub(crate) chunks: Vec<(u32, ChunkHeader)>,
+    pub(crate) sealed: Option<Sealed>,
+    /// There may be void blocks that nobody has looked at.
+    pub(crate) skipped: bool,
+    pub(crate) map: &'m MapSegment,
+    pub(crate) file: FileId,
+    pub(crate) store: u32,
+    pub(crate) segment_bytes: u32,
     hasher: Hasher,
 }
 
-impl SegmentScan {
-    /// Finds the epoch and the chunks of a segment. A segment that is wholly covered by the map and has live bits is not read.
+impl<'m> SegmentScan<'m> {
+    /// Finds out what is in a segment.
+    #[expect(clippy::too_many_arguments, reason = "a segment is named by all of it")]
     pub(crate) fn open(
         disk: &dyn Disk,
         store: u32,
         segment: u32,
         file: FileId,
         segment_bytes: u32,
-        map: &MapSegment,
+        map: &'m MapSegment,
         hasher: Hasher,
+        depth: Depth,
     ) -> Result<Self> {
         let mut scan = SegmentScan {
             segment,
             epoch: map.epoch,
             covered: map.covered,
             used: segment_bytes,
-            stream: 0,
+            stream: map.stream,
             max_seq: 0,
+            chunks: Vec::new(),
+            sealed: None,
+            skipped: false,
+            map,
             file,
             store,
             segment_bytes,
-            map: map.clone(),
-            chunks: Vec::new(),
             hasher,
         };
-        if map.covered >= segment_bytes && !map.none_live() {
+        if depth == Depth::Map || map.covered >= segment_bytes && !map.none_live() {
             return Ok(scan);
         }
+        if depth == Depth::Blocks || !scan.open_by_footer(disk)? && !scan.open_by_first_block(disk)? {
+            scan.open_by_blocks(disk)?;
+        }
+        Ok(scan)
+    }
+
+    /// Is there a footer that tells of what the map does not?
+    fn open_by_footer(&mut self, disk: &dyn Disk) -> Result<bool> {
+        let Some((epoch, footer)) = self.read_footer(disk)? else { return Ok(false) };
+        let reused = epoch > self.map.epoch;
+        if !reused && (epoch < self.map.epoch || self.covered >= self.segment_bytes) {
+            return Ok(false);
+        }
+        let covered = if reused { 0 } else { self.covered };
+        let beyond = || footer.entries.iter().filter(|e| e.offset >= covered);
+        let Some(first) = beyond().next() else { return Ok(false) };
+        let mut sealed = Sealed {
+            offset: first.offset,
+            prev_seq: first.seq.saturating_sub(1),
+            last_seq: 0,
+            watermark: beyond().filter(|e| e.flags & FLAG_LAST != 0).map(|e| e.seq).max().unwrap_or(0),
+            grain_shift: footer::grain_shift(&footer.entries, self.segment_bytes),
+        };
+        if footer.stream == 0 {
+            let in_order = footer.entries.windows(2).all(|pair| pair[1].seq == pair[0].seq + 1);
+            match self.header_at(disk, 0)? {
+                Some(header) if in_order && header.epoch == epoch => {
+                    if reused {
+                        sealed.prev_seq = header.prev_seq;
+                    }
+                }
+                _ => return Ok(false),
+            }
+        }
+        sealed.last_seq = footer.entries.iter().map(|e| e.seq).max().unwrap_or(0);
+        (self.epoch, self.covered, self.stream) = (epoch, covered, footer.stream);
+        self.max_seq = sealed.last_seq;
+        self.sealed = Some(sealed);
+        Ok(true)
+    }
+
+    /// Is the first block what the map knows, or empty? Then nothing that counts has been written since.
+    fn open_by_first_block(&mut self, disk: &dyn Disk) -> Result<bool> {
+        if self.covered > 0 && self.covered < self.segment_bytes {
+            return Ok(false);
+        }
+        let mut block = [0; BLOCK_BYTES as usize];
+        let read = self.read(disk, 0, &mut block)?;
+        let known = match self.header_at(disk, 0)? {
+            Some(header) => header.epoch < self.map.epoch + u32::from(self.covered > 0),
+            None => block[..read].iter().all(|&b| b == 0),
+        };
+        if known {
+            // Void blocks of the next epoch may be there: it is never used again.
+            self.epoch = self.map.epoch + 1;
+            self.used = 0;
+            self.skipped = true;
+        }
+        Ok(known)
+    }
+
+    /// The epoch is the highest of any block.
+    fn open_by_blocks(&mut self, disk: &dyn Disk) -> Result<()> {
         let mut headers = Vec::new();
-        let mut window = vec![0; WINDOW_BYTES.min(segment_bytes as usize)];
-        for base in (0..segment_bytes).step_by(window.len()) {
-            let read = scan.read(disk, base, &mut window)?;
+        let mut window = vec![0; WINDOW_BYTES.min(self.segment_bytes as usize)];
+        for base in (0..self.segment_bytes).step_by(window.len()) {
+            let read = self.read(disk, base, &mut window)?;
             for at in (0..read).step_by(BLOCK_BYTES as usize) {
-                let address = Address { store, segment, epoch: 0, offset: base + at as u32 };
+                let address = Address { store: self.store, segment: self.segment, epoch: 0, offset: base + at as u32 };
                 if let Some(header) = ChunkHeader::decode(address, &window[at..read]) {
                     headers.push((base + at as u32, header));
                 }
             }
         }
+        let map = self.map;
         let epoch = headers.iter().map(|h| h.1.epoch).max().unwrap_or(map.epoch).max(map.epoch);
         if epoch != map.epoch {
-            scan.covered = 0; // reused since the map: all of it is beyond
+            self.covered = 0; // reused since the map: all of it is beyond
         }
         headers.retain(|h| h.1.epoch == epoch);
-        scan.epoch = epoch;
-        scan.used = headers.last().map_or(0, |(at, h)| at + h.bytes);
-        scan.stream = headers.first().map_or(0, |h| h.1.stream);
-        scan.max_seq = headers.iter().map(|h| h.1.last_seq).max().unwrap_or(0);
-        scan.chunks = headers;
-        Ok(scan)
+        self.epoch = epoch;
+        self.used = headers.last().map_or(0, |(at, h)| at + h.bytes);
+        self.stream = headers.first().map_or(0, |h| h.1.stream);
+        self.max_seq = headers.iter().map(|h| h.1.last_seq).max().unwrap_or(0);
+        self.chunks = headers;
+        Ok(())
     }
 
-    fn read(&self, disk: &dyn Disk, from: u32, into: &mut [u8]) -> Result<usize> {
+    pub(crate) fn read(&self, disk: &dyn Disk, from: u32, into: &mut [u8]) -> Result<usize> {
         let want = into.len().min((self.segment_bytes - from) as usize);
         disk.read_at(self.file, u64::from(from), &mut into[..want])
             .map_err(|e| Error::io(format!("reading {} at {from}", crate::log::segment_name(self.segment)), &e))
     }
 
+    fn header_at(&self, disk: &dyn Disk, offset: u32) -> Result<Option<ChunkHeader>> {
+        let mut block = [0; BLOCK_BYTES as usize];
+        let read = self.read(disk, offset, &mut block)?;
+        Ok(ChunkHeader::decode(Address { epoch: 0, offset, ..self.address() }, &block[..read]))
+    }
+
     /// Anything of the present epoch in it?
     pub(crate) fn has_records(&self) -> bool {
-        !self.chunks.is_empty() || (self.covered > 0 && !self.map.none_live())
+        self.has_beyond() || !self.chunks.is_empty() || self.any_covered_live()
     }
 
     /// Anything that the map does not speak of?
     pub(crate) fn has_beyond(&self) -> bool {
-        self.chunks.iter().any(|(at, h)| at + h.used > self.covered)
+        self.sealed.is_some() || self.chunks.iter().any(|(at, h)| at + h.used > self.covered)
     }
 
     /// Does the map speak of all of it and call nothing live?
@@ -135,19 +237,21 @@ impl SegmentScan {
 
     /// Anything live that the map speaks of?
     pub(crate) fn any_covered_live(&self) -> bool {
-        self.covered > 0 && self.epoch == self.map.epoch && !self.map.none_live()
+        self.covered > 0 && !self.map.none_live()
     }
 
-    fn address(&self) -> Address {
+    pub(crate) fn address(&self) -> Address {
         Address { store: self.store, segment: self.segment, epoch: self.epoch, offset: 0 }
     }
 
     /// The records that the map calls live: from the footer, or from the records themselves.
     pub(crate) fn covered_live(&mut self, disk: &dyn Disk) -> Result<Vec<Entry>> {
-        if let Some((stream, entries)) = self.footer(disk)? {
-            self.stream = stream;
-            self.max_seq = entries.iter().map(|e| e.seq).max().unwrap_or(0);
-            return Ok(entries.into_iter().filter(|e| e.kind.is_value() && self.map.live(e.offset)).collect());
+        if let Some(footer) = self.footer(disk)? {
+            self.stream = footer.stream;
+            self.max_seq = self.max_seq.max(footer.entries.iter().map(|e| e.seq).max().unwrap_or(0));
+            let mut entries = footer.entries;
+            entries.retain(|e| e.kind.is_value() && self.map.live(e.offset));
+            return Ok(entries);
         }
         let mut out = Vec::new();
         self.walk(disk, 0, self.covered, |met| {
@@ -156,34 +260,46 @@ impl SegmentScan {
                 out.push(found.entry);
             }
         })?;
+        self.max_seq = self.max_seq.max(out.iter().map(|e| e.seq).max().unwrap_or(0));
         Ok(out)
     }
 
-    /// The footer, if it is there and of this epoch.
-    fn footer(&self, disk: &dyn Disk) -> Result<Option<(u8, Vec<Entry>)>> {
+    /// The footer, if it is there and of the present epoch.
+    pub(crate) fn footer(&self, disk: &dyn Disk) -> Result<Option<Footer>> {
+        Ok(self.read_footer(disk)?.filter(|(epoch, _)| *epoch == self.epoch).map(|(_, footer)| footer))
+    }
+
+    fn read_footer(&self, disk: &dyn Disk) -> Result<Option<(u32, Footer)>> {
         let mut trailer = [0; footer::TRAILER_BYTES];
         self.read(disk, self.segment_bytes - footer::TRAILER_BYTES as u32, &mut trailer)?;
-        let Some((epoch, bytes)) = footer::peek(&trailer) else { return Ok(None) };
-        if epoch != self.epoch || bytes > self.segment_bytes as usize {
+        let Some((_, bytes)) = footer::peek(&trailer) else { return Ok(None) };
+        if bytes > self.segment_bytes as usize {
             return Ok(None);
         }
         let mut whole = vec![0; bytes];
         self.read(disk, self.segment_bytes - bytes as u32, &mut whole)?;
         let end = Address { offset: self.segment_bytes, ..self.address() };
-        Ok(footer::decode(end, &whole).map(|(_, footer)| (footer.stream, footer.entries)))
+        Ok(footer::decode(end, &whole))
     }
 
-    /// All valid records beyond what the map covers.
-    pub(crate) fn beyond(&self, disk: &dyn Disk) -> Result<Vec<Found>> {
-        let mut out = Vec::new();
-        self.walk(disk, 0, self.used, |met| match met {
-            Met::Record(found) if found.entry.offset >= self.covered => out.push(found),
+    /// All records beyond what the map covers.
+    pub(crate) fn beyond(&self, disk: &dyn Disk, mut visit: impl FnMut(Found)) -> Result<()> {
+        if self.sealed.is_some() {
+            let footer = self.footer(disk)?.unwrap_or_default();
+            for entry in footer.entries.into_iter().filter(|e| e.offset >= self.covered) {
+                visit(Found { segment: self.segment, entry, fact: Vec::new() });
+            }
+            return Ok(());
+        }
+        let from = self.chunks.iter().rev().find(|(at, _)| *at <= self.covered).map_or(0, |(at, _)| *at);
+        self.walk(disk, from, self.used, |met| match met {
+            Met::Record(found) if found.entry.offset >= self.covered => visit(found),
             _ => {}
-        })?;
-        Ok(out)
+        })
     }
 
-    fn walk(&self, disk: &dyn Disk, from: u32, to: u32, mut visit: impl FnMut(Met)) -> Result<()> {
+    /// Walks the chunks of `from..to`.
+    pub(crate) fn walk(&self, disk: &dyn Disk, from: u32, to: u32, mut visit: impl FnMut(Met)) -> Result<()> {
         let mut walk = Walk::new(self.address(), Some(self.epoch), from, self.segment_bytes);
         let mut window: Vec<u8> = Vec::new();
         let mut base = 0;
@@ -199,6 +315,7 @@ impl SegmentScan {
                 Step::BadRecord { offset, suspect, .. } => {
                     visit(Met::Bad(offset, suspect.map(|record| self.found(offset, &record))));
                 }
+                Step::More { from, .. } if from >= to => return Ok(()),
                 Step::More { from, bytes } => {
                     let start = from / BLOCK_BYTES * BLOCK_BYTES;
                     // No more than is asked for: the foreground is read chunk by chunk.
@@ -219,8 +336,15 @@ impl SegmentScan {
         }
     }
 
-    fn found(&self, offset: u32, record: &Record<'_>) -> Found {
-        let is_fact = !matches!(record.kind, RecordKind::Value(_) | RecordKind::Tombstone);
+    /// The payload of a record that is not a value, which a footer does not have. `None`: it is damaged.
+    pub(crate) fn fact(&self, disk: &dyn Disk, entry: &Entry) -> Result<Option<Vec<u8>>> {
+        let mut bytes = vec![0; entry.bytes as usize];
+        self.read(disk, entry.offset, &mut bytes)?;
+        Ok(Record::decode(self.address().at(entry.offset), &bytes).ok().map(|record| record.payload.to_vec()))
+    }
+
+    pub(crate) fn found(&self, offset: u32, record: &Record<'_>) -> Found {
+        let is_fact = is_fact(record.kind);
         let hash = if is_fact { KeyHash(0) } else { self.hasher.hash(record.space, record.key) };
         Found {
             segment: self.segment,
@@ -239,142 +363,7 @@ impl SegmentScan {
     }
 }
 
-/// The foreground stream beyond the map.
-#[derive(Default)]
-pub(crate) struct Tail {
-    chunks: Vec<ChunkAt>,
-    pub(crate) highest_seq: Seq,
-}
-
-/// A place where bytes that were durable once do not hold.
-#[derive(Copy, Clone, Debug)]
-pub(crate) struct Damage {
-    pub(crate) segment: u32,
-    pub(crate) offset: u32,
-}
-
-/// How the stream ended.
-#[derive(Default)]
-pub(crate) struct Outcome {
-    pub(crate) damage: Vec<Damage>,
-    pub(crate) void_bytes: u64,
-    void: Vec<(u32, u32)>, // (segment, first void offset)
-}
-
-impl Outcome {
-    /// Everything from here on in this segment is void.
-    pub(crate) fn cut_at(&mut self, segment: u32, offset: u32) {
-        match self.void.iter_mut().find(|v| v.0 == segment) {
-            Some(v) => v.1 = v.1.min(offset),
-            None => self.void.push((segment, offset)),
-        }
-    }
-
-    /// The cuts.
-    pub(crate) fn cuts(&self, scans: &[SegmentScan]) -> Vec<Cut> {
-        self.void
-            .iter()
-            .filter_map(|&(segment, length)| {
-                let scan = scans.iter().find(|s| s.segment == segment)?;
-                Some(Cut { segment, epoch: scan.epoch, length })
-            })
-            .collect()
-    }
-}
-
-impl Tail {
-    /// Adds a segment's chunks.
-    pub(crate) fn collect(&mut self, scan: &SegmentScan) {
-        for &(offset, header) in &scan.chunks {
-            self.highest_seq = self.highest_seq.max(header.last_seq);
-            if header.stream == 0 && offset + header.used > scan.covered {
-                self.chunks.push(ChunkAt { segment: scan.segment, offset, header });
-            }
-        }
-    }
-
-    /// Hands out the records in order until the first hole.
-    pub(crate) fn walk(
-        &mut self,
-        disk: &dyn Disk,
-        scans: &[SegmentScan],
-        last_seq: Seq,
-        cuts: &[Cut],
-        mut visit: impl FnMut(Found),
-    ) -> Result<Outcome> {
-        self.chunks.sort_by_key(|c| (c.header.prev_seq, c.header.last_seq));
-        let mut outcome = Outcome::default();
-        let mut last = last_seq;
-        let mut broken = false;
-        for (n, chunk) in self.chunks.iter().enumerate() {
-            let Some(scan) = scans.iter().find(|s| s.segment == chunk.segment) else { continue };
-            let cut =
-                cuts.iter().find(|c| c.segment == scan.segment && c.epoch == scan.epoch).map_or(u32::MAX, |c| c.length);
-            if chunk.offset + CHUNK_HEADER_BYTES as u32 >= cut {
-                continue; // void since an earlier recovery
-            }
-            if !broken && chunk.header.prev_seq > last {
-                // A hole. Was it durable once?
-                let proof = self.chunks[n..].iter().any(|c| c.header.watermark > last);
-                if proof {
-                    outcome.damage.push(Damage { segment: chunk.segment, offset: chunk.offset });
-                } else {
-                    broken = true;
-                }
-            }
-            if broken {
-                outcome.cut_at(chunk.segment, chunk.offset.max(scan.covered));
-                outcome.void_bytes += u64::from(chunk.header.used);
-                continue;
-            }
-            // Up to here the log was durable when something later was written: a bad record below it is damage, not a torn tail.
-            let vouched = self.chunks[n + 1..].iter().map(|c| c.header.watermark).max().unwrap_or(0);
-            let mut reached = chunk.header.prev_seq;
-            let mut end = chunk.offset;
-            let mut hole = None;
-            let mut damage = Vec::new();
-            scan.walk(disk, chunk.offset, chunk.offset + chunk.header.bytes, |met| {
-                let found = match met {
-                    _ if hole.is_some() => return,
-                    Met::Record(found) => found,
-                    Met::Bad(offset, _) if offset >= cut || offset < scan.covered => return,
-                    Met::Bad(offset, _) if vouched <= last => {
-                        hole = Some(offset);
-                        return;
-                    }
-                    Met::Bad(offset, suspect) => {
-                        damage.push(Damage { segment: chunk.segment, offset });
-                        match suspect {
-                            Some(found) => found,
-                            None => return,
-                        }
-                    }
-                };
-                if found.entry.offset >= cut {
-                    return;
-                }
-                reached = found.entry.seq;
-                end = found.entry.offset + crate::log::record::padded(found.entry.bytes as usize) as u32;
-                if found.entry.offset >= scan.covered && found.entry.seq > last {
-                    last = found.entry.seq;
-                    visit(found);
-                }
-            })?;
-            outcome.damage.append(&mut damage);
-            if hole.is_none() && reached < chunk.header.last_seq && end < cut {
-                if vouched > last {
-                    outcome.damage.push(Damage { segment: chunk.segment, offset: end });
-                    last = last.max(chunk.header.last_seq);
-                } else {
-                    hole = Some(end);
-                }
-            }
-            if let Some(at) = hole {
-                broken = true;
-                outcome.cut_at(chunk.segment, at.max(scan.covered));
-                outcome.void_bytes += u64::from((chunk.offset + chunk.header.used).saturating_sub(at));
-            }
-        }
-        Ok(outcome)
-    }
+/// Neither a value nor the end of one.
+pub(crate) fn is_fact(kind: RecordKind) -> bool {
+    !matches!(kind, RecordKind::Value(_) | RecordKind::Tombstone)
 }

@@ -8,7 +8,7 @@
 use super::report::{Damage, Report};
 use crate::directory::{Copy, Directory};
 use indicatif::ProgressBar;
-use thermocline::log::checkpoint::{self, BODY_OFFSET, CheckpointHeader};
+use thermocline::log::checkpoint::{self, BODY_OFFSET, CheckpointHeader, Table};
 use thermocline::log::{map, superblock};
 
 /// Bytes of a checkpoint mapped at once.
@@ -53,7 +53,8 @@ fn pair(names: [&str; 2], states: [State; 2], newest: u64, report: &mut Report) 
     whole
 }
 
-/// Both checkpoints, and after a clean shutdown that one of them belongs to the newest map.
+/// Both checkpoints, and after a clean shutdown that one of them goes with the newest map. A checkpoint that was being written
+/// when the store was left has zeros for a header and counts as absent.
 pub fn checkpoints(directory: &Directory, bar: &ProgressBar, report: &mut Report) {
     let Some(block) = directory.superblock() else { return };
     let mut belongs = false;
@@ -63,9 +64,8 @@ pub fn checkpoints(directory: &Directory, bar: &ProgressBar, report: &mut Report
             Ok(None) => {}
             Ok(Some(header)) => {
                 report.checked.checkpoints += 1;
-                report.checked.bytes += header.body_bytes + BODY_OFFSET;
-                belongs |=
-                    directory.map.as_ref().is_some_and(|map| map.generation == header.generation && map.b == header.b);
+                report.checked.bytes += header.table_offset + u64::from(header.table_bytes);
+                belongs |= directory.map.as_ref().is_some_and(|map| map.generation >= header.map_generation);
             }
             Err((offset, what)) => {
                 bad = true;
@@ -75,8 +75,7 @@ pub fn checkpoints(directory: &Directory, bar: &ProgressBar, report: &mut Report
         }
     }
     if block.clean && !belongs && !bad {
-        let what =
-            "the shutdown was clean, but no checkpoint belongs to the newest map (the log serves instead)".into();
+        let what = "the shutdown was clean, but no checkpoint goes with the newest map (the log serves instead)".into();
         report.damage(Damage { file: checkpoint::FILES[0].into(), offset: 0, what, loses_data: false });
     }
 }
@@ -100,24 +99,27 @@ fn one(
     if header.store != store {
         return Err((0, "it is of another store".into()));
     }
-    let (mut crc, mut at, end) = (crc32fast::Hasher::new(), BODY_OFFSET, BODY_OFFSET.saturating_add(header.body_bytes));
-    let mut shape = Shape::default();
-    while at < end {
-        let piece = window(at, WINDOW_BYTES.min((end - at) as usize))?;
-        let piece = piece
-            .as_deref()
-            .filter(|piece| !piece.is_empty())
-            .ok_or((at, "it is shorter than its header says".to_owned()))?;
-        crc.update(piece);
-        shape.feed(piece);
-        at += piece.len() as u64;
-        bar.inc(piece.len() as u64);
-    }
-    if crc.finalize() != header.body_crc {
-        return Err((BODY_OFFSET, format!("the checksum of its body ({} bytes) does not hold", header.body_bytes)));
-    }
-    if !shape.is_whole() {
-        return Err((BODY_OFFSET, "its body does not end with a whole index segment".into()));
+    let short = |at: u64| (at, "it is shorter than its header says".to_owned());
+    let table = window(header.table_offset, header.table_bytes as usize)?.ok_or_else(|| short(header.table_offset))?;
+    let table = Table::decode(&header, &table)
+        .ok_or((header.table_offset, "the checksum of its table does not hold".to_owned()))?;
+    for frame in &table.frames {
+        let (mut crc, mut at, end) = (crc32fast::Hasher::new(), frame.offset, frame.offset + u64::from(frame.bytes));
+        let mut shape = Shape::default();
+        while at < end {
+            let piece = window(at, WINDOW_BYTES.min((end - at) as usize))?;
+            let piece = piece.as_deref().filter(|piece| !piece.is_empty()).ok_or_else(|| short(at))?;
+            crc.update(piece);
+            shape.feed(piece);
+            at += piece.len() as u64;
+            bar.inc(piece.len() as u64);
+        }
+        if crc.finalize() != frame.crc {
+            return Err((frame.offset, format!("the checksum of a frame ({} bytes) does not hold", frame.bytes)));
+        }
+        if !shape.is_whole() {
+            return Err((frame.offset, "a frame does not end with a whole index segment".into()));
+        }
     }
     Ok(Some(header))
 }

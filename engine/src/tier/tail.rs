@@ -1,0 +1,251 @@
+//! The foreground stream beyond the map, in order: sealed segments by their footers, the rest chunk by chunk.
+//!
+//! Promises: the first hole ends the stream, unless something later proves that what is missing was durable once (then it is
+//! damage). Never: hands out what an earlier recovery cut off.
+
+use crate::error::Result;
+use crate::log::chunk::CHUNK_HEADER_BYTES;
+use crate::log::record::{Seq, padded};
+use crate::log::superblock::Cut;
+use crate::tier::scan_log::{Found, Met, SegmentScan, is_fact};
+use thermocline_io::Disk;
+
+/// A run of the stream: a chunk, or what a footer tells of.
+#[derive(Copy, Clone, Debug)]
+struct Run {
+    scan: usize,
+    offset: u32,
+    bytes: u32,
+    used: u32,
+    prev_seq: Seq,
+    last_seq: Seq,
+    watermark: Seq,
+    sealed: bool,
+}
+
+/// The stream.
+#[derive(Default)]
+pub(crate) struct Tail {
+    runs: Vec<Run>,
+    pub(crate) highest_seq: Seq,
+}
+
+/// A place where bytes that were durable once do not hold.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Damage {
+    pub(crate) segment: u32,
+    pub(crate) offset: u32,
+}
+
+/// How the stream ended.
+#[derive(Default)]
+pub(crate) struct Outcome {
+    pub(crate) damage: Vec<Damage>,
+    pub(crate) void_bytes: u64,
+    void: Vec<(u32, u32)>, // (segment, first void offset)
+}
+
+impl Outcome {
+    /// Everything from here on in this segment is void.
+    pub(crate) fn cut_at(&mut self, segment: u32, offset: u32) {
+        match self.void.iter_mut().find(|v| v.0 == segment) {
+            Some(v) => v.1 = v.1.min(offset),
+            None => self.void.push((segment, offset)),
+        }
+    }
+
+    /// The cuts.
+    pub(crate) fn cuts(&self, scans: &[SegmentScan<'_>]) -> Vec<Cut> {
+        self.void
+            .iter()
+            .filter_map(|&(segment, length)| {
+                let scan = scans.iter().find(|s| s.segment == segment)?;
+                Some(Cut { segment, epoch: scan.epoch, length })
+            })
+            .collect()
+    }
+}
+
+fn cut_of(cuts: &[Cut], scan: &SegmentScan<'_>) -> u32 {
+    cuts.iter().find(|c| c.segment == scan.segment && c.epoch == scan.epoch).map_or(u32::MAX, |c| c.length)
+}
+
+impl Tail {
+    /// The stream in these segments.
+    pub(crate) fn of(scans: &[SegmentScan<'_>]) -> Tail {
+        let mut tail = Tail::default();
+        for (number, scan) in scans.iter().enumerate() {
+            tail.highest_seq = tail.highest_seq.max(scan.max_seq);
+            if scan.stream != 0 {
+                continue;
+            }
+            if let Some(sealed) = scan.sealed {
+                tail.runs.push(Run {
+                    scan: number,
+                    offset: sealed.offset,
+                    bytes: 0,
+                    used: 0,
+                    prev_seq: sealed.prev_seq,
+                    last_seq: sealed.last_seq,
+                    watermark: sealed.watermark,
+                    sealed: true,
+                });
+            }
+            for &(offset, header) in scan.chunks.iter().filter(|(at, h)| at + h.used > scan.covered) {
+                tail.runs.push(Run {
+                    scan: number,
+                    offset,
+                    bytes: header.bytes,
+                    used: header.used,
+                    prev_seq: header.prev_seq,
+                    last_seq: header.last_seq,
+                    watermark: header.watermark,
+                    sealed: false,
+                });
+            }
+        }
+        tail.runs.sort_by_key(|run| (run.prev_seq, run.last_seq));
+        tail
+    }
+
+    /// For each run, the highest watermark of those behind it.
+    fn vouchers(&self) -> Vec<Seq> {
+        let mut highest = 0;
+        let mut vouchers = Vec::with_capacity(self.runs.len());
+        for run in self.runs.iter().rev() {
+            vouchers.push(highest);
+            highest = highest.max(run.watermark);
+        }
+        vouchers.reverse();
+        vouchers
+    }
+
+    /// Is there a hole that something later proves to be damage? By the links of the runs alone.
+    pub(crate) fn has_damage(&self, scans: &[SegmentScan<'_>], last_seq: Seq, cuts: &[Cut]) -> bool {
+        let mut last = last_seq;
+        for (run, vouched) in self.runs.iter().zip(self.vouchers()) {
+            if run.offset + CHUNK_HEADER_BYTES as u32 >= cut_of(cuts, &scans[run.scan]) {
+                continue;
+            }
+            if run.prev_seq > last {
+                return vouched.max(run.watermark) > last;
+            }
+            last = last.max(run.last_seq);
+        }
+        false
+    }
+
+    /// Hands out the records in order until the first hole.
+    pub(crate) fn walk(
+        &self,
+        disk: &dyn Disk,
+        scans: &[SegmentScan<'_>],
+        last_seq: Seq,
+        cuts: &[Cut],
+        mut visit: impl FnMut(Found) -> Result<()>,
+    ) -> Result<Outcome> {
+        let mut outcome = Outcome::default();
+        let mut last = last_seq;
+        let mut broken = false;
+        for (run, vouched) in self.runs.iter().zip(self.vouchers()) {
+            let scan = &scans[run.scan];
+            let cut = cut_of(cuts, scan);
+            if run.offset + CHUNK_HEADER_BYTES as u32 >= cut {
+                continue; // void since an earlier recovery
+            }
+            if !broken && run.prev_seq > last {
+                // A hole. Was it durable once?
+                if vouched.max(run.watermark) > last {
+                    outcome.damage.push(Damage { segment: scan.segment, offset: run.offset });
+                } else {
+                    broken = true;
+                }
+            }
+            if broken {
+                outcome.cut_at(scan.segment, run.offset.max(scan.covered));
+                outcome.void_bytes += u64::from(run.used);
+                continue;
+            }
+            if run.sealed {
+                last = sealed(disk, scan, cut, last, &mut outcome, &mut visit)?;
+                continue;
+            }
+            // Up to here the log was durable when something later was written: a bad record below it is damage, not a torn tail.
+            let mut reached = run.prev_seq;
+            let mut end = run.offset;
+            let mut hole = None;
+            let mut damage = Vec::new();
+            let mut failed = Ok(());
+            scan.walk(disk, run.offset, run.offset + run.bytes, |met| {
+                let found = match met {
+                    _ if hole.is_some() || failed.is_err() => return,
+                    Met::Record(found) => found,
+                    Met::Bad(offset, _) if offset >= cut || offset < scan.covered => return,
+                    Met::Bad(offset, _) if vouched <= last => {
+                        hole = Some(offset);
+                        return;
+                    }
+                    Met::Bad(offset, suspect) => {
+                        damage.push(Damage { segment: scan.segment, offset });
+                        match suspect {
+                            Some(found) => found,
+                            None => return,
+                        }
+                    }
+                };
+                if found.entry.offset >= cut {
+                    return;
+                }
+                reached = found.entry.seq;
+                end = found.entry.offset + padded(found.entry.bytes as usize) as u32;
+                if found.entry.offset >= scan.covered && found.entry.seq > last {
+                    last = found.entry.seq;
+                    failed = visit(found);
+                }
+            })?;
+            failed?;
+            outcome.damage.append(&mut damage);
+            if hole.is_none() && reached < run.last_seq && end < cut {
+                if vouched > last {
+                    outcome.damage.push(Damage { segment: scan.segment, offset: end });
+                    last = last.max(run.last_seq);
+                } else {
+                    hole = Some(end);
+                }
+            }
+            if let Some(at) = hole {
+                broken = true;
+                outcome.cut_at(scan.segment, at.max(scan.covered));
+                outcome.void_bytes += u64::from((run.offset + run.used).saturating_sub(at));
+            }
+        }
+        Ok(outcome)
+    }
+}
+
+/// What a footer tells of. Returns the last seq.
+fn sealed(
+    disk: &dyn Disk,
+    scan: &SegmentScan<'_>,
+    cut: u32,
+    mut last: Seq,
+    outcome: &mut Outcome,
+    visit: &mut impl FnMut(Found) -> Result<()>,
+) -> Result<Seq> {
+    let mut all = Vec::new();
+    scan.beyond(disk, |found| all.push(found))?;
+    for mut found in all {
+        if found.entry.seq <= last || found.entry.offset >= cut {
+            continue;
+        }
+        last = found.entry.seq;
+        if is_fact(found.entry.kind) {
+            match scan.fact(disk, &found.entry)? {
+                Some(fact) => found.fact = fact,
+                None => outcome.damage.push(Damage { segment: scan.segment, offset: found.entry.offset }),
+            }
+        }
+        visit(found)?;
+    }
+    Ok(last)
+}
