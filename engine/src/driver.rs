@@ -12,13 +12,14 @@ use crate::log::segment_name;
 use crate::options::{Durability, READY_SEGMENTS, REMOVAL_RESERVE_SEGMENTS};
 use crate::tier::expire::ExpiryWalk;
 use crate::tier::sweep::yield_now;
+use crate::wait::next_period;
 use std::future::Future;
 use std::io;
 use std::os::fd::RawFd;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 use thermocline_io::{Buffer, Completion, Operation, Queue, Request};
 
@@ -220,6 +221,7 @@ impl Background {
         let tasks = vec![
             task(TICK_US, Box::pin(prepare_segments(Arc::downgrade(inner)))),
             task(TICK_US, Box::pin(collect_garbage(Arc::downgrade(inner)))),
+            task(KEEPER_US, Box::pin(heal(Arc::downgrade(inner)))),
             task(EXPIRY_US, Box::pin(expire(Arc::downgrade(inner)))),
             task(EXPIRY_US, Box::pin(sweep(Arc::downgrade(inner)))),
             task(KEEPER_US, Box::pin(keep(Arc::downgrade(inner)))),
@@ -266,17 +268,6 @@ impl Background {
     }
 }
 
-/// Pending once, without waking: the task comes back at its next period.
-struct NextPeriod(bool);
-
-impl Future for NextPeriod {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-        if std::mem::replace(&mut self.0, true) { Poll::Ready(()) } else { Poll::Pending }
-    }
-}
-
 /// Few segments are ready, and there are some without a file yet.
 fn wants_segments(inner: &Inner) -> bool {
     let (ready, absent) = inner.log.free_segments();
@@ -291,7 +282,7 @@ async fn prepare_segments(inner: Weak<Inner>) {
             yield_now().await;
         } else {
             drop(inner);
-            NextPeriod(false).await;
+            next_period().await;
         }
     }
 }
@@ -324,7 +315,7 @@ async fn prepare_one(inner: &Arc<Inner>) {
                 inner.log.room.notify();
             }
             inner.gc_wanted.store(true, Ordering::Release);
-            NextPeriod(false).await;
+            next_period().await;
         }
     }
 }
@@ -360,14 +351,14 @@ async fn collect_garbage(inner: Weak<Inner>) {
                     inner.gc_stuck.store(idle && !wants_segments(&inner), Ordering::Release);
                     if idle {
                         drop(inner);
-                        NextPeriod(false).await;
+                        next_period().await;
                         continue;
                     }
                 }
                 Err(error) => {
                     tracing::warn!(%error, "GC stopped");
                     drop(inner);
-                    NextPeriod(false).await;
+                    next_period().await;
                     continue;
                 }
             }
@@ -376,8 +367,16 @@ async fn collect_garbage(inner: Weak<Inner>) {
             inner.gc_stuck.store(false, Ordering::Release);
             inner.free_victims();
             drop(inner);
-            NextPeriod(false).await;
+            next_period().await;
         }
+    }
+}
+
+async fn heal(inner: Weak<Inner>) {
+    while let Some(inner) = inner.upgrade() {
+        inner.heal().await;
+        drop(inner);
+        next_period().await;
     }
 }
 
@@ -399,7 +398,7 @@ async fn expire(inner: Weak<Inner>) {
             inner.expire_open().await;
         }
         drop(inner);
-        NextPeriod(false).await;
+        next_period().await;
     }
 }
 
@@ -410,7 +409,7 @@ async fn sweep(inner: Weak<Inner>) {
             continue;
         }
         drop(inner);
-        NextPeriod(false).await;
+        next_period().await;
     }
 }
 
@@ -432,6 +431,6 @@ async fn keep(inner: Weak<Inner>) {
             }
         }
         drop(inner);
-        NextPeriod(false).await;
+        next_period().await;
     }
 }

@@ -7,7 +7,7 @@ use crate::engine::Inner;
 use crate::error::{Error, Result};
 use crate::index::{Slot, SlotRef, State};
 use crate::log::checkpoint::{BODY_OFFSET, CheckpointHeader, FILES};
-use crate::log::superblock::{self, Superblock};
+use crate::log::superblock::Superblock;
 use crate::stats::CloseReport;
 use crate::tier::sweep::yield_now;
 use std::sync::Arc;
@@ -216,27 +216,27 @@ impl Inner {
 
     /// Writes a superblock with the present facts. Blocking; only while opening and closing.
     pub(crate) fn write_superblock(&self, clean: bool) -> Result<()> {
+        let mut newest = self.superblock.lock();
         let spaces = self.spaces.read();
         let block = Superblock {
-            store: self.log.store,
-            generation: self.generation.fetch_add(1, Ordering::AcqRel) + 1,
-            secret: self.secret,
+            generation: newest.generation + 1,
             next_seq: self.log.next_seq(),
-            segment_bytes: self.log.segment_bytes,
-            base_bits: self.base_bits as u8,
             mode: u8::from(self.options.durability.logs()),
             clean,
             next_space: spaces.next,
             spaces: spaces.of_database.clone(),
-            cuts: Vec::new(),
+            cuts: Vec::new(), // the shutdown's map covers them
+            ..newest.clone()
         };
-        put_superblock(&*self.log.disk, &block)
+        put_superblock(&*self.log.disk, &block)?;
+        *newest = block;
+        Ok(())
     }
 }
 
 /// Writes one copy of the superblock, in turn, durably.
 pub(crate) fn put_superblock(disk: &dyn thermocline_io::Disk, block: &Superblock) -> Result<()> {
-    let name = superblock::FILES[(block.generation % 2) as usize];
+    let name = block.file_name();
     let bytes = block.encode();
     let io = |what: &str| {
         let what = format!("{what} {name}");

@@ -120,6 +120,7 @@ impl World {
             let wrong = life_now.shared.wrong.borrow_mut().take();
             self.say(|| format!("life {life} ends: {end:?}"));
             let stats = life_now.engine.stats();
+            self.say(|| format!("{stats:?}"));
             self.report.commands += life_now.shared.finished.get();
             self.report.refused += life_now.shared.refused.get();
             self.report.segments_freed += stats.gc_segments_freed;

@@ -64,6 +64,7 @@ impl Inner {
             maps.tick += 1;
             maps.tick
         };
+        let heals = self.log.heals();
         let (b, last_seq, lengths) = self.log.fix();
         let mut segments = Vec::with_capacity(lengths.len());
         for (number, (segment, epoch, covered)) in lengths.into_iter().enumerate() {
@@ -112,6 +113,9 @@ impl Inner {
         if !planted::is(Bug::MapWithoutCauses) {
             self.wait_for_causes().await?;
         }
+        if self.log.heals() != heals {
+            return Err(Error::Misconfigured { reason: "a flush failed while the map was read".into() });
+        }
         let generation = self.maps.lock().generation + 1;
         let map = Map { generation, b, last_seq, next_space, spaces, pending, segments };
         let bytes = map.encode(self.log.store);
@@ -138,6 +142,9 @@ impl Inner {
             }
             if let Some(reason) = self.log.failure() {
                 return Err(Error::Misconfigured { reason });
+            }
+            if copies.iter().any(|c| c.is_orphaned()) {
+                return Err(Error::Misconfigured { reason: "a flush of GC's copies failed".into() });
             }
             self.pump(true);
             self.log.durable.changed(ticket).await;

@@ -5,6 +5,7 @@
 pub mod compact;
 pub mod expire;
 pub mod fetch;
+pub mod heal;
 pub mod maps;
 pub mod rebuild;
 pub mod recover;

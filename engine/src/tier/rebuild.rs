@@ -111,8 +111,9 @@ impl Builder<'_> {
         let slot = Shard::cold_slot(place, class_of(entry.offset, bytes), entry.expiry.is_some(), 0);
         match self.find(entry) {
             Some((_, _, _, old)) if old.place() == place.bits() => return,
-            // A map may call two versions live, if it read the bits between an append and the swap: the newer one counts.
-            Some((_, _, _, old)) if self.proof(old).is_some_and(|p| p.seq > entry.seq) => return,
+            // A map may call two versions live, if it read the bits between an append and the swap: the newer one counts. Of two
+            // copies of one version the map's counts: it is durable, GC's copy beyond the map may be only visible.
+            Some((_, _, _, old)) if self.proof(old).is_some_and(|p| p.seq >= entry.seq) => return,
             Some((number, at, slot_at, old)) => {
                 self.unname(old);
                 let space = &mut self.seeds[number].spaces[at];

@@ -49,8 +49,9 @@ pub(crate) struct Recovered {
     pub(crate) pending: Vec<Pending>,
     pub(crate) last_seq: Seq,
     pub(crate) next_seq: Seq,
-    pub(crate) generation: u64,
     pub(crate) maps: MapState,
+    /// The newest superblock on the disk.
+    pub(crate) block: Superblock,
     pub(crate) report: RecoveryReport,
 }
 
@@ -173,14 +174,28 @@ fn newest_superblock(disk: &dyn Disk) -> Result<Option<Superblock>> {
             newest = Some(block);
         }
     }
+    if let Some(block) = &newest {
+        harden(disk, block.file_name(), &block.encode())?;
+    }
     Ok(newest)
+}
+
+/// Writes what was read once more, durably: an earlier life may have died before, or after a failed, sync of it, and what is
+/// decided now stands on it.
+fn harden(disk: &dyn Disk, name: &str, bytes: &[u8]) -> Result<()> {
+    if planted::is(Bug::NoRecoverySync) {
+        return Ok(());
+    }
+    let file = disk.open(name).map_err(|e| Error::io(format!("opening {name}"), &e))?;
+    disk.write_at(file, 0, bytes)
+        .and_then(|()| disk.sync(file))
+        .map_err(|e| Error::io(format!("writing {name} again"), &e))
 }
 
 /// A whole small file, `None` if it does not exist.
 fn read_whole(disk: &dyn Disk, name: &str) -> Result<Option<Vec<u8>>> {
     let Ok(file) = disk.open(name) else { return Ok(None) };
     let io = |e: std::io::Error| Error::io(format!("reading {name}"), &e);
-    disk.sync(file).map_err(|e| Error::io(format!("syncing {name}"), &e))?;
     let mut bytes = vec![0; disk.length(file).map_err(io)? as usize];
     let read = disk.read_at(file, 0, &mut bytes).map_err(io)?;
     bytes.truncate(read);
@@ -247,24 +262,26 @@ fn blank(
         pending: Vec::new(),
         last_seq: 0,
         next_seq: 1,
-        generation: block.generation,
         maps: MapState::default(),
+        block,
         report,
     })
 }
 
 fn newest_map(disk: &dyn Disk, store: u32) -> Result<(Option<Map>, u64)> {
-    let mut newest: Option<Map> = None;
+    let mut newest: Option<(Map, &str, Vec<u8>)> = None;
     for name in map::FILES {
         if let Some(bytes) = read_whole(disk, name)?
             && let Some(map) = Map::decode(store, &bytes)
-            && newest.as_ref().is_none_or(|n| map.generation > n.generation)
+            && newest.as_ref().is_none_or(|n| map.generation > n.0.generation)
         {
-            newest = Some(map);
+            newest = Some((map, name, bytes));
         }
     }
-    let generation = newest.as_ref().map_or(0, |m| m.generation);
-    Ok((newest, generation))
+    let Some((map, name, bytes)) = newest else { return Ok((None, 0)) };
+    harden(disk, name, &bytes)?;
+    let generation = map.generation;
+    Ok((Some(map), generation))
 }
 
 fn existing(
@@ -319,9 +336,8 @@ fn existing(
         segment.durable_to.store(segment_bytes, Ordering::Release);
     }
     // Superblocks and maps count on their own: each alternates its two files strictly, so the newest copy is never overwritten.
-    let generation = block.generation + 1;
     let open = Superblock {
-        generation,
+        generation: block.generation + 1,
         next_seq,
         mode: u8::from(options.durability != Durability::None),
         clean: false,
@@ -341,8 +357,8 @@ fn existing(
         pending,
         last_seq,
         next_seq,
-        generation,
         maps: MapState { generation: map_generation, ..MapState::default() },
+        block: open,
         report,
         segments,
     })
@@ -377,10 +393,6 @@ fn replay(
     let mut scans = Vec::new();
     for (id, segment) in segments.iter().enumerate() {
         let Some(file) = segment.file() else { continue };
-        let name = crate::log::segment_name(id as u32);
-        if !planted::is(Bug::NoRecoverySync) {
-            disk.sync(file).map_err(|e| Error::io(format!("syncing {name}"), &e))?;
-        }
         let entry = map.segments.iter().find(|s| s.segment == id as u32).unwrap_or(&nothing);
         let scan = SegmentScan::open(disk, block.store, id as u32, file, builder.segment_bytes, entry, builder.hasher)?;
         segment.set_epoch(scan.epoch);
@@ -406,7 +418,12 @@ fn replay(
     for scan in &scans {
         if scan.stream != 0 && scan.has_beyond() {
             for found in scan.beyond(disk)? {
-                if found.entry.seq < map.b && found.entry.kind.is_value() {
+                // What lies beyond a cut was appended again elsewhere.
+                let void = block
+                    .cuts
+                    .iter()
+                    .any(|c| c.segment == scan.segment && c.epoch == scan.epoch && found.entry.offset >= c.length);
+                if found.entry.seq < map.b && found.entry.kind.is_value() && !void {
                     builder.put(scan.segment, &found.entry);
                     report.replayed += 1;
                 }
@@ -438,6 +455,9 @@ fn replay(
             }
         }
     })?;
+    if !planted::is(Bug::NoRecoverySync) {
+        tail.harden(disk, &scans)?;
+    }
     if planted::is(Bug::PartialGroup) {
         for found in group.drain(..) {
             builder.replay(&found);

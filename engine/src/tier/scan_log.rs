@@ -244,6 +244,8 @@ impl SegmentScan {
 pub(crate) struct Tail {
     chunks: Vec<ChunkAt>,
     pub(crate) highest_seq: Seq,
+    /// Chunks that count and that nothing written later vouches for: visible, perhaps not durable.
+    unvouched: Vec<ChunkAt>,
 }
 
 /// A place where bytes that were durable once do not hold.
@@ -329,6 +331,9 @@ impl Tail {
             }
             // Up to here the log was durable when something later was written: a bad record below it is damage, not a torn tail.
             let vouched = self.chunks[n + 1..].iter().map(|c| c.header.watermark).max().unwrap_or(0);
+            if vouched < chunk.header.last_seq {
+                self.unvouched.push(*chunk);
+            }
             let mut reached = chunk.header.prev_seq;
             let mut end = chunk.offset;
             let mut hole = None;
@@ -376,5 +381,20 @@ impl Tail {
             }
         }
         Ok(outcome)
+    }
+
+    /// Writes what nothing vouches for once more where it is, and syncs it. An earlier life may have died after a failed sync:
+    /// the page cache shows what the device has lost, and a sync that only succeeds now would say nothing about it.
+    pub(crate) fn harden(&self, disk: &dyn Disk, scans: &[SegmentScan]) -> Result<()> {
+        for chunk in &self.unvouched {
+            let Some(scan) = scans.iter().find(|s| s.segment == chunk.segment) else { continue };
+            let mut bytes = vec![0; chunk.header.bytes as usize];
+            let read = scan.read(disk, chunk.offset, &mut bytes)?;
+            let name = crate::log::segment_name(chunk.segment);
+            disk.write_at(scan.file, u64::from(chunk.offset), &bytes[..read])
+                .and_then(|()| disk.sync(scan.file))
+                .map_err(|e| Error::io(format!("writing the tail of {name} again"), &e))?;
+        }
+        Ok(())
     }
 }
