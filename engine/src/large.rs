@@ -300,6 +300,7 @@ impl Engine {
         head: &mut Option<LargeHead>,
     ) -> Result<()> {
         let mut run = Run::new(keys);
+        run.part_of_another = true;
         loop {
             match self.inner.head_of(&keys[0].0, &run.known, owner) {
                 Ok(found) => {

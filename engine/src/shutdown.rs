@@ -64,46 +64,65 @@ impl Inner {
         Ok(())
     }
 
-    /// `appendonly no`: what the log does not hold yet is appended now.
+    /// `appendonly no`: what the log does not hold yet is appended now. Once the store is closed it goes on until nothing dirty
+    /// is left: an object may be moved to another cell while room is waited for, and is met again by its new handle.
     async fn flush_dirty(self: &Arc<Self>, report: &mut CloseReport) -> Result<()> {
         for number in 0..self.shards.len() {
-            let mut slots: Vec<(crate::SpaceId, u64, Slot)> = Vec::new();
-            {
-                let shard = self.shards[number].lock();
-                for space in &shard.spaces {
-                    space.index.for_each(|_, slot, prefix, _| {
-                        if slot.state() == State::Hot && !shard.cell(Handle::from_bits(slot.place())).place.is_some() {
-                            slots.push((space.id, prefix, slot));
-                        }
-                    });
+            loop {
+                let dirty = self.dirty_slots(number);
+                for &(space, prefix, slot) in &dirty {
+                    report.flushed += u64::from(self.flush_slot(number, space, prefix, slot).await?);
                 }
-            }
-            for (space, prefix, slot) in slots {
-                let mut tries = 0;
-                loop {
-                    let ticket = self.log.room.ticket();
-                    {
-                        let mut shard = self.shards[number].lock();
-                        let Some((at, slot)) = shard.refind(space, prefix, slot) else { break };
-                        if self.clean(&mut shard, Handle::from_bits(slot.place()), at, space) {
-                            report.flushed += 1;
-                            break;
-                        }
-                    }
-                    tries += 1;
-                    if let Some(reason) = self.log.failure().or_else(|| self.starved.read().clone()) {
-                        return Err(Error::Misconfigured { reason });
-                    }
-                    if self.is_disk_full() && tries > 1000 {
-                        return Err(Error::OutOfMemory);
-                    }
-                    self.gc_wanted.store(true, Ordering::Release);
-                    self.pump(true);
-                    self.log.room.changed(ticket).await;
+                if dirty.is_empty() || !self.closed.load(Ordering::Acquire) {
+                    break;
                 }
             }
         }
         Ok(())
+    }
+
+    fn dirty_slots(&self, number: usize) -> Vec<(crate::SpaceId, u64, Slot)> {
+        let mut slots = Vec::new();
+        let shard = self.shards[number].lock();
+        for space in &shard.spaces {
+            space.index.for_each(|_, slot, prefix, _| {
+                if slot.state() == State::Hot && !shard.cell(Handle::from_bits(slot.place())).place.is_some() {
+                    slots.push((space.id, prefix, slot));
+                }
+            });
+        }
+        slots
+    }
+
+    /// Appends one dirty object; false if it is not where it was.
+    async fn flush_slot(
+        self: &Arc<Self>,
+        number: usize,
+        space: crate::SpaceId,
+        prefix: u64,
+        slot: Slot,
+    ) -> Result<bool> {
+        let mut tries = 0;
+        loop {
+            let ticket = self.log.room.ticket();
+            {
+                let mut shard = self.shards[number].lock();
+                let Some((at, slot)) = shard.refind(space, prefix, slot) else { return Ok(false) };
+                if self.clean(&mut shard, Handle::from_bits(slot.place()), at, space) {
+                    return Ok(true);
+                }
+            }
+            tries += 1;
+            if let Some(reason) = self.log.failure().or_else(|| self.starved.read().clone()) {
+                return Err(Error::Misconfigured { reason });
+            }
+            if self.is_disk_full() && tries > 1000 {
+                return Err(Error::OutOfMemory);
+            }
+            self.gc_wanted.store(true, Ordering::Release);
+            self.pump(true);
+            self.log.room.changed(ticket).await;
+        }
     }
 
     /// Every hot slot names its place again. The cells are left alone: the store is closed.
@@ -120,9 +139,8 @@ impl Inner {
                 });
                 for (at, slot) in hot {
                     let place = crate::arena::cell::place(shard.heap.bytes(Handle::from_bits(slot.place())));
-                    if place.is_some() {
-                        space.index.set(at, slot.with_state(State::Cold).with_place(place.bits()).with_heat(0));
-                    }
+                    assert!(place.is_some(), "a checkpoint must not name a cell: every dirty object was appended");
+                    space.index.set(at, slot.with_state(State::Cold).with_place(place.bits()).with_heat(0));
                 }
             }
         }
