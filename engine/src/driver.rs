@@ -13,7 +13,8 @@ use crate::log::segment_name;
 use crate::options::{Durability, READY_SEGMENTS, REMOVAL_RESERVE_SEGMENTS};
 use crate::tier::checkpoint::Due;
 use crate::tier::expire::ExpiryWalk;
-use crate::tier::sweep::{next_period, yield_now};
+use crate::tier::sweep::yield_now;
+use crate::wait::next_period;
 use std::future::Future;
 use std::io;
 use std::os::fd::RawFd;
@@ -222,6 +223,7 @@ impl Background {
         let tasks = vec![
             task(TICK_US, Box::pin(prepare_segments(Arc::downgrade(inner)))),
             task(TICK_US, Box::pin(collect_garbage(Arc::downgrade(inner)))),
+            task(KEEPER_US, Box::pin(heal(Arc::downgrade(inner)))),
             task(EXPIRY_US, Box::pin(expire(Arc::downgrade(inner)))),
             task(EXPIRY_US, Box::pin(sweep(Arc::downgrade(inner)))),
             task(KEEPER_US, Box::pin(keep(Arc::downgrade(inner)))),
@@ -374,6 +376,14 @@ async fn collect_garbage(inner: Weak<Inner>) {
             drop(inner);
             next_period().await;
         }
+    }
+}
+
+async fn heal(inner: Weak<Inner>) {
+    while let Some(inner) = inner.upgrade() {
+        inner.heal().await;
+        drop(inner);
+        next_period().await;
     }
 }
 

@@ -101,7 +101,6 @@ pub(crate) struct Inner {
     pub(crate) shard_bits: u32,
     pub(crate) base_bits: u32,
     pub(crate) hasher: Hasher,
-    pub(crate) secret: u64,
     pub(crate) region: Arc<Region>,
     pub(crate) lanes: Lanes<Job>,
     pub(crate) read_buffers: BufferPool,
@@ -117,7 +116,8 @@ pub(crate) struct Inner {
     pub(crate) max_memory: AtomicU64,
     pub(crate) client_bytes: AtomicI64,
     pub(crate) pinned_bytes: AtomicU64,
-    pub(crate) generation: AtomicU64,
+    /// The newest superblock on the disk.
+    pub(crate) superblock: Mutex<crate::log::superblock::Superblock>,
     pub(crate) next_id: AtomicU64,
     pub(crate) active_expire: AtomicBool,
     pub(crate) closed: AtomicBool,
@@ -256,7 +256,7 @@ impl Engine {
             recovered.segments,
             recovered.last_seq,
             recovered.next_seq,
-            recovered.generation as u32,
+            recovered.block.generation as u32,
         );
         let lanes = Lanes::new(options.workers.max(1));
         let inner = Inner {
@@ -269,7 +269,6 @@ impl Engine {
             shard_bits,
             base_bits: recovered.base_bits,
             hasher: Hasher::new(recovered.secret, options.index_bits_kept),
-            secret: recovered.secret,
             region,
             lanes,
             read_buffers: BufferPool::new(READ_BUFFERS_KEPT_BYTES_MAX.min(options.max_memory as usize / 32)),
@@ -284,9 +283,9 @@ impl Engine {
             max_memory: AtomicU64::new(options.max_memory),
             client_bytes: AtomicI64::new(0),
             pinned_bytes: AtomicU64::new(0),
-            generation: AtomicU64::new(recovered.generation),
             // No id is ever given twice: a life's ids lie above those of all lives before it, used, lost or swept.
-            next_id: AtomicU64::new(recovered.generation << 32),
+            next_id: AtomicU64::new(recovered.block.generation << 32),
+            superblock: Mutex::new(recovered.block),
             active_expire: AtomicBool::new(true),
             closed: AtomicBool::new(false),
             closing: AtomicBool::new(false),

@@ -115,7 +115,7 @@ impl Inner {
             run.rounds += 1;
             let engine = Engine { inner: self.clone() };
             let mut changes = Changes::new(1);
-            let owner_keys = [(key, Access::Peek)];
+            let owner_keys = [(key, Access::Overwrite)];
             // The head, as it is now.
             let mut head = None;
             let outcome = engine.peek_head(&owner_keys, run.owner(), &mut changes, &mut head).await;
@@ -146,9 +146,15 @@ impl Inner {
                 }
             }
             if !whole {
-                // Replaced meanwhile: its extents are being swept. The next attempt sees the new head. A head that stays without
-                // its extents (written into a database while it was flushed) is given up after some rounds.
+                // Replaced meanwhile: its extents are being swept. The next attempt sees the new head.
                 self.pinned_bytes.fetch_sub(head.length, Ordering::Relaxed);
+                if !self.spaces.read().names(key.space) {
+                    // Written while its database was flushed: the key is gone, as the flush wanted.
+                    run.locks = None;
+                    let remove: Boxed<'_, Result<((), crate::Done)>> =
+                        Box::pin(engine.run(&owner_keys, &mut changes, |_, changes| changes.remove(0)));
+                    return remove.await.map(|_| ());
+                }
                 if run.rounds > ROUNDS_MAX {
                     return Err(Error::Misconfigured {
                         reason: "the parts of a value went away while it was read".into(),
@@ -291,6 +297,7 @@ impl Engine {
         head: &mut Option<LargeHead>,
     ) -> Result<()> {
         let mut run = Run::new(keys);
+        run.part_of_another = true;
         loop {
             match self.inner.head_of(&keys[0].0, &run.known, owner) {
                 Ok(found) => {

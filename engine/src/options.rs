@@ -45,6 +45,10 @@ pub const EXPIRY_SLOTS_PER_STEP: usize = 256;
 pub const GC_READ_BYTES: usize = 256 << 10;
 /// Records one step of GC handles.
 pub const GC_RECORDS_PER_STEP: usize = 64;
+/// First pause before a failed log is tried again; it doubles.
+pub const HEAL_RETRY_US_MIN: u64 = 100_000;
+/// Longest pause before a failed log is tried again.
+pub const HEAL_RETRY_US_MAX: u64 = 5_000_000;
 /// Free segments that only GC may use.
 pub const GC_RESERVE_SEGMENTS: usize = 3;
 /// Free segments that only GC and removals may use.

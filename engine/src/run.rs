@@ -413,7 +413,7 @@ impl Inner {
             Need::Assemble(key) => self.assemble(key, run).await?,
             Need::Extend(_) => unreachable!("handled where the staged value is"),
         }
-        if run.rounds > ROUNDS_UNLOCKED_MAX && run.locks.is_none() {
+        if run.rounds > ROUNDS_UNLOCKED_MAX && run.locks.is_none() && !run.part_of_another {
             run.locks = Some(KeyLocks::take(self, run.keys.iter().map(|(k, _)| *k)).await);
         }
         Ok(())
@@ -432,6 +432,8 @@ pub(crate) struct Run<'k> {
     pub(crate) known: Known,
     pub(crate) large: Assembled,
     pub(crate) locks: Option<KeyLocks>,
+    /// It reads for a run that may hold the locks of these keys already: it takes none.
+    pub(crate) part_of_another: bool,
     pub(crate) rounds: u32,
     pub(crate) starved: u32,
     pub(crate) read_us: u64,
@@ -444,6 +446,7 @@ impl<'k> Run<'k> {
             known: Known::default(),
             large: Assembled::default(),
             locks: None,
+            part_of_another: false,
             rounds: 0,
             starved: 0,
             read_us: 0,

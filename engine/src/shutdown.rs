@@ -61,72 +61,91 @@ impl Inner {
         Ok(())
     }
 
-    /// `appendonly no`: what the log does not hold yet is appended now.
+    /// `appendonly no`: what the log does not hold yet is appended now. Once the store is closed it goes on until nothing dirty
+    /// is left: an object may be moved to another cell while room is waited for, and is met again by its new handle.
     async fn flush_dirty(self: &Arc<Self>, report: &mut CloseReport) -> Result<()> {
         for number in 0..self.shards.len() {
-            let mut slots: Vec<(crate::SpaceId, u64, Slot)> = Vec::new();
-            {
-                let shard = self.shards[number].lock();
-                for space in &shard.spaces {
-                    space.index.for_each(|_, slot, prefix, _| {
-                        if slot.state() == State::Hot && !shard.cell(Handle::from_bits(slot.place())).place.is_some() {
-                            slots.push((space.id, prefix, slot));
-                        }
-                    });
+            loop {
+                let dirty = self.dirty_slots(number);
+                for &(space, prefix, slot) in &dirty {
+                    report.flushed += u64::from(self.flush_slot(number, space, prefix, slot).await?);
                 }
-            }
-            for (space, prefix, slot) in slots {
-                let mut tries = 0;
-                loop {
-                    let ticket = self.log.room.ticket();
-                    {
-                        let mut shard = self.shards[number].lock();
-                        let Some((at, slot)) = shard.refind(space, prefix, slot) else { break };
-                        if self.clean(&mut shard, Handle::from_bits(slot.place()), at, space) {
-                            report.flushed += 1;
-                            break;
-                        }
-                    }
-                    tries += 1;
-                    if let Some(reason) = self.log.failure().or_else(|| self.starved.read().clone()) {
-                        return Err(Error::Misconfigured { reason });
-                    }
-                    if self.is_disk_full() && tries > 1000 {
-                        return Err(Error::OutOfMemory);
-                    }
-                    self.gc_wanted.store(true, Ordering::Release);
-                    self.pump(true);
-                    self.log.room.changed(ticket).await;
+                if dirty.is_empty() || !self.closed.load(Ordering::Acquire) {
+                    break;
                 }
             }
         }
         Ok(())
     }
 
+    fn dirty_slots(&self, number: usize) -> Vec<(crate::SpaceId, u64, Slot)> {
+        let mut slots = Vec::new();
+        let shard = self.shards[number].lock();
+        for space in &shard.spaces {
+            space.index.for_each(|_, slot, prefix, _| {
+                if slot.state() == State::Hot && !shard.cell(Handle::from_bits(slot.place())).place.is_some() {
+                    slots.push((space.id, prefix, slot));
+                }
+            });
+        }
+        slots
+    }
+
+    /// Appends one dirty object; false if it is not where it was.
+    async fn flush_slot(
+        self: &Arc<Self>,
+        number: usize,
+        space: crate::SpaceId,
+        prefix: u64,
+        slot: Slot,
+    ) -> Result<bool> {
+        let mut tries = 0;
+        loop {
+            let ticket = self.log.room.ticket();
+            {
+                let mut shard = self.shards[number].lock();
+                let Some((at, slot)) = shard.refind(space, prefix, slot) else { return Ok(false) };
+                if self.clean(&mut shard, Handle::from_bits(slot.place()), at, space) {
+                    return Ok(true);
+                }
+            }
+            tries += 1;
+            if let Some(reason) = self.log.failure().or_else(|| self.starved.read().clone()) {
+                return Err(Error::Misconfigured { reason });
+            }
+            if self.is_disk_full() && tries > 1000 {
+                return Err(Error::OutOfMemory);
+            }
+            self.gc_wanted.store(true, Ordering::Release);
+            self.pump(true);
+            self.log.room.changed(ticket).await;
+        }
+    }
+
     /// Writes a superblock with the present facts. Blocking; only while opening and closing.
     pub(crate) fn write_superblock(&self, clean: bool) -> Result<()> {
+        let mut newest = self.superblock.lock();
         let spaces = self.spaces.read();
         let block = Superblock {
             format: superblock::FORMAT,
-            store: self.log.store,
-            generation: self.generation.fetch_add(1, Ordering::AcqRel) + 1,
-            secret: self.secret,
+            generation: newest.generation + 1,
             next_seq: self.log.next_seq(),
-            segment_bytes: self.log.segment_bytes,
-            base_bits: self.base_bits as u8,
             mode: u8::from(self.options.durability.logs()),
             clean,
             next_space: spaces.next,
             spaces: spaces.of_database.clone(),
-            cuts: Vec::new(),
+            cuts: Vec::new(), // the shutdown's map covers them
+            ..newest.clone()
         };
-        put_superblock(&*self.log.disk, &block)
+        put_superblock(&*self.log.disk, &block)?;
+        *newest = block;
+        Ok(())
     }
 }
 
 /// Writes one copy of the superblock, in turn, durably.
 pub(crate) fn put_superblock(disk: &dyn thermocline_io::Disk, block: &Superblock) -> Result<()> {
-    let name = superblock::FILES[(block.generation % 2) as usize];
+    let name = block.file_name();
     let bytes = block.encode();
     let io = |what: &str| {
         let what = format!("{what} {name}");

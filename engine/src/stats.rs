@@ -26,6 +26,7 @@ pub(crate) struct Counters {
     pub(crate) checkpoints: AtomicU64,
     pub(crate) corrupt_records: AtomicU64,
     pub(crate) quarantined: AtomicU64,
+    pub(crate) heals: AtomicU64,
     pub(crate) write_waits: AtomicU64,
     pub(crate) longest_read_us: AtomicU64,
 }
@@ -97,6 +98,7 @@ stats! {
     changes,
     corrupt_records,
     write_waits,
+    log_heals,
     flushes,
     flush_us_sum,
     flush_us_max,
@@ -235,6 +237,7 @@ impl Engine {
         s.changes = get(&c.changes);
         s.corrupt_records = get(&c.corrupt_records);
         s.write_waits = get(&c.write_waits);
+        s.log_heals = get(&c.heals);
         s.flushes = get(&log.flushes);
         s.flush_us_sum = get(&log.flush_us_sum);
         s.flush_us_max = get(&log.flush_us_max);

@@ -41,6 +41,22 @@ impl WaitList {
     }
 }
 
+/// Pending once, without waking: a background task comes back at its next period.
+pub fn next_period() -> NextPeriod {
+    NextPeriod(false)
+}
+
+/// Future of [`next_period`].
+pub struct NextPeriod(bool);
+
+impl Future for NextPeriod {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        if std::mem::replace(&mut self.0, true) { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
 /// Future of [`WaitList::changed`].
 pub struct Changed<'w> {
     list: &'w WaitList,

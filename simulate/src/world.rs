@@ -20,6 +20,8 @@ use thermocline_io::{FaultDisk, Faults};
 
 /// Steps after which something that must end is stuck.
 const STUCK_STEPS: u32 = 30_000;
+/// Steps after which something waits for time to pass.
+const PATIENCE_STEPS: u32 = 1_000;
 /// Blocking calls of recovery before the power goes, at most.
 const FUSE_CALLS_MAX: u64 = 60;
 const DISK_BYTES: u64 = 64 << 20;
@@ -129,6 +131,7 @@ impl World {
             let wrong = life_now.shared.wrong.borrow_mut().take();
             self.say(|| format!("life {life} ends: {end:?}"));
             let stats = life_now.engine.stats();
+            self.say(|| format!("{stats:?}"));
             self.report.commands += life_now.shared.finished.get();
             self.report.refused += life_now.shared.refused.get();
             self.report.segments_freed += stats.gc_segments_freed;
@@ -258,7 +261,7 @@ impl World {
     /// Runs one future to its end.
     fn finish<T>(&mut self, life: &mut Life, background: bool, future: impl Future<Output = T>) -> Result<T, String> {
         let mut task = Task::new(future);
-        for _ in 0..STUCK_STEPS {
+        for steps in 0..STUCK_STEPS {
             life.drivers[0].enter();
             if let Some(output) = task.poll() {
                 return Ok(output);
@@ -270,6 +273,9 @@ impl World {
             self.disk.step();
             if background {
                 life.background.step();
+                if steps > PATIENCE_STEPS {
+                    self.clock.advance_us(1_000); // it waits for work that is due later
+                }
             }
         }
         Err("STUCK: a read never ends".to_owned())
@@ -382,7 +388,14 @@ impl World {
             return Ok(());
         }
         let (engine, plan) = (life.engine.clone(), self.plan.clone());
-        let holding = self.finish(life, true, read_all(&engine, &plan))?.map_err(|e| format!("a live read: {e}"))?;
+        let holding = loop {
+            let now_ms = engine.now_ms();
+            let holding =
+                self.finish(life, true, read_all(&engine, &plan))?.map_err(|e| format!("a live read: {e}"))?;
+            if engine.now_ms() == now_ms {
+                break holding; // else a key may have expired on the way
+            }
+        };
         let floor = life.shared.ledger.borrow().floor;
         let all = life.shared.ledger.borrow().effects.len();
         life.shared.ledger.borrow_mut().floor = all;

@@ -4,9 +4,10 @@
 //! chunk is written only when the foreground records in it are durable. Never: a write submitted under the log's lock.
 
 use super::chunk::ChunkHeader;
+use super::footer::FooterBuilder;
 use super::record::Address;
 use super::segment::SegmentState;
-use super::{Chunk, ChunkState, FOREGROUND, Log, STREAMS, Sealing, Tail};
+use super::{Chunk, ChunkState, FOREGROUND, Log, STREAMS, Tail};
 use crate::options::{BLOCK_BYTES, Durability, FLUSH_AGE_US, FLUSH_AGE_US_MAX, FLUSHES_IN_FLIGHT_MAX};
 use crate::planted::{self, Bug};
 use parking_lot::Mutex;
@@ -22,6 +23,14 @@ pub enum FlushJob {
     Sync(Vec<Arc<Chunk>>, u64),
     /// A footer's write.
     Footer(u32),
+}
+
+/// A sealed segment whose footer waits for its chunks.
+pub(super) struct Sealing {
+    pub(super) segment: u32,
+    pub(super) epoch: u32,
+    pub(super) stream: u8,
+    pub(super) footer: FooterBuilder,
 }
 
 impl Log {
@@ -57,6 +66,7 @@ impl Log {
             offset: chunk.offset,
             bytes: bytes as u32,
             stream,
+            prev_seq: chunk.prev_seq,
             max_seq: chunk.max_seq,
             whole_seq: chunk.whole_seq,
             buffer: Arc::new(chunk.buffer),
@@ -297,7 +307,9 @@ impl Log {
     /// Nothing is left in DRAM that is not durable.
     pub fn is_drained(&self) -> bool {
         let tail = self.tail.lock();
-        tail.streams.iter().all(|s| s.chunk.is_none() && s.pending.is_empty()) && tail.flushes == 0
+        tail.streams.iter().all(|s| s.chunk.is_none() && s.pending.is_empty())
+            && tail.orphans.is_empty()
+            && tail.flushes == 0
     }
 }
 

@@ -15,6 +15,7 @@ pub mod superblock;
 pub mod walk;
 
 pub(crate) mod flush;
+mod heal;
 
 pub use flush::segment_name;
 
@@ -24,6 +25,7 @@ use crate::options::{BLOCK_BYTES, Durability, GC_RESERVE_SEGMENTS, Options, REMO
 use crate::place::{Place, class_of};
 use crate::wait::WaitList;
 use chunk::CHUNK_HEADER_BYTES;
+use flush::Sealing;
 use footer::{Entry, FooterBuilder};
 use parking_lot::{Mutex, RwLock};
 use record::{Address, FLAG_FIRST, FLAG_LAST, Record, RecordKind, Seq, padded, record_bytes};
@@ -107,6 +109,7 @@ enum ChunkState {
     Writing,
     Written,
     Durable,
+    Orphaned,
 }
 
 /// A closed chunk: in DRAM until it is durable.
@@ -115,6 +118,7 @@ pub struct Chunk {
     offset: u32,
     bytes: u32,
     stream: usize,
+    prev_seq: Seq,
     max_seq: Seq,
     /// Seq of the last record that ended a group; 0 = none did.
     whole_seq: Seq,
@@ -148,13 +152,6 @@ struct Stream {
     pending: VecDeque<Arc<Chunk>>,
 }
 
-struct Sealing {
-    segment: u32,
-    epoch: u32,
-    stream: u8,
-    footer: FooterBuilder,
-}
-
 struct Tail {
     next_seq: Seq,
     last_seq: Seq,
@@ -164,6 +161,8 @@ struct Tail {
     /// Segments without a file.
     absent: VecDeque<u32>,
     closed: VecDeque<Arc<Chunk>>,
+    /// Chunks whose flush failed: oldest first, the foreground's before the others'.
+    orphans: VecDeque<Arc<Chunk>>,
     sealing: Vec<Sealing>,
     flushes: usize,
     syncs: usize,
@@ -223,6 +222,7 @@ pub struct Log {
     ripe: AtomicBool,
     failed: AtomicBool,
     failure: RwLock<Option<String>>,
+    heals: AtomicU64,
     pool: BufferPool,
     chunk_bytes: usize,
     buffered_bytes_max: usize,
@@ -252,6 +252,7 @@ impl Log {
             ready: by_state(SegmentState::Free),
             absent: by_state(SegmentState::Absent),
             closed: VecDeque::new(),
+            orphans: VecDeque::new(),
             sealing: Vec::new(),
             flushes: 0,
             syncs: 0,
@@ -277,6 +278,7 @@ impl Log {
             ripe: AtomicBool::new(false),
             failed: AtomicBool::new(false),
             failure: RwLock::new(None),
+            heals: AtomicU64::new(0),
             pool: BufferPool::new(options.log_buffer_bytes()),
             chunk_bytes: options.chunk_bytes(),
             buffered_bytes_max: options.log_buffer_bytes(),
@@ -304,7 +306,7 @@ impl Log {
         if self.failed.load(Ordering::Acquire) { self.failure.read().clone() } else { None }
     }
 
-    /// A flush failed, or space ran out: writes are refused until [`Log::heal`].
+    /// A flush failed: writes are refused until [`Log::healed`].
     pub fn fail(&self, reason: String) {
         let mut failure = self.failure.write();
         if failure.is_none() {
@@ -374,11 +376,9 @@ impl Log {
         drafts: &[Draft<'_>],
         out: &mut SmallVec<[Appended; 2]>,
     ) -> Result<(), NoRoom> {
-        if self.failed.load(Ordering::Acquire) {
-            return Err(NoRoom::Failed);
-        }
         let mut tail = self.tail.lock();
-        if tail.draining {
+        // Asked under the lock: what is appended behind the cut of a failure would break the chain.
+        if tail.draining || self.failed.load(Ordering::Acquire) {
             return Err(NoRoom::Failed);
         }
         self.check_room(&tail, stream, purpose, &now_us, drafts)?;
@@ -423,6 +423,13 @@ impl Log {
         if self.durability == Durability::EverySecond && purpose == Purpose::Growth && self.is_late(tail, now_us()) {
             return Err(NoRoom::Buffers);
         }
+        self.check_segments(tail, stream, purpose, drafts)
+    }
+
+    /// The stream's open segment takes the drafts, or there are segments for them that `purpose` may use.
+    fn check_segments(&self, tail: &Tail, stream: usize, purpose: Purpose, drafts: &[Draft<'_>]) -> Result<(), NoRoom> {
+        let bytes: usize = drafts.iter().map(Draft::padded_bytes).sum();
+        let s = &tail.streams[stream];
         let left = s.segment.as_ref().map_or(0, |o| {
             let footer = o.footer.bytes_with_one_more() + drafts.len() * (footer::ENTRY_BYTES + 8);
             let open = s.chunk.as_ref().map_or(0, |c| c.used.next_multiple_of(BLOCK_BYTES as usize));
@@ -578,6 +585,11 @@ impl Log {
             out.clear();
             out.extend_from_slice(&from[at..from.len().min(at + bytes)]);
         };
+        let holds = |c: &Chunk| c.segment == segment && offset >= c.offset && offset - c.offset < c.bytes;
+        if let Some(orphan) = tail.orphans.iter().find(|c| holds(c)) {
+            copy(orphan.offset, orphan.bytes(), out);
+            return true;
+        }
         for s in &tail.streams {
             if let (Some(open), Some(chunk)) = (&s.segment, &s.chunk)
                 && open.id == segment
@@ -587,11 +599,9 @@ impl Log {
                 copy(chunk.offset, &chunk.buffer[..chunk.used], out);
                 return true;
             }
-            for c in &s.pending {
-                if c.segment == segment && offset >= c.offset && offset - c.offset < c.bytes {
-                    copy(c.offset, &c.buffer[..c.bytes as usize], out);
-                    return true;
-                }
+            if let Some(c) = s.pending.iter().find(|c| holds(c)) {
+                copy(c.offset, c.bytes(), out);
+                return true;
             }
         }
         false
@@ -631,7 +641,8 @@ impl Log {
     /// Chunks of GC streams that are not durable: a map waits for those that were there when it had read its bits.
     pub fn gc_pending(&self) -> Vec<Arc<Chunk>> {
         let tail = self.tail.lock();
-        tail.streams[1..].iter().flat_map(|s| s.pending.iter().cloned()).collect()
+        let orphans = tail.orphans.iter().filter(|c| c.stream != FOREGROUND);
+        tail.streams[1..].iter().flat_map(|s| &s.pending).chain(orphans).cloned().collect()
     }
 
     /// Is there an open GC chunk with records?
@@ -642,7 +653,7 @@ impl Log {
     /// Is anything in DRAM that is not durable yet?
     pub fn has_unflushed(&self) -> bool {
         let tail = self.tail.lock();
-        tail.streams.iter().any(|s| s.chunk.is_some() || !s.pending.is_empty())
+        tail.streams.iter().any(|s| s.chunk.is_some() || !s.pending.is_empty()) || !tail.orphans.is_empty()
     }
 
     /// Next seq (for the superblock).

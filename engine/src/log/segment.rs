@@ -8,7 +8,7 @@
 
 use super::record::Seq;
 use parking_lot::Mutex;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use thermocline_io::FileId;
 
 /// Life of a segment.
@@ -48,6 +48,7 @@ pub struct Segment {
     pub used: AtomicU32,
     /// Stream that wrote it.
     pub stream: AtomicU8,
+    poisoned: AtomicBool,
     /// Liveness.
     pub live: Mutex<Live>,
 }
@@ -65,6 +66,7 @@ impl Segment {
             max_seq: AtomicU64::new(0),
             used: AtomicU32::new(0),
             stream: AtomicU8::new(0),
+            poisoned: AtomicBool::new(false),
             live: Mutex::new(Live::default()),
         }
     }
@@ -100,6 +102,23 @@ impl Segment {
     pub fn file(&self) -> Option<FileId> {
         let id = self.file.load(Ordering::Acquire);
         (id != NO_FILE).then_some(FileId(id))
+    }
+
+    /// A flush of its file failed: what it holds may be read, but it is never written again.
+    pub fn poison(&self) {
+        self.poisoned.store(true, Ordering::Release);
+    }
+
+    /// Has a flush of its file failed?
+    pub fn is_poisoned(&self) -> bool {
+        self.poisoned.load(Ordering::Acquire)
+    }
+
+    /// Its file was removed: it is as if it had never had one.
+    pub fn set_absent(&self) {
+        self.file.store(NO_FILE, Ordering::Release);
+        self.poisoned.store(false, Ordering::Release);
+        self.set_state(SegmentState::Absent);
     }
 
     /// Names its file.
@@ -176,6 +195,12 @@ impl Live {
         let grain = (offset >> self.grain_shift) as usize;
         assert!(grain < self.grains, "a place lies in its segment");
         (grain / 64, 1 << (grain % 64))
+    }
+
+    /// Does a slot name anything in `from..to`?
+    pub fn any(&self, from: u32, to: u32) -> bool {
+        let grains = (from as usize) >> self.grain_shift..((to as usize).div_ceil(1 << self.grain_shift)).min(self.grains);
+        grains.into_iter().any(|grain| self.bits[grain / 64] >> (grain % 64) & 1 == 1)
     }
 
     /// A slot names the value at `offset` now.

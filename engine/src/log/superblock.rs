@@ -59,6 +59,11 @@ pub struct Superblock {
 }
 
 impl Superblock {
+    /// The file of this copy: the two are written in turn.
+    pub fn file_name(&self) -> &'static str {
+        FILES[(self.generation % 2) as usize]
+    }
+
     /// The bytes of a copy, a multiple of 4 KiB.
     pub fn encode(&self) -> Vec<u8> {
         let used = FIXED_BYTES + 4 * self.spaces.len() + 12 * self.cuts.len();

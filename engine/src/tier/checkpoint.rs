@@ -15,7 +15,8 @@ use crate::log::checkpoint::{BODY_OFFSET, CheckpointHeader, FILES, Frame, Length
 use crate::options::{LOG_PER_CHECKPOINT_BYTE, LOG_PER_MAP_BYTE, META_PIECE_BYTES, PACED_BYTES_PER_SECOND};
 use crate::planted::{self, Bug};
 use crate::tier::maps::{Turn, Written};
-use crate::tier::sweep::{next_period, yield_now};
+use crate::tier::sweep::yield_now;
+use crate::wait::next_period;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use thermocline_io::FileId;
@@ -120,6 +121,7 @@ impl Inner {
         }
         self.write_piece(file, 0, &[0; BODY_OFFSET as usize]).await.map_err(io("voiding the old header of"))?;
         self.sync_meta(file).await.map_err(io("syncing"))?;
+        let heals = self.log.heals();
         let (b, _, lengths) = self.log.fix();
         let mut frames =
             Frames { file, offset: BODY_OFFSET, piece: Vec::with_capacity(META_PIECE_BYTES), table: Table::default() };
@@ -139,6 +141,9 @@ impl Inner {
         self.write_piece(file, frames.offset, &table).await.map_err(io("writing"))?;
         self.sync_meta(file).await.map_err(io("syncing"))?;
         self.wait_for_causes().await?;
+        if self.log.heals() != heals {
+            return Err(Error::Misconfigured { reason: "a flush failed while the checkpoint was read".into() });
+        }
         let header = CheckpointHeader {
             store: self.log.store,
             table_crc: crc32fast::hash(&table),
@@ -178,6 +183,7 @@ impl Inner {
                         let Some(space) = shard.space(id) else { break };
                         cursor = space.index.export_segment(at, &mut words, |slot| {
                             let cold = as_cold(slot, |handle| cell::place(shard.heap.bytes(handle)));
+                            assert!(cold.is_some() || !last, "the shutdown appended every dirty object");
                             keys += u64::from(cold.is_some());
                             cold
                         });

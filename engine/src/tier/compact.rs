@@ -7,7 +7,6 @@
 //! Promises: a moved record keeps its seq; a segment that cannot be emptied (damage) is quarantined, never reused. Never: a
 //! victim that frees nothing.
 
-use crate::arena::cell;
 use crate::engine::Inner;
 use crate::index::State;
 use crate::log::record::{Record, RecordKind, padded};
@@ -215,15 +214,7 @@ impl Inner {
             if self.frozen.load(Ordering::Acquire) {
                 return Moved::Done; // the last map has been read; without a log nothing else would stop a removal
             }
-            let heap = &shard.heap;
-            let found = shard.space(record.space).and_then(|s| {
-                s.index.find(hash, |_, slot| match slot.state() {
-                    State::Cold => slot.place() == place.bits(),
-                    State::Hot => cell::place(heap.bytes(Handle::from_bits(slot.place()))) == place,
-                    State::Empty => false,
-                })
-            });
-            let Some((at, slot)) = found else { return Moved::Done };
+            let Some((at, slot)) = shard.naming(record.space, hash, place) else { return Moved::Done };
             let bytes = padded(record.bytes()) as u32;
             let expired = record.expiry.is_some_and(|e| e <= self.clock.now_ms()) && !shard.is_held(&key, 0);
             if expired && self.bury(record, &key) {
@@ -248,17 +239,7 @@ impl Inner {
                 let mut out = SmallVec::new();
                 match self.log.append(stream, Purpose::Gc, || self.clock.monotonic_us(), &[draft], &mut out) {
                     Ok(()) => {
-                        match slot.state() {
-                            State::Hot => {
-                                cell::set_place(shard.heap.bytes_mut(Handle::from_bits(slot.place())), out[0].place);
-                                shard.set_slot(record.space, at, slot.with_class(out[0].class));
-                            }
-                            _ => shard.set_slot(
-                                record.space,
-                                at,
-                                slot.with_place(out[0].place.bits()).with_class(out[0].class),
-                            ),
-                        }
+                        shard.name_again(record.space, at, slot, &out[0]);
                         self.log.unname(place, bytes);
                         Moved::Done
                     }
@@ -295,6 +276,22 @@ impl Inner {
             .is_ok()
     }
 
+    /// Removes the file of an emptied segment whose flush failed once: another one is made when it is needed.
+    fn discard(&self, segment: u32) {
+        let meta = &self.log.segments[segment as usize];
+        let name = crate::log::segment_name(segment);
+        match self.log.disk.remove(&name) {
+            Ok(()) => {
+                meta.set_absent();
+                self.log.give_absent(segment);
+            }
+            Err(error) => {
+                meta.set_state(SegmentState::Quarantined);
+                tracing::warn!(%name, %error, "a segment whose flush failed could not be removed; it is not used again");
+            }
+        }
+    }
+
     /// Frees victims that may be reused now.
     pub(crate) fn free_victims(&self) -> usize {
         let mut freed = Vec::new();
@@ -314,7 +311,11 @@ impl Inner {
             });
         }
         for &segment in &freed {
-            self.log.give_ready(segment);
+            if self.log.segments[segment as usize].is_poisoned() {
+                self.discard(segment);
+            } else {
+                self.log.give_ready(segment);
+            }
             self.counters.gc_segments.fetch_add(1, Ordering::Relaxed);
         }
         freed.len()

@@ -96,6 +96,7 @@ impl Inner {
             maps.map.log_bytes = self.log.counters.log_bytes.load(Ordering::Relaxed);
             (maps.tick, maps.map.log_bytes)
         };
+        let heals = self.log.heals();
         let (b, last_seq, lengths) = self.log.fix();
         for shard in &self.shards {
             drop(shard.lock());
@@ -112,6 +113,9 @@ impl Inner {
         let pending = self.pending.lock().clone();
         if !planted::is(Bug::MapWithoutCauses) {
             self.wait_for_causes().await?;
+        }
+        if self.log.heals() != heals {
+            return Err(Error::Misconfigured { reason: "a flush failed while the map was read".into() });
         }
         let generation = self.maps.lock().map.generation + 1;
         let map = Map { generation, b, last_seq, next_space, spaces, pending, segments: Vec::new() };
@@ -174,6 +178,9 @@ impl Inner {
             }
             if let Some(reason) = self.log.failure() {
                 return Err(Error::Misconfigured { reason });
+            }
+            if copies.iter().any(|c| c.is_orphaned()) {
+                return Err(Error::Misconfigured { reason: "a flush of GC's copies failed".into() });
             }
             self.pump(true);
             self.log.durable.changed(ticket).await;

@@ -6,7 +6,9 @@
 //!    without one, from footers.
 //! 4. GC copies beyond the map: the place of a version that the base had elsewhere.
 //! 5. The foreground stream beyond the map, replayed in order; the first hole ends it: that is the cut.
-//! 6. A superblock with the cuts and a next seq above all that may have been given, before anything is written.
+//! 6. What counts and is perhaps only visible is written once more and synced: the superblock and the map that were read, and
+//!    chunks that nothing vouches for. A checkpoint is not: if it goes, footers say the same.
+//! 7. A superblock with the cuts and a next seq above all that may have been given, before anything is written.
 //!
 //! Equal space and equal 96-bit hash are one key. `tier-recovery strict` reads every record beyond the map instead of footers, to
 //! refuse a start on damage.
@@ -36,7 +38,7 @@ use crate::tier::progress::RecoveryProgress;
 use crate::tier::rebuild::Builder;
 use crate::tier::reload::{checkpoint_headers, load_checkpoint};
 use crate::tier::scan_log::{Depth, Found, SegmentScan};
-use crate::tier::tail::{Outcome, Tail};
+use crate::tier::tail::{Outcome, Tail, cut_of};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use thermocline_io::Disk;
@@ -54,8 +56,9 @@ pub(crate) struct Recovered {
     pub(crate) pending: Vec<Pending>,
     pub(crate) last_seq: Seq,
     pub(crate) next_seq: Seq,
-    pub(crate) generation: u64,
     pub(crate) maps: MapState,
+    /// The newest superblock on the disk.
+    pub(crate) block: Superblock,
     pub(crate) report: RecoveryReport,
 }
 
@@ -185,14 +188,62 @@ fn newest_superblock(disk: &dyn Disk) -> Result<Option<Superblock>> {
             newest = Some(block);
         }
     }
+    if let Some(block) = &newest {
+        harden(disk, block.file_name(), &block.encode())?;
+    }
     Ok(newest)
+}
+
+/// Writes what was read once more, durably: an earlier life may have died before, or after a failed, sync of it, and what is
+/// decided now stands on it.
+fn harden(disk: &dyn Disk, name: &str, bytes: &[u8]) -> Result<()> {
+    if planted::is(Bug::NoRecoverySync) {
+        return Ok(());
+    }
+    let file = disk.open(name).map_err(|e| Error::io(format!("opening {name}"), &e))?;
+    disk.write_at(file, 0, bytes)
+        .and_then(|()| disk.sync(file))
+        .map_err(|e| Error::io(format!("writing {name} again"), &e))
+}
+
+/// Writes once more where they are, and syncs, the chunks that count and that nothing vouches for: the page cache shows what the
+/// device may have lost after a failed sync, and one that succeeds only now would say nothing about it. These are the foreground's
+/// behind the last watermark, and those of GC with a copy that a slot names. A segment with a footer needs none: it was written
+/// when all its chunks were durable.
+fn harden_chunks(builder: &Builder<'_>, scans: &[SegmentScan<'_>], outcome: &Outcome) -> Result<()> {
+    let disk = builder.disk;
+    for (number, scan) in scans.iter().enumerate() {
+        let mut written = false;
+        for &(at, header) in &scan.chunks {
+            let counts = match scan.stream {
+                0 => outcome.unvouched.contains(&(number, at)),
+                _ => {
+                    let live = builder.segments[scan.segment as usize].live.lock();
+                    at + header.used > scan.covered && live.any(at.max(scan.covered), at + header.used)
+                }
+            };
+            if counts {
+                let mut bytes = vec![0; header.bytes as usize];
+                let read = scan.read(disk, at, &mut bytes)?;
+                disk.write_at(scan.file, u64::from(at), &bytes[..read]).map_err(|e| again(scan.segment, &e))?;
+                written = true;
+            }
+        }
+        if written {
+            disk.sync(scan.file).map_err(|e| again(scan.segment, &e))?;
+        }
+    }
+    Ok(())
+}
+
+fn again(segment: u32, error: &std::io::Error) -> Error {
+    Error::io(format!("writing the tail of {} again", crate::log::segment_name(segment)), error)
 }
 
 /// A whole small file, `None` if it does not exist.
 fn read_whole(disk: &dyn Disk, name: &str) -> Result<Option<Vec<u8>>> {
     let Ok(file) = disk.open(name) else { return Ok(None) };
     let io = |e: std::io::Error| Error::io(format!("reading {name}"), &e);
-    disk.sync(file).map_err(|e| Error::io(format!("syncing {name}"), &e))?;
     let mut bytes = vec![0; disk.length(file).map_err(io)? as usize];
     let read = disk.read_at(file, 0, &mut bytes).map_err(io)?;
     bytes.truncate(read);
@@ -259,24 +310,26 @@ fn blank(
         pending: Vec::new(),
         last_seq: 0,
         next_seq: 1,
-        generation: block.generation,
         maps: MapState::default(),
+        block,
         report,
     })
 }
 
 /// The newest map and its bytes.
 fn newest_map(disk: &dyn Disk, store: u32) -> Result<Option<(u64, Map)>> {
-    let mut newest: Option<(u64, Map)> = None;
+    let mut newest: Option<(Map, &str, Vec<u8>)> = None;
     for name in map::FILES {
         if let Some(bytes) = read_whole(disk, name)?
             && let Some(map) = Map::decode(store, &bytes)
-            && newest.as_ref().is_none_or(|(_, n)| map.generation > n.generation)
+            && newest.as_ref().is_none_or(|n| map.generation > n.0.generation)
         {
-            newest = Some((bytes.len() as u64, map));
+            newest = Some((map, name, bytes));
         }
     }
-    Ok(newest)
+    let Some((map, name, bytes)) = newest else { return Ok(None) };
+    harden(disk, name, &bytes)?;
+    Ok(Some((bytes.len() as u64, map)))
 }
 
 fn existing(
@@ -331,7 +384,7 @@ fn existing(
         progress,
     };
     let (mut scans, old_cuts, tail) = survey.look(depth)?;
-    survey.adopt(&scans)?;
+    survey.adopt(&scans);
     progress.enter("reading the checkpoint");
     let loaded = if map.generation > 0 {
         load_checkpoint(&builder, &headers, &map, progress, &mut report.checkpoint_refused)?
@@ -368,9 +421,8 @@ fn existing(
         segment.durable_to.store(segment_bytes, Ordering::Release);
     }
     // Superblocks and maps count on their own: each alternates its two files strictly, so the newest copy is never overwritten.
-    let generation = block.generation + 1;
     let open = Superblock {
-        generation,
+        generation: block.generation + 1,
         next_seq,
         mode: u8::from(options.durability != Durability::None),
         clean: false,
@@ -391,8 +443,8 @@ fn existing(
         pending,
         last_seq,
         next_seq,
-        generation,
         maps,
+        block: open,
         report,
         segments,
     })
@@ -460,21 +512,8 @@ impl<'s> Survey<'s> {
         Ok((scans, cuts, tail))
     }
 
-    /// Makes durable what the decision rests on, and takes over what was seen.
-    fn adopt(&self, scans: &[SegmentScan<'_>]) -> Result<()> {
-        in_parallel(
-            self.threads,
-            scans.len(),
-            || (),
-            |(), number| {
-                let scan = &scans[number];
-                if scan.has_beyond() && !planted::is(Bug::NoRecoverySync) {
-                    let name = crate::log::segment_name(scan.segment);
-                    self.disk.sync(scan.file).map_err(|e| Error::io(format!("syncing {name}"), &e))?;
-                }
-                Ok(())
-            },
-        )?;
+    /// Takes over what was seen.
+    fn adopt(&self, scans: &[SegmentScan<'_>]) {
         for scan in scans {
             let segment = &self.segments[scan.segment as usize];
             segment.set_epoch(scan.epoch);
@@ -492,7 +531,6 @@ impl<'s> Survey<'s> {
             };
             *segment.live.lock() = Live::restore(grain_shift, self.block.segment_bytes);
         }
-        Ok(())
     }
 }
 
@@ -604,7 +642,8 @@ fn replay(
     for scan in scans.iter().filter(|scan| scan.stream != 0 && scan.has_beyond()) {
         let mut copies = Vec::new();
         scan.beyond(disk, |found| {
-            if found.entry.seq < map.b && found.entry.kind.is_value() {
+            // What lies beyond a cut was appended again elsewhere.
+            if found.entry.seq < map.b && found.entry.kind.is_value() && found.entry.offset < cut_of(old_cuts, scan) {
                 copies.push(found);
             }
         })?;
@@ -632,6 +671,9 @@ fn replay(
         }
     }
     builder.apply(scans)?;
+    if !planted::is(Bug::NoRecoverySync) {
+        harden_chunks(builder, scans, &outcome)?;
+    }
     for found in &group {
         outcome.cut_at(found.segment, found.entry.offset); // a group may span segments
     }

@@ -45,7 +45,6 @@ pub(crate) fn checkpoint_headers(disk: &dyn Disk, store: u32) -> Result<Vec<(Fil
         let mut block = vec![0; BODY_OFFSET as usize];
         let read = disk.read_at(file, 0, &mut block).map_err(io("reading"))?;
         if let Some(header) = CheckpointHeader::decode(&block[..read]).filter(|h| h.store == store) {
-            disk.sync(file).map_err(io("syncing"))?;
             found.push((file, header));
         }
     }

@@ -42,22 +42,6 @@ impl Future for Yield {
     }
 }
 
-/// Pending once, without waking: a background task comes back at its next period.
-pub(crate) fn next_period() -> NextPeriod {
-    NextPeriod(false)
-}
-
-/// Future of [`next_period`].
-pub(crate) struct NextPeriod(bool);
-
-impl Future for NextPeriod {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-        if std::mem::replace(&mut self.0, true) { Poll::Ready(()) } else { Poll::Pending }
-    }
-}
-
 impl Inner {
     /// Clears dropped spaces and pending extents, a step at a time. Returns true if there was something to do.
     pub(crate) async fn sweep(self: &Arc<Self>) -> bool {

@@ -43,6 +43,8 @@ pub(crate) struct Outcome {
     pub(crate) damage: Vec<Damage>,
     pub(crate) void_bytes: u64,
     void: Vec<(u32, u32)>, // (segment, first void offset)
+    /// Chunks that count and that nothing written later vouches for, visible and perhaps not durable: (scan, offset).
+    pub(crate) unvouched: Vec<(usize, u32)>,
 }
 
 impl Outcome {
@@ -66,7 +68,8 @@ impl Outcome {
     }
 }
 
-fn cut_of(cuts: &[Cut], scan: &SegmentScan<'_>) -> u32 {
+/// Where what counts of a segment ends.
+pub(crate) fn cut_of(cuts: &[Cut], scan: &SegmentScan<'_>) -> u32 {
     cuts.iter().find(|c| c.segment == scan.segment && c.epoch == scan.epoch).map_or(u32::MAX, |c| c.length)
 }
 
@@ -169,6 +172,9 @@ impl Tail {
             if run.sealed {
                 last = sealed(disk, scan, cut, last, &mut outcome, &mut visit)?;
                 continue;
+            }
+            if vouched < run.last_seq {
+                outcome.unvouched.push((run.scan, run.offset));
             }
             // Up to here the log was durable when something later was written: a bad record below it is damage, not a torn tail.
             let mut reached = run.prev_seq;
