@@ -258,6 +258,9 @@ impl Engine {
             recovered.next_seq,
             recovered.block.generation as u32,
         );
+        if planted::is(Bug::AppendAfterCut) {
+            log.go_on_behind(&recovered.block.cuts);
+        }
         let lanes = Lanes::new(options.workers.max(1));
         let inner = Inner {
             shards: recovered

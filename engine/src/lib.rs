@@ -49,5 +49,5 @@ pub use run::{Attempt, GroupEnd, Later};
 pub use space::{Location, SpacePlan};
 pub use stats::{CloseReport, RecoveryReport, Stats};
 pub use thermocline_io::BackendChoice;
-pub use watch::Watcher;
 pub use tier::progress::RecoveryProgress;
+pub use watch::Watcher;

@@ -38,11 +38,19 @@ pub enum Bug {
     CheckpointLengthsLate,
     /// A checkpoint is used with a map that is older than its slots.
     CheckpointYounger,
+    /// After a cut the stream goes on in the segment that was cut.
+    AppendAfterCut,
+    /// A read that was begun before an overwrite answers for the new version.
+    FlightJoinedAcrossOverwrite,
+    /// Two writers take their seqs before the latch, and the later one gets it first.
+    SeqBeforeLatch,
+    /// Changes of names are not synced. (Planted in the simulated disk: a real one syncs in `create`, `rename` and `remove`.)
+    NoDirectorySync,
 }
 
 impl Bug {
     /// All of them, with the names that the simulator's command line takes.
-    pub const ALL: [(&'static str, Bug); 16] = [
+    pub const ALL: [(&'static str, Bug); 20] = [
         ("ack-early", Bug::AckEarly),
         ("skip-flush", Bug::SkipFlush),
         ("skip-crc", Bug::SkipCrc),
@@ -59,6 +67,10 @@ impl Bug {
         ("reads-do-not-wait", Bug::ReadsDoNotWait),
         ("checkpoint-lengths-late", Bug::CheckpointLengthsLate),
         ("checkpoint-younger", Bug::CheckpointYounger),
+        ("append-after-cut", Bug::AppendAfterCut),
+        ("flight-joined-across-overwrite", Bug::FlightJoinedAcrossOverwrite),
+        ("seq-before-latch", Bug::SeqBeforeLatch),
+        ("no-directory-sync", Bug::NoDirectorySync),
     ];
 }
 

@@ -446,7 +446,8 @@ struct Residents<'s> {
 impl Objects for Residents<'_> {
     fn look(&mut self, entry: Entry) -> Option<Look> {
         let (_, _, _, slot, handle) = self.shard.resident(entry, self.hasher)?;
-        Some(Look { bytes: self.shard.heap.bytes(handle).len(), heat: slot.heat() })
+        let bytes = self.shard.heap.bytes(handle);
+        Some(Look { bytes: bytes.len(), heat: slot.heat(), main: cell::read(bytes).main })
     }
 
     fn set_heat(&mut self, entry: Entry, heat: u8) {

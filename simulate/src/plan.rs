@@ -117,9 +117,10 @@ impl Plan {
     }
 
     /// What the disk does in this profile while the store runs.
-    pub fn faults(&self, profile: Profile) -> Faults {
-        let base = Faults { short_io: 0.02, ..Faults::default() };
-        match profile {
+    pub fn faults(&self, settings: &Settings) -> Faults {
+        let unsynced = settings.bug == Some(Bug::NoDirectorySync);
+        let base = Faults { short_io: 0.02, lose_directory_sync: f64::from(u8::from(unsynced)), ..Faults::default() };
+        match settings.profile {
             Profile::Crash => base,
             Profile::Media => Faults {
                 bit_rot: 0.002,

@@ -283,7 +283,7 @@ impl World {
 
     /// Lives until a crash or a clean shutdown.
     fn live(&mut self, life: &mut Life) -> Result<End, String> {
-        self.disk.set_faults(self.plan.faults(self.settings.profile));
+        self.disk.set_faults(self.plan.faults(&self.settings));
         for _ in 0..self.plan.steps {
             self.step(life, true);
             if life.shared.wrong.borrow().is_some() || self.random.below(100_000) < self.plan.crash_rate {

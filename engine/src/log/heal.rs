@@ -14,10 +14,12 @@
 //! until the new chunks are durable. Never: forgets a record because it is dead (an older state of the prefix needs it).
 
 use super::flush::Sealing;
+use super::footer::FooterBuilder;
 use super::record::{FLAG_FIRST, FLAG_LAST};
 use super::segment::SegmentState;
 use super::superblock::Cut;
-use super::{Appended, Chunk, ChunkState, Draft, FOREGROUND, Log, NoRoom, Purpose, STREAMS};
+use super::{Appended, Chunk, ChunkState, Draft, FOREGROUND, Log, NoRoom, OpenSegment, Purpose, STREAMS};
+use crate::options::BLOCK_BYTES;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -75,6 +77,21 @@ impl Log {
             Cut { segment, epoch: meta.epoch(), length }
         };
         cut.iter().map(of).collect()
+    }
+
+    /// Planted: the foreground goes on behind a cut instead of in a fresh segment.
+    pub fn go_on_behind(&self, cuts: &[Cut]) {
+        let whole = |cut: &&Cut| {
+            let meta = &self.segments[cut.segment as usize];
+            meta.epoch() == cut.epoch
+                && meta.state() == SegmentState::Sealed
+                && meta.stream.load(Ordering::Acquire) == 0
+        };
+        let Some(cut) = cuts.iter().find(whole) else { return };
+        let used = cut.length.next_multiple_of(BLOCK_BYTES);
+        self.segments[cut.segment as usize].set_state(SegmentState::Open);
+        self.tail.lock().streams[FOREGROUND].segment =
+            Some(OpenSegment { id: cut.segment, epoch: cut.epoch, used, footer: FooterBuilder::default() });
     }
 
     /// The oldest orphan.

@@ -23,6 +23,7 @@ use crate::change::SpaceId;
 use crate::hash::KeyHash;
 use crate::options::{BLOCK_BYTES, Durability, GC_RESERVE_SEGMENTS, Options, REMOVAL_RESERVE_SEGMENTS};
 use crate::place::{Place, class_of};
+use crate::planted::{self, Bug};
 use crate::wait::WaitList;
 use chunk::CHUNK_HEADER_BYTES;
 use flush::Sealing;
@@ -464,7 +465,10 @@ impl Log {
         draft: &Draft<'_>,
         group: u8,
     ) -> Appended {
-        let seq = draft.moved.unwrap_or(tail.next_seq);
+        let seq = draft.moved.unwrap_or(match tail.next_seq {
+            next if next & 14 == 8 && planted::is(Bug::SeqBeforeLatch) => next ^ 1,
+            next => next,
+        });
         let bytes = draft.padded_bytes();
         self.open_for(tail, stream, now_us, bytes, seq, draft.space);
         let (next_seq, last_seq) = (tail.next_seq, tail.last_seq);

@@ -199,7 +199,8 @@ impl Live {
 
     /// Does a slot name anything in `from..to`?
     pub fn any(&self, from: u32, to: u32) -> bool {
-        let grains = (from as usize) >> self.grain_shift..((to as usize).div_ceil(1 << self.grain_shift)).min(self.grains);
+        let grains =
+            (from as usize) >> self.grain_shift..((to as usize).div_ceil(1 << self.grain_shift)).min(self.grains);
         grains.into_iter().any(|grain| self.bits[grain / 64] >> (grain % 64) & 1 == 1)
     }
 

@@ -17,6 +17,8 @@ pub struct Look {
     pub bytes: usize,
     /// Its access counter, 0 to 3.
     pub heat: u8,
+    /// It is in the main queue: an entry of it in the small one is stale, left behind by an earlier object in the same cell.
+    pub main: bool,
 }
 
 /// The objects behind the entries.

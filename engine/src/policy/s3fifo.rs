@@ -95,7 +95,7 @@ impl S3Fifo {
             let from_small = !self.small.is_empty()
                 && (self.small_bytes * 100 >= self.bytes() * SMALL_PERCENT || self.main.is_empty());
             let entry = if from_small { self.small.pop_back() } else { self.main.pop_back() }?;
-            let Some(Look { bytes, heat }) = objects.look(entry) else { continue };
+            let Some(Look { bytes, heat, .. }) = objects.look(entry).filter(|l| l.main != from_small) else { continue };
             if from_small {
                 if heat < HITS_TO_MAIN {
                     return Some(Victim { entry, from_small });
@@ -132,10 +132,11 @@ impl S3Fifo {
     /// Drops stale entries when they outnumber the live ones. Returns how many were looked at.
     pub fn compact(&mut self, objects: &mut impl Objects) -> usize {
         let mut looked = 0;
-        for (ring, live) in [(&mut self.small, self.small_live), (&mut self.main, self.main_live)] {
+        let rings = [(&mut self.small, self.small_live, false), (&mut self.main, self.main_live, true)];
+        for (ring, live, main) in rings {
             if ring.len() > 2 * live + 64 {
                 looked += ring.len();
-                ring.retain(|&e| objects.look(e).is_some());
+                ring.retain(|&e| objects.look(e).is_some_and(|l| l.main == main));
                 ring.shrink_to(live * 3 / 2);
             }
         }
@@ -189,7 +190,7 @@ mod tests {
 
     impl Objects for Table {
         fn look(&mut self, entry: Entry) -> Option<Look> {
-            self.0.get(&entry).map(|&(heat, _)| Look { bytes: 1, heat })
+            self.0.get(&entry).map(|&(heat, main)| Look { bytes: 1, heat, main })
         }
         fn set_heat(&mut self, entry: Entry, heat: u8) {
             self.0.get_mut(&entry).unwrap().0 = heat;
@@ -225,6 +226,20 @@ mod tests {
         assert!(fifo.compact(&mut table) > 0);
         assert_eq!(fifo.victim(&mut table).unwrap().entry, Entry(900));
         assert_eq!(fifo.objects(), 100);
+    }
+
+    #[test]
+    fn an_entry_that_an_earlier_object_left_in_the_other_queue_is_stale() {
+        let (mut fifo, mut table) = (S3Fifo::new(TierPolicy::S3Fifo), Table::default());
+        fifo.insert(Entry(1), 1, false);
+        fifo.removed(1, false);
+        fifo.insert(Entry(1), 1, true); // the same key in the same cell, remembered as a ghost
+        table.0.insert(Entry(1), (2, true));
+        fifo.insert(Entry(2), 1, false);
+        table.0.insert(Entry(2), (0, false));
+        assert_eq!(fifo.victim(&mut table).unwrap().entry, Entry(2));
+        fifo.removed(1, false);
+        assert_eq!((fifo.objects(), fifo.bytes()), (1, 1));
     }
 
     #[test]

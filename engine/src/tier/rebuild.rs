@@ -285,8 +285,8 @@ impl<'b> Builder<'b> {
         let slot = Shard::cold_slot(place, class_of(change.offset, bytes), change.has_expiry, 0);
         match (found, proof) {
             (Some((_, old)), _) if old.place() == place.bits() => return,
-            // Of two copies of one version the one that is there counts: the map's is durable.
-            (Some(_), Some(proof)) if proof.seq >= change.seq => return,
+            // Of two copies of one version GC's newer one counts: a checkpoint that was written meanwhile knows that one.
+            (Some(_), Some(proof)) if proof.seq > change.seq => return,
             (Some((at, old)), Some(proof)) => {
                 self.unname(old, proof.bytes);
                 match (old.has_ttl(), slot.has_ttl()) {

@@ -179,19 +179,18 @@ fn fresh_superblock(options: &Options, clock: &dyn Clock) -> Superblock {
 }
 
 fn newest_superblock(disk: &dyn Disk) -> Result<Option<Superblock>> {
-    let mut newest: Option<Superblock> = None;
+    let mut newest: Option<(Superblock, &str, Vec<u8>)> = None;
     for name in superblock::FILES {
         if let Some(bytes) = read_whole(disk, name)?
             && let Some(block) = Superblock::decode(&bytes)?
-            && newest.as_ref().is_none_or(|n| block.generation > n.generation)
+            && newest.as_ref().is_none_or(|n| block.generation > n.0.generation)
         {
-            newest = Some(block);
+            newest = Some((block, name, bytes));
         }
     }
-    if let Some(block) = &newest {
-        harden(disk, block.file_name(), &block.encode())?;
-    }
-    Ok(newest)
+    let Some((block, name, bytes)) = newest else { return Ok(None) };
+    harden(disk, name, &bytes)?;
+    Ok(Some(block))
 }
 
 /// Writes what was read once more, durably: an earlier life may have died before, or after a failed, sync of it, and what is
@@ -343,7 +342,8 @@ fn existing(
     let segment_bytes = block.segment_bytes;
     let segments = open_segments(&**disk, options, u64::from(segment_bytes), names, &mut report)?;
     let newest = newest_map(&**disk, block.store)?;
-    let headers = checkpoint_headers(&**disk, block.store)?;
+    let map_generation = newest.as_ref().map_or(0, |(_, map)| map.generation);
+    let headers = checkpoint_headers(&**disk, block.store, map_generation)?;
     let depth = match &newest {
         Some(_) if block.clean => Depth::Map,
         _ if options.recovery == RecoveryMode::Strict => Depth::Blocks,
