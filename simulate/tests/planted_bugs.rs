@@ -40,3 +40,28 @@ fn a_forgotten_cut_is_found() {
 fn a_reuse_without_a_new_epoch_is_found() {
     is_found(Bug::NoNewEpoch);
 }
+
+#[test]
+fn a_stream_that_goes_on_behind_a_cut_is_found() {
+    is_found(Bug::AppendAfterCut);
+}
+
+#[test]
+fn a_read_that_answers_for_a_newer_version_is_found() {
+    is_found(Bug::FlightJoinedAcrossOverwrite);
+}
+
+#[test]
+fn a_seq_taken_before_the_latch_is_found() {
+    is_found(Bug::SeqBeforeLatch);
+}
+
+#[test]
+fn names_that_are_not_synced_are_found() {
+    is_found(Bug::NoDirectorySync);
+}
+
+#[test]
+fn a_recovery_that_builds_on_what_is_only_visible_is_found() {
+    is_found(Bug::NoRecoverySync);
+}

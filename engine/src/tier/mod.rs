@@ -6,6 +6,7 @@ pub mod checkpoint;
 pub mod compact;
 pub mod expire;
 pub mod fetch;
+pub mod harden;
 pub mod heal;
 pub mod hot_set;
 pub mod maps;

@@ -32,6 +32,7 @@ use crate::planted::{self, Bug};
 use crate::shard::{Shard, SpaceIndex};
 use crate::shutdown::put_superblock;
 use crate::stats::RecoveryReport;
+use crate::tier::harden::{harden_chunks, harden_file};
 use crate::tier::maps::{MapState, Written};
 use crate::tier::parallel::in_parallel;
 use crate::tier::progress::RecoveryProgress;
@@ -189,54 +190,8 @@ fn newest_superblock(disk: &dyn Disk) -> Result<Option<Superblock>> {
         }
     }
     let Some((block, name, bytes)) = newest else { return Ok(None) };
-    harden(disk, name, &bytes)?;
+    harden_file(disk, name, &bytes)?;
     Ok(Some(block))
-}
-
-/// Writes what was read once more, durably: an earlier life may have died before, or after a failed, sync of it, and what is
-/// decided now stands on it.
-fn harden(disk: &dyn Disk, name: &str, bytes: &[u8]) -> Result<()> {
-    if planted::is(Bug::NoRecoverySync) {
-        return Ok(());
-    }
-    let file = disk.open(name).map_err(|e| Error::io(format!("opening {name}"), &e))?;
-    disk.write_at(file, 0, bytes)
-        .and_then(|()| disk.sync(file))
-        .map_err(|e| Error::io(format!("writing {name} again"), &e))
-}
-
-/// Writes once more where they are, and syncs, the chunks that count and that nothing vouches for: the page cache shows what the
-/// device may have lost after a failed sync, and one that succeeds only now would say nothing about it. These are the foreground's
-/// behind the last watermark, and those of GC with a copy that a slot names. A segment with a footer needs none: it was written
-/// when all its chunks were durable.
-fn harden_chunks(builder: &Builder<'_>, scans: &[SegmentScan<'_>], outcome: &Outcome) -> Result<()> {
-    let disk = builder.disk;
-    for (number, scan) in scans.iter().enumerate() {
-        let mut written = false;
-        for &(at, header) in &scan.chunks {
-            let counts = match scan.stream {
-                0 => outcome.unvouched.contains(&(number, at)),
-                _ => {
-                    let live = builder.segments[scan.segment as usize].live.lock();
-                    at + header.used > scan.covered && live.any(at.max(scan.covered), at + header.used)
-                }
-            };
-            if counts {
-                let mut bytes = vec![0; header.bytes as usize];
-                let read = scan.read(disk, at, &mut bytes)?;
-                disk.write_at(scan.file, u64::from(at), &bytes[..read]).map_err(|e| again(scan.segment, &e))?;
-                written = true;
-            }
-        }
-        if written {
-            disk.sync(scan.file).map_err(|e| again(scan.segment, &e))?;
-        }
-    }
-    Ok(())
-}
-
-fn again(segment: u32, error: &std::io::Error) -> Error {
-    Error::io(format!("writing the tail of {} again", crate::log::segment_name(segment)), error)
 }
 
 /// A whole small file, `None` if it does not exist.
@@ -327,7 +282,7 @@ fn newest_map(disk: &dyn Disk, store: u32) -> Result<Option<(u64, Map)>> {
         }
     }
     let Some((map, name, bytes)) = newest else { return Ok(None) };
-    harden(disk, name, &bytes)?;
+    harden_file(disk, name, &bytes)?;
     Ok(Some((bytes.len() as u64, map)))
 }
 
@@ -671,9 +626,7 @@ fn replay(
         }
     }
     builder.apply(scans)?;
-    if !planted::is(Bug::NoRecoverySync) {
-        harden_chunks(builder, scans, &outcome)?;
-    }
+    harden_chunks(builder, scans, &outcome)?;
     for found in &group {
         outcome.cut_at(found.segment, found.entry.offset); // a group may span segments
     }
