@@ -146,7 +146,8 @@ impl<'s> Dispatcher<'s> {
             }
             _ => {
                 session.must_wait(reads.drain(output).await);
-                self.keyless(command.id, command.args, session, output).await;
+                // On the heap, like EXEC: what waits for whole databases must not make every command's future larger.
+                Box::pin(self.keyless(command.id, command.args, session, output)).await;
             }
         }
     }
