@@ -34,7 +34,7 @@ pub(crate) fn in_parallel<S: Send>(
         Ok(mine)
     };
     std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads.min(jobs)).map(|_| scope.spawn(&run)).collect();
+        let others: Vec<_> = (1..threads.min(jobs)).map(|_| scope.spawn(run)).collect();
         let mut states = vec![run()];
         for other in others {
             states.push(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));

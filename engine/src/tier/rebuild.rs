@@ -30,6 +30,8 @@ use thermocline_io::Disk;
 /// Slots that a thread collects per shard. They go in sorted by hash, several per index segment: one by one, each would miss the
 /// cache at every step down to its bucket (measured: 1 us per key).
 const SLOTS_PER_HOLD: usize = 32 << 10;
+/// How far ahead of an insert its bucket is asked for: sorted, the way to it is in the cache, the bucket is not.
+const PREFETCH_AHEAD: usize = 12;
 /// Keys of a space per shard from which on its index is presized.
 const PRESIZED_KEYS_MIN: u64 = 1 << 14;
 
@@ -156,7 +158,10 @@ impl<'b> Builder<'b> {
         let ShardSeed { spaces, spare } = &mut *seed;
         for run in slots.chunk_by(|a, b| a.0 == b.0) {
             let space = ShardSeed::space_of(spaces, run[0].0, self.shard_bits, self.base_bits);
-            for &(_, hash, slot) in run {
+            for (at, &(_, hash, slot)) in run.iter().enumerate() {
+                if let Some(&(_, later, _)) = run.get(at + PREFETCH_AHEAD) {
+                    space.index.prefetch(later);
+                }
                 while space.index.insert(hash, slot, spare).is_err() {
                     spare.refill();
                 }
@@ -233,7 +238,8 @@ impl<'b> Builder<'b> {
         }
         let ask = |questions: &mut Vec<Question>, number: usize| {
             let seed = self.seeds[number].lock();
-            for &at in &by_shard[number] {
+            for (n, &at) in by_shard[number].iter().enumerate() {
+                self.prefetch(&seed, by_shard[number].get(n + PREFETCH_AHEAD));
                 let change = &self.batch[at as usize];
                 if let Some(space) = seed.spaces.iter().find(|s| s.id.0 == change.space) {
                     space.index.find(self.index_hash(change), |_, slot| {
@@ -261,6 +267,15 @@ impl<'b> Builder<'b> {
         )?;
         self.batch.clear();
         Ok(())
+    }
+
+    fn prefetch(&self, seed: &ShardSeed, later: Option<&u32>) {
+        if let Some(&at) = later {
+            let change = &self.batch[at as usize];
+            if let Some(space) = seed.spaces.iter().find(|s| s.id.0 == change.space) {
+                space.index.prefetch(self.index_hash(change));
+            }
+        }
     }
 
     fn change(&self, seed: &mut ShardSeed, change: &Change, own: &mut HashMap<u64, Proof>, proofs: &Proofs) {
