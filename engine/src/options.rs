@@ -276,7 +276,7 @@ impl Options {
     /// Changes that recovery replays together.
     pub fn replay_batch(&self) -> usize {
         let (least, most) = REPLAY_BYTES_PER_BATCH.into_inner();
-        let bytes = if self.tiny { 4 << 10 } else { (self.max_memory / 16).clamp(least, most) };
+        let bytes = if self.tiny { 4 << 10 } else { (self.max_memory / 8).clamp(least, most) };
         bytes as usize / 48
     }
 

@@ -209,8 +209,9 @@ pub fn peek(trailer: &[u8]) -> Option<(u32, usize)> {
     (bytes <= crate::options::SEGMENT_BYTES_MAX as usize).then_some((u32_at(trailer, 8), bytes))
 }
 
-/// Decodes a whole footer (its last byte is the segment's last). `end` carries store and segment; its epoch is ignored.
-pub fn decode(end: Address, from: &[u8]) -> Option<(u32, Footer)> {
+/// The epoch of a whole footer (its last byte is the segment's last) whose checksum holds. `end` carries store and segment; its
+/// epoch is ignored.
+pub fn check(end: Address, from: &[u8]) -> Option<u32> {
     let at = from.len().checked_sub(TRAILER_BYTES)?;
     let trailer = &from[at..];
     let (epoch, bytes) = peek(trailer)?;
@@ -220,9 +221,25 @@ pub fn decode(end: Address, from: &[u8]) -> Option<(u32, Footer)> {
     let mut crc = Address { epoch, ..end }.at(end.offset - TRAILER_BYTES as u32).crc();
     crc.update(&from[..at]);
     crc.update(&trailer[4..]);
-    if crc.finalize() != u32_at(trailer, 0) {
-        return None;
-    }
+    (crc.finalize() == u32_at(trailer, 0)).then_some(epoch)
+}
+
+/// Hash, length and seq of the record at an offset, from a footer that [`check`] has accepted.
+pub fn find(from: &[u8], offset: u32) -> Option<(KeyHash, u32, Seq)> {
+    let trailer = from.len().checked_sub(TRAILER_BYTES)?;
+    let entries = from.get(..u32_at(from, trailer + 12) as usize * ENTRY_BYTES)?.as_chunks::<ENTRY_BYTES>().0;
+    let entry = &entries[entries.binary_search_by_key(&offset, |entry| u32_at(entry, 12)).ok()?];
+    let mut hash = [0; 12];
+    hash.copy_from_slice(&entry[..12]);
+    let seq = u64_at(from, trailer + 16) + u64::from(u32_at(entry, 20));
+    Some((KeyHash::from_footer(hash), u32_at(entry, 16), seq))
+}
+
+/// Decodes a whole footer. `end` as for [`check`].
+pub fn decode(end: Address, from: &[u8]) -> Option<(u32, Footer)> {
+    let epoch = check(end, from)?;
+    let at = from.len() - TRAILER_BYTES;
+    let trailer = &from[at..];
     let count = u32_at(trailer, 12) as usize;
     let min_seq = u64_at(trailer, 16);
     let mut expiry_at = count * ENTRY_BYTES;
@@ -287,6 +304,14 @@ mod tests {
         assert_eq!(bytes.len(), builder.bytes());
         let (epoch, back) = decode(end, &bytes).unwrap();
         assert_eq!((epoch, back.stream, back.entries.as_slice()), (3, 1, &want[..]));
+        let sorted = [want[2], want[0], want[1], want[3]];
+        let mut in_order = FooterBuilder::default();
+        sorted.iter().for_each(|e| in_order.push(e));
+        let raw = in_order.encode(end, 1);
+        for e in &sorted {
+            assert_eq!(find(&raw, e.offset), Some((e.hash, e.bytes, e.seq)));
+        }
+        assert_eq!(find(&raw, 17), None);
         for at in 0..bytes.len() {
             let mut bad = bytes.clone();
             bad[at] ^= 0x10;

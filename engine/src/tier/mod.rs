@@ -2,6 +2,7 @@
 //!
 //! Promises: a value is always readable in exactly one way while it moves. Never: a publish over a slot that changed.
 
+pub mod base;
 pub mod checkpoint;
 pub mod compact;
 pub mod expire;
@@ -18,5 +19,6 @@ pub mod recover;
 pub mod reload;
 pub mod room;
 pub mod scan_log;
+pub mod survey;
 pub mod sweep;
 pub mod tail;

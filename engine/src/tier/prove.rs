@@ -7,6 +7,7 @@
 
 use crate::error::Result;
 use crate::hash::KeyHash;
+use crate::log::footer;
 use crate::log::record::{Record, Seq, padded};
 use crate::place::{Place, read_range};
 use crate::tier::parallel::in_parallel;
@@ -42,14 +43,40 @@ pub(crate) fn words_of(hash: KeyHash) -> [u32; 3] {
     [(hash.0 >> 96) as u32, (hash.0 >> 64) as u32, (hash.0 >> 32) as u32]
 }
 
-/// The proofs of places, in their order.
-pub(crate) struct Proofs(Vec<(u64, Proof)>);
+/// Proofs per entry of the table that leads to them.
+const PROOFS_PER_START: usize = 8;
+
+/// The proofs of places, in their order, and where those of each range of places begin: a binary search over all of them would
+/// miss the cache a dozen times.
+pub(crate) struct Proofs {
+    proofs: Vec<(u64, Proof)>,
+    starts: Vec<u32>,
+    places: u64,
+}
 
 impl Proofs {
+    fn new(mut proofs: Vec<(u64, Proof)>) -> Proofs {
+        proofs.sort_unstable_by_key(|p| p.0);
+        let places = proofs.last().map_or(1, |p| p.0 + 1);
+        let ranges = proofs.len() / PROOFS_PER_START + 1;
+        let mut starts = Vec::with_capacity(ranges + 1);
+        for (at, proof) in proofs.iter().enumerate() {
+            while starts.len() <= range_of(proof.0, places, ranges) {
+                starts.push(at as u32);
+            }
+        }
+        starts.resize(ranges + 1, proofs.len() as u32);
+        Proofs { proofs, starts, places }
+    }
+
     /// What was found at a place.
     pub(crate) fn get(&self, place: u64) -> Option<Proof> {
-        let at = self.0.binary_search_by_key(&place, |p| p.0).ok()?;
-        Some(self.0[at].1)
+        if place >= self.places {
+            return None;
+        }
+        let range = range_of(place, self.places, self.starts.len() - 1);
+        let near = &self.proofs[self.starts[range] as usize..self.starts[range + 1] as usize];
+        near.iter().find(|p| p.0 == place).map(|p| p.1)
     }
 
     /// Answers all questions that can be answered.
@@ -72,25 +99,24 @@ impl Proofs {
                 None => Ok(()),
             }
         })?;
-        let mut all = found.concat();
-        all.sort_unstable_by_key(|p| p.0);
-        Ok(Proofs(all))
+        Ok(Proofs::new(found.concat()))
     }
+}
+
+fn range_of(place: u64, places: u64, ranges: usize) -> usize {
+    (u128::from(place) * ranges as u128 / u128::from(places)) as usize
 }
 
 fn prove(disk: &dyn Disk, scan: &SegmentScan<'_>, group: &[Question], found: &mut Vec<(u64, Proof)>) -> Result<()> {
     let offset_of = |q: &Question| Place::from_bits(q.place).split(scan.segment_bytes).1;
+    let by_footer = |stored: &[u8], question: &Question| {
+        let (hash, bytes, seq) = footer::find(stored, offset_of(question))?;
+        Some((question.place, Proof::new(hash, bytes, seq)))
+    };
     if group.len() > RECORDS_MAX
-        && let Some(footer) = scan.footer(disk)?
+        && let Some(stored) = scan.stored_footer(disk)?
     {
-        let mut entries = footer.entries.iter().peekable();
-        for question in group {
-            let offset = offset_of(question);
-            while entries.next_if(|e| e.offset < offset).is_some() {}
-            if let Some(entry) = entries.next_if(|e| e.offset == offset) {
-                found.push((question.place, Proof::new(entry.hash, entry.bytes, entry.seq)));
-            }
-        }
+        found.extend(group.iter().filter_map(|question| by_footer(&stored, question)));
         return Ok(());
     }
     let mut unread = Vec::new();
@@ -111,14 +137,29 @@ fn prove(disk: &dyn Disk, scan: &SegmentScan<'_>, group: &[Question], found: &mu
         }
     }
     // A damaged value: whose it was its footer may know.
-    if let (false, Some(footer)) = (unread.is_empty(), scan.footer(disk)?) {
-        for question in unread {
-            let offset = offset_of(&question);
-            if let Ok(at) = footer.entries.binary_search_by_key(&offset, |e| e.offset) {
-                let entry = &footer.entries[at];
-                found.push((question.place, Proof::new(entry.hash, entry.bytes, entry.seq)));
-            }
-        }
+    if !unread.is_empty()
+        && let Some(stored) = scan.stored_footer(disk)?
+    {
+        found.extend(unread.iter().filter_map(|question| by_footer(&stored, question)));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proof_is_found_at_its_place_and_nowhere_else() {
+        for count in [0u64, 1, 7, 1000] {
+            let place = |n: u64| n * n * 37 + 5;
+            let proof = |n| Proof { hash: [n as u32; 3], bytes: 16, seq: n };
+            let proofs = Proofs::new((0..count).rev().map(|n| (place(n), proof(n))).collect());
+            for n in 0..count {
+                assert_eq!(proofs.get(place(n)).map(|p| p.seq), Some(n), "{n} of {count}");
+                assert!(proofs.get(place(n) + 1).is_none());
+            }
+            assert!(proofs.get(place(count)).is_none() && proofs.get(0).is_none());
+        }
+    }
 }

@@ -24,7 +24,7 @@ use crate::hash::Hasher;
 use crate::index::Spare;
 use crate::log::map::{self, Map, MapSegment, Pending};
 use crate::log::record::{FLAG_FIRST, FLAG_LAST, Seq};
-use crate::log::segment::{Live, Segment, SegmentState, raise};
+use crate::log::segment::{Segment, SegmentState};
 use crate::log::superblock::{self, Cut, Superblock};
 use crate::log::{checkpoint, hot_list};
 use crate::options::{Durability, Options, RecoveryMode};
@@ -32,13 +32,14 @@ use crate::planted::{self, Bug};
 use crate::shard::{Shard, SpaceIndex};
 use crate::shutdown::put_superblock;
 use crate::stats::RecoveryReport;
+use crate::tier::base::base;
 use crate::tier::harden::{harden_chunks, harden_file};
 use crate::tier::maps::{MapState, Written};
-use crate::tier::parallel::in_parallel;
 use crate::tier::progress::RecoveryProgress;
 use crate::tier::rebuild::Builder;
 use crate::tier::reload::{checkpoint_headers, load_checkpoint};
 use crate::tier::scan_log::{Depth, Found, SegmentScan};
+use crate::tier::survey::Survey;
 use crate::tier::tail::{Outcome, Tail, cut_of};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -376,8 +377,9 @@ fn existing(
         segment.durable_to.store(segment_bytes, Ordering::Release);
     }
     // Superblocks and maps count on their own: each alternates its two files strictly, so the newest copy is never overwritten.
+    let epochs = scans.iter().map(|scan| scan.epoch).chain(map.segments.iter().map(|s| s.epoch));
     let open = Superblock {
-        generation: block.generation + 1,
+        generation: generation_above(block.generation, epochs.max().unwrap_or(0)),
         next_seq,
         mode: u8::from(options.durability != Durability::None),
         clean: false,
@@ -405,180 +407,21 @@ fn existing(
     })
 }
 
+/// The next generation. The epochs of a life begin at it, so it lies above every epoch that an earlier one has given: those that
+/// are known, and one more per segment, for what was begun since the map and left nothing at its beginning. Odd and even, and so
+/// the two files, still take turns.
+fn generation_above(generation: u64, epoch: u32) -> u64 {
+    let next = generation + 1;
+    let wanted = u64::from(epoch) + 2;
+    if wanted <= next { next } else { wanted + (wanted - next) % 2 }
+}
+
 /// More databases than the directory was made with: fresh spaces for them. Fewer: the rest stays as it is.
 fn extend_databases(spaces: &mut Spaces, databases: u32) {
     while spaces.of_database.len() < databases as usize {
         spaces.of_database.push(SpaceId(spaces.next));
         spaces.next += 2;
     }
-}
-
-/// What a look at the segments needs.
-struct Survey<'s> {
-    disk: &'s dyn Disk,
-    block: &'s Superblock,
-    map: &'s Map,
-    nothing: &'s MapSegment,
-    segments: &'s [Segment],
-    hasher: Hasher,
-    threads: usize,
-    progress: &'s RecoveryProgress,
-}
-
-type Looked<'s> = (Vec<SegmentScan<'s>>, Vec<Cut>, Tail);
-
-impl<'s> Survey<'s> {
-    /// What is in the segments, and what is still void of them. If the stream proves damage, every block is looked at.
-    fn look(&self, depth: Depth) -> Result<Looked<'s>> {
-        let looked = self.look_once(depth)?;
-        if depth == Depth::Footers && looked.2.has_damage(&looked.0, self.map.last_seq, &looked.1) {
-            tracing::warn!("the log has a hole that was durable once; every block is read");
-            return self.look_once(Depth::Blocks);
-        }
-        Ok(looked)
-    }
-
-    fn look_once(&self, depth: Depth) -> Result<Looked<'s>> {
-        let mut of_segment: Vec<&'s MapSegment> = vec![self.nothing; self.segments.len()];
-        for entry in &self.map.segments {
-            if let Some(of) = of_segment.get_mut(entry.segment as usize) {
-                *of = entry;
-            }
-        }
-        self.progress.enter("looking at segments");
-        self.progress.expect(self.segments.len() as u64);
-        let (store, bytes, hasher) = (self.block.store, self.block.segment_bytes, self.hasher);
-        let scans = in_parallel(self.threads, self.segments.len(), Vec::new, |scans, id| {
-            self.progress.step();
-            let Some(file) = self.segments[id].file() else { return Ok(()) };
-            scans.push(SegmentScan::open(self.disk, store, id as u32, file, bytes, of_segment[id], hasher, depth)?);
-            Ok(())
-        })?;
-        let mut scans: Vec<SegmentScan<'s>> = scans.into_iter().flatten().collect();
-        scans.sort_by_key(|scan| scan.segment);
-        let holds = |cut: &Cut| {
-            scans.iter().any(|s| {
-                let there = s.epoch == cut.epoch && s.covered < bytes;
-                s.segment == cut.segment && (there || s.skipped && cut.epoch > s.map.epoch)
-            })
-        };
-        let cuts: Vec<Cut> = self.block.cuts.iter().filter(|cut| holds(cut)).copied().collect();
-        let tail = if depth == Depth::Map { Tail::default() } else { Tail::of(&scans) };
-        Ok((scans, cuts, tail))
-    }
-
-    /// Takes over what was seen.
-    fn adopt(&self, scans: &[SegmentScan<'_>]) {
-        for scan in scans {
-            let segment = &self.segments[scan.segment as usize];
-            segment.set_epoch(scan.epoch);
-            segment.used.store(scan.used, Ordering::Release);
-            segment.stream.store(scan.stream, Ordering::Release);
-            if !scan.has_records() {
-                continue;
-            }
-            segment.set_state(SegmentState::Sealed);
-            raise(&segment.max_seq, if scan.has_beyond() { scan.max_seq } else { self.map.last_seq });
-            let grain_shift = match scan.sealed {
-                _ if scan.covered > 0 => scan.map.grain_shift,
-                Some(sealed) => sealed.grain_shift,
-                None => Live::GRAIN_SHIFT_OPEN,
-            };
-            *segment.live.lock() = Live::restore(grain_shift, self.block.segment_bytes);
-        }
-    }
-}
-
-/// Segments whose footers are looked at to guess how many keys each space has.
-const SAMPLED_SEGMENTS: usize = 4;
-
-/// What the map calls live.
-fn base(
-    builder: &mut Builder<'_>,
-    scans: &mut [SegmentScan<'_>],
-    usable: &[bool],
-    format: u32,
-    progress: &RecoveryProgress,
-) -> Result<()> {
-    let is_usable = |scan: &SegmentScan<'_>| usable.get(scan.segment as usize).copied().unwrap_or(false);
-    for scan in scans.iter().filter(|scan| is_usable(scan) && scan.any_covered_live()) {
-        *builder.segments[scan.segment as usize].live.lock() = restored(scan.map, builder.segment_bytes);
-    }
-    let wanted: Vec<usize> =
-        (0..scans.len()).filter(|&n| !is_usable(&scans[n]) && scans[n].any_covered_live()).collect();
-    let disk = builder.disk;
-    let records = |scan: &SegmentScan<'_>| scan.map.bits.iter().map(|w| u64::from(w.count_ones())).sum::<u64>();
-    let total: u64 = wanted.iter().map(|&n| records(&scans[n])).sum();
-    if usable.is_empty() && wanted.len() > SAMPLED_SEGMENTS {
-        let mut shares: Vec<(SpaceId, u64)> = Vec::new();
-        let mut sampled = 0;
-        for &n in wanted.iter().step_by(wanted.len() / SAMPLED_SEGMENTS) {
-            for entry in scans[n].covered_live(disk)? {
-                sampled += 1;
-                match shares.iter_mut().find(|s| s.0 == entry.space) {
-                    Some(share) => share.1 += 1,
-                    None => shares.push((entry.space, 1)),
-                }
-            }
-        }
-        shares.iter_mut().for_each(|share| share.1 = share.1 * 1000 / u64::max(sampled, 1));
-        builder.presize(&shares, total)?;
-    }
-    progress.expect(wanted.len() as u64);
-    if format < 2 {
-        // Maps of format 1 could call two versions of a key live: each is put in with its proof.
-        for &n in &wanted {
-            let segment = scans[n].segment;
-            for entry in scans[n].covered_live(disk)? {
-                builder.replay(scans, &Found { segment, entry, fact: Vec::new() })?;
-            }
-            progress.step();
-        }
-        return builder.apply(scans);
-    }
-    let wanted: Vec<parking_lot::Mutex<&mut SegmentScan<'_>>> = scans
-        .iter_mut()
-        .enumerate()
-        .filter(|(n, _)| wanted.binary_search(n).is_ok())
-        .map(|(_, scan)| parking_lot::Mutex::new(scan))
-        .collect();
-    let builder = &*builder;
-    let collected = in_parallel(
-        builder.threads,
-        wanted.len(),
-        || builder.collected(),
-        |collected, number| {
-            let mut scan = wanted[number].lock();
-            let entries = scan.covered_live(disk)?;
-            let segment = &builder.segments[scan.segment as usize];
-            segment.stream.store(scan.stream, Ordering::Release);
-            {
-                let mut live = segment.live.lock();
-                for entry in &entries {
-                    live.name(entry.offset, crate::log::record::padded(entry.bytes as usize) as u32, entry.expiry);
-                }
-            }
-            for entry in &entries {
-                builder.collect(collected, scan.segment, entry);
-            }
-            progress.step();
-            Ok(())
-        },
-    )?;
-    collected.into_iter().for_each(|slots| builder.insert_all(slots));
-    Ok(())
-}
-
-/// A segment's bits as the map has them.
-fn restored(map: &MapSegment, segment_bytes: u32) -> Live {
-    let mut live = Live::restore(map.grain_shift, segment_bytes);
-    for (into, from) in live.bits.iter_mut().zip(&map.bits) {
-        *into = *from;
-    }
-    live.records = map.bits.iter().map(|w| w.count_ones()).sum();
-    live.bytes = map.live_bytes;
-    live.earliest_expiry_ms = map.earliest_expiry_ms;
-    live
 }
 
 /// GC copies, then the foreground in order, whole groups.

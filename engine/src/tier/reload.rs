@@ -18,6 +18,9 @@ use crate::tier::progress::RecoveryProgress;
 use crate::tier::rebuild::Builder;
 use thermocline_io::{Disk, FileId};
 
+/// Live records from which on it matters how the index is built.
+const LARGE_STORE_KEYS: u64 = 1 << 20;
+
 /// A checkpoint that could be read.
 struct Candidate {
     file: FileId,
@@ -74,10 +77,14 @@ pub(crate) fn load_checkpoint(
         if u32::from(header.base_bits) != builder.base_bits {
             continue;
         }
-        if let Some(table) = read_table(builder.disk, file, &header)?
-            && let Some(loaded) = load(builder, &Candidate { file, header, table }, map, progress)?
-        {
-            return Ok(Some(loaded));
+        if let Some(table) = read_table(builder.disk, file, &header)? {
+            let believed = believed(builder, &table, map);
+            if !is_worth_it(&believed, map) {
+                continue;
+            }
+            if let Some(loaded) = load(builder, &Candidate { file, header, table }, &believed, progress)? {
+                return Ok(Some(loaded));
+            }
         }
         *refused = true;
         tracing::warn!(generation = header.generation, "a checkpoint does not hold; the log is read instead");
@@ -99,7 +106,7 @@ fn read_table(disk: &dyn Disk, file: FileId, header: &CheckpointHeader) -> Resul
 }
 
 /// What the map says of a segment that the checkpoint knows whole.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Believed<'m> {
     grain_shift: u8,
     bits: &'m [u64],
@@ -120,34 +127,48 @@ struct Loader {
     bad: bool,
 }
 
-fn load(
-    builder: &Builder<'_>,
-    candidate: &Candidate,
-    map: &Map,
-    progress: &RecoveryProgress,
-) -> Result<Option<Loaded>> {
+/// Per segment: what the map says, if checkpoint and map know all of it in one epoch.
+fn believed<'m>(builder: &Builder<'_>, table: &Table, map: &'m Map) -> Vec<Option<Believed<'m>>> {
     let segment_bytes = builder.segment_bytes;
-    let mut believed: Vec<Believed<'_>> = vec![Believed::default(); builder.segments.len()];
-    let mut usable = vec![false; builder.segments.len()];
     let mut epochs = vec![0; builder.segments.len()];
-    for length in candidate.table.lengths.iter().filter(|l| l.covered >= segment_bytes) {
+    for length in table.lengths.iter().filter(|l| l.covered >= segment_bytes) {
         if let Some(epoch) = epochs.get_mut(length.segment as usize) {
             *epoch = length.epoch;
         }
     }
+    let mut believed = vec![None; builder.segments.len()];
     for entry in map.segments.iter().filter(|s| s.covered >= segment_bytes) {
         let at = entry.segment as usize;
         if epochs.get(at).is_some_and(|&epoch| epoch == entry.epoch) {
-            usable[at] = true;
-            believed[at] = Believed { grain_shift: entry.grain_shift, bits: &entry.bits };
+            believed[at] = Some(Believed { grain_shift: entry.grain_shift, bits: &entry.bits });
         }
     }
+    believed
+}
+
+fn live_bits(bits: &[u64]) -> u64 {
+    bits.iter().map(|w| u64::from(w.count_ones())).sum()
+}
+
+/// Where most of a large store is younger than the checkpoint, footers into indexes of the right size are quicker.
+fn is_worth_it(believed: &[Option<Believed<'_>>], map: &Map) -> bool {
+    let total: u64 = map.segments.iter().map(|s| live_bits(&s.bits)).sum();
+    let known: u64 = believed.iter().flatten().map(|b| live_bits(b.bits)).sum();
+    total < LARGE_STORE_KEYS || known * 3 >= total * 2
+}
+
+fn load(
+    builder: &Builder<'_>,
+    candidate: &Candidate,
+    believed: &[Option<Believed<'_>>],
+    progress: &RecoveryProgress,
+) -> Result<Option<Loaded>> {
     let frames = &candidate.table.frames;
     progress.expect(frames.len() as u64);
     let state = || Loader { window: Vec::new(), words: Vec::new(), slots: vec![0; builder.segments.len()], bad: false };
     let loaders = in_parallel(builder.threads, frames.len(), state, |loader, number| {
         if !loader.bad {
-            loader.bad = !load_frame(builder, candidate.file, &frames[number], &believed, loader)?;
+            loader.bad = !load_frame(builder, candidate.file, &frames[number], believed, loader)?;
         }
         progress.step();
         Ok(())
@@ -156,11 +177,12 @@ fn load(
         return Ok(None);
     }
     for (at, entry) in believed.iter().enumerate() {
-        let slots: u32 = loaders.iter().map(|loader| loader.slots[at]).sum();
-        if slots != entry.bits.iter().map(|w| w.count_ones()).sum::<u32>() {
+        let slots: u64 = loaders.iter().map(|loader| u64::from(loader.slots[at])).sum();
+        if slots != entry.as_ref().map_or(0, |e| live_bits(e.bits)) {
             return Ok(None);
         }
     }
+    let usable = believed.iter().map(Option::is_some).collect();
     Ok(Some(Loaded { header: candidate.header, bytes: candidate.header.table_offset, usable }))
 }
 
@@ -168,7 +190,7 @@ fn load_frame(
     builder: &Builder<'_>,
     file: FileId,
     frame: &Frame,
-    believed: &[Believed<'_>],
+    believed: &[Option<Believed<'_>>],
     loader: &mut Loader,
 ) -> Result<bool> {
     let Loader { window, words, slots, .. } = loader;
@@ -192,7 +214,7 @@ fn load_frame(
         let keep = |slot: Slot| {
             let at = (slot.place() / units) as usize;
             let offset = (slot.place() % units) as u32 * crate::options::PLACE_UNIT_BYTES;
-            let live = believed.get(at).is_some_and(|b| b.live(offset));
+            let live = believed.get(at).and_then(Option::as_ref).is_some_and(|b| b.live(offset));
             if live {
                 slots[at] += 1;
                 expiring += u64::from(slot.has_ttl());

@@ -270,6 +270,17 @@ impl<'m> SegmentScan<'m> {
     }
 
     fn read_footer(&self, disk: &dyn Disk) -> Result<Option<(u32, Footer)>> {
+        let end = Address { offset: self.segment_bytes, ..self.address() };
+        Ok(self.footer_bytes(disk)?.and_then(|bytes| footer::decode(end, &bytes)))
+    }
+
+    /// The footer of the present epoch as it is stored, checked, for [`footer::find`].
+    pub(crate) fn stored_footer(&self, disk: &dyn Disk) -> Result<Option<Vec<u8>>> {
+        let end = Address { offset: self.segment_bytes, ..self.address() };
+        Ok(self.footer_bytes(disk)?.filter(|bytes| footer::check(end, bytes) == Some(self.epoch)))
+    }
+
+    fn footer_bytes(&self, disk: &dyn Disk) -> Result<Option<Vec<u8>>> {
         let mut trailer = [0; footer::TRAILER_BYTES];
         self.read(disk, self.segment_bytes - footer::TRAILER_BYTES as u32, &mut trailer)?;
         let Some((_, bytes)) = footer::peek(&trailer) else { return Ok(None) };
@@ -278,8 +289,7 @@ impl<'m> SegmentScan<'m> {
         }
         let mut whole = vec![0; bytes];
         self.read(disk, self.segment_bytes - bytes as u32, &mut whole)?;
-        let end = Address { offset: self.segment_bytes, ..self.address() };
-        Ok(footer::decode(end, &whole))
+        Ok(Some(whole))
     }
 
     /// All records beyond what the map covers.

@@ -1,0 +1,107 @@
+//! The base of a recovery: every record that the map calls live and the checkpoint does not have.
+//!
+//! Promises: each segment's footer is read once (a few of them once more, to size the indexes). Never: reads a value.
+
+use crate::SpaceId;
+use crate::error::Result;
+use crate::log::map::MapSegment;
+use crate::log::record::padded;
+use crate::log::segment::Live;
+use crate::tier::parallel::in_parallel;
+use crate::tier::progress::RecoveryProgress;
+use crate::tier::rebuild::Builder;
+use crate::tier::scan_log::{Found, SegmentScan};
+use parking_lot::Mutex;
+use std::sync::atomic::Ordering;
+
+/// Segments whose footers are looked at to guess how many keys each space has.
+const SAMPLED_SEGMENTS: usize = 4;
+
+/// What the map calls live.
+pub(crate) fn base(
+    builder: &mut Builder<'_>,
+    scans: &mut [SegmentScan<'_>],
+    usable: &[bool],
+    format: u32,
+    progress: &RecoveryProgress,
+) -> Result<()> {
+    let is_usable = |scan: &SegmentScan<'_>| usable.get(scan.segment as usize).copied().unwrap_or(false);
+    for scan in scans.iter().filter(|scan| is_usable(scan) && scan.any_covered_live()) {
+        *builder.segments[scan.segment as usize].live.lock() = restored(scan.map, builder.segment_bytes);
+    }
+    let wanted: Vec<usize> =
+        (0..scans.len()).filter(|&n| !is_usable(&scans[n]) && scans[n].any_covered_live()).collect();
+    let disk = builder.disk;
+    let records = |scan: &SegmentScan<'_>| scan.map.bits.iter().map(|w| u64::from(w.count_ones())).sum::<u64>();
+    let total: u64 = wanted.iter().map(|&n| records(&scans[n])).sum();
+    if usable.is_empty() && wanted.len() > SAMPLED_SEGMENTS {
+        let mut shares: Vec<(SpaceId, u64)> = Vec::new();
+        let mut sampled = 0;
+        for &n in wanted.iter().step_by(wanted.len() / SAMPLED_SEGMENTS) {
+            for entry in scans[n].covered_live(disk)? {
+                sampled += 1;
+                match shares.iter_mut().find(|s| s.0 == entry.space) {
+                    Some(share) => share.1 += 1,
+                    None => shares.push((entry.space, 1)),
+                }
+            }
+        }
+        shares.iter_mut().for_each(|share| share.1 = share.1 * 1000 / u64::max(sampled, 1));
+        builder.presize(&shares, total)?;
+    }
+    progress.expect(wanted.len() as u64);
+    if format < 2 {
+        // Maps of format 1 could call two versions of a key live: each is put in with its proof.
+        for &n in &wanted {
+            let segment = scans[n].segment;
+            for entry in scans[n].covered_live(disk)? {
+                builder.replay(scans, &Found { segment, entry, fact: Vec::new() })?;
+            }
+            progress.step();
+        }
+        return builder.apply(scans);
+    }
+    let wanted: Vec<Mutex<&mut SegmentScan<'_>>> = scans
+        .iter_mut()
+        .enumerate()
+        .filter(|(n, _)| wanted.binary_search(n).is_ok())
+        .map(|(_, scan)| Mutex::new(scan))
+        .collect();
+    let builder = &*builder;
+    let collected = in_parallel(
+        builder.threads,
+        wanted.len(),
+        || builder.collected(),
+        |collected, number| {
+            let mut scan = wanted[number].lock();
+            let entries = scan.covered_live(disk)?;
+            let segment = &builder.segments[scan.segment as usize];
+            segment.stream.store(scan.stream, Ordering::Release);
+            {
+                let mut live = segment.live.lock();
+                for entry in &entries {
+                    live.name(entry.offset, padded(entry.bytes as usize) as u32, entry.expiry);
+                }
+            }
+            for entry in &entries {
+                builder.collect(collected, scan.segment, entry);
+            }
+            progress.step();
+            Ok(())
+        },
+    )?;
+    collected.into_iter().for_each(|slots| builder.insert_all(slots));
+    Ok(())
+}
+
+/// A segment's bits as the map has them.
+fn restored(map: &MapSegment, segment_bytes: u32) -> Live {
+    let mut live = Live::restore(map.grain_shift, segment_bytes);
+    for (into, from) in live.bits.iter_mut().zip(&map.bits) {
+        *into = *from;
+    }
+    live.records = map.bits.iter().map(|w| w.count_ones()).sum();
+    live.bytes = map.live_bytes;
+    live.earliest_expiry_ms = map.earliest_expiry_ms;
+    live
+}
