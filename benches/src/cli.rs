@@ -1,6 +1,12 @@
 //! The command line: what may be asked, in words that `--help` shows.
 
+use crate::compare::CompareArguments;
 use crate::control::Target;
+use crate::demo::DemoArguments;
+use crate::device::DeviceArguments;
+use crate::embedded::EngineArguments;
+use crate::hitratio::HitRatioArguments;
+use crate::page::ReportArguments;
 use crate::workload::{ValueSizes, parse_bytes};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -23,6 +29,46 @@ pub enum Command {
     Load(LoadArguments),
     /// Replays a trace (.csv or .csv.zst) as cache-aside: GET, on a miss SET.
     Replay(ReplayArguments),
+    /// Measures the engine embedded in this process: no network.
+    Engine(EngineArguments),
+    /// Measures the disk itself: random reads, sequential writes, flushes.
+    Device(DeviceArguments),
+    /// Replays a trace through cache policies: how much DRAM serves which share of the reads.
+    #[command(name = "hitratio")]
+    HitRatio(HitRatioArguments),
+    /// Runs two or more servers against each other in interleaved rounds.
+    Compare(CompareArguments),
+    /// Turns results (JSON) into a page with plots.
+    Report(ReportArguments),
+    /// Shows a server with 64 MB of DRAM and 1 GiB of data, live.
+    Demo(DemoArguments),
+}
+
+impl Command {
+    /// Where the result goes.
+    pub fn output(&self) -> &OutputArguments {
+        match self {
+            Self::Load(arguments) => &arguments.server.output,
+            Self::Replay(arguments) => &arguments.server.output,
+            Self::Engine(arguments) => &arguments.output,
+            Self::Device(arguments) => &arguments.output,
+            Self::HitRatio(arguments) => &arguments.output,
+            Self::Compare(arguments) => &arguments.output,
+            Self::Report(arguments) => &arguments.output,
+            Self::Demo(arguments) => &arguments.output,
+        }
+    }
+}
+
+/// Where the result goes.
+#[derive(Debug, Clone, Default, Args)]
+pub struct OutputArguments {
+    /// Print the result as one JSON object.
+    #[arg(long)]
+    pub json: bool,
+    /// Also write the JSON object to this file, for `report`.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }
 
 /// Where the server is, and how hard to push.
@@ -49,9 +95,9 @@ pub struct TargetArguments {
     /// Do not ask the server for the tier of each answer.
     #[arg(long)]
     pub no_tiers: bool,
-    /// Print the report as JSON.
-    #[arg(long)]
-    pub json: bool,
+    /// Where the result goes.
+    #[command(flatten)]
+    pub output: OutputArguments,
 }
 
 impl TargetArguments {

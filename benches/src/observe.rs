@@ -5,7 +5,7 @@
 
 use crate::control::{Control, Target};
 use crate::procfs::{self, ProcessSample};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -47,7 +47,7 @@ impl Info {
 }
 
 /// What was seen of the server during a run.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Observed {
     /// Its own name and version, as INFO says.
     pub version: String,

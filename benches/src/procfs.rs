@@ -66,8 +66,9 @@ fn fields(text: &str) -> HashMap<String, u64> {
     pairs.filter_map(|(name, value)| Some((name.to_owned(), value.split_whitespace().next()?.parse().ok()?))).collect()
 }
 
+/// One of the kernel's own files.
 #[expect(clippy::disallowed_methods, reason = "the kernel's own files about a process")]
-fn read(path: &str) -> Option<String> {
+pub fn read(path: &str) -> Option<String> {
     std::fs::read_to_string(path).ok()
 }
 

@@ -4,7 +4,7 @@
 
 use crate::observe::Observed;
 use crate::tally::{Latencies, Tally};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
@@ -28,7 +28,7 @@ const RATIOS_SHOWN: &[&str] = &["reads_per_cold_get", "bytes_per_cold_get", "wri
 const BARS_MAX: usize = 60;
 
 /// Percentiles of one kind of answer, in microseconds.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LatencyReport {
     /// Answers.
     pub count: u64,
@@ -47,7 +47,8 @@ pub struct LatencyReport {
 }
 
 impl LatencyReport {
-    fn of(latencies: &Latencies) -> Option<Self> {
+    /// Of a histogram; `None` when it is empty.
+    pub fn of(latencies: &Latencies) -> Option<Self> {
         let Latencies(histogram) = latencies;
         let at = |quantile| histogram.value_at_quantile(quantile) as f64 / 1_000.0;
         (!histogram.is_empty()).then(|| Self {
@@ -63,7 +64,7 @@ impl LatencyReport {
 }
 
 /// Shares of all GETs, 0 to 1.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Shares {
     /// Served from DRAM.
     pub hot: f64,
@@ -74,7 +75,7 @@ pub struct Shares {
 }
 
 /// One pass over a workload.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Report {
     /// What was run: `load`, `verify`, `replay`.
     pub name: String,
@@ -97,7 +98,7 @@ pub struct Report {
     /// Answers in each second; the last one is cut by the end.
     pub timeline: Vec<u64>,
     /// By `get`, `set`, `hot`, `cold`, `miss`.
-    pub latency: BTreeMap<&'static str, LatencyReport>,
+    pub latency: BTreeMap<String, LatencyReport>,
     /// By the server's own words, when it tells tiers.
     pub shares: Option<Shares>,
     /// GETs that found a value.
@@ -164,7 +165,8 @@ impl Report {
             ("cold", &tally.cold),
             ("miss", &tally.miss),
         ];
-        let latency = kinds.iter().filter_map(|(name, latencies)| Some((*name, LatencyReport::of(latencies)?)));
+        let latency =
+            kinds.iter().filter_map(|(name, latencies)| Some(((*name).to_owned(), LatencyReport::of(latencies)?)));
         let gets = tally.get.0.len();
         let share = |latencies: &Latencies| latencies.0.len() as f64 / gets as f64;
         let shares = Shares { hot: share(&tally.hot), cold: share(&tally.cold), miss: share(&tally.miss) };

@@ -7,6 +7,7 @@ use crate::observe::Observer;
 use crate::permutation::Permutation;
 use crate::procfs;
 use crate::progress::Progress;
+use crate::record::Results;
 use crate::report::{Circumstances, Report};
 use crate::tally::Tally;
 use crate::trace::TraceReader;
@@ -28,10 +29,10 @@ pub enum ExitCode {
     WrongValue = 3,
 }
 
-/// The reports of all passes and what they mean.
+/// What a subcommand gives and what it means.
 pub struct Outcome {
-    /// One report per pass.
-    pub reports: Vec<Report>,
+    /// The results; `None` when the subcommand has written them elsewhere.
+    pub results: Option<Results>,
     /// The verdict.
     pub exit_code: ExitCode,
 }
@@ -41,14 +42,12 @@ pub fn run(command: &Command, stop: &AtomicBool) -> Result<Outcome> {
     match command {
         Command::Load(arguments) => load(arguments, stop),
         Command::Replay(arguments) => replay(arguments, stop),
-    }
-}
-
-/// Were reports asked for as JSON?
-pub fn wants_json(command: &Command) -> bool {
-    match command {
-        Command::Load(arguments) => arguments.server.json,
-        Command::Replay(arguments) => arguments.server.json,
+        Command::Engine(arguments) => crate::embedded::run(arguments, stop),
+        Command::Device(arguments) => crate::device::run(arguments, stop),
+        Command::HitRatio(arguments) => crate::hitratio::run(arguments, stop),
+        Command::Compare(arguments) => crate::compare::run(arguments, stop),
+        Command::Report(arguments) => crate::page::run(arguments, stop),
+        Command::Demo(arguments) => crate::demo::run(arguments, stop),
     }
 }
 
@@ -143,5 +142,5 @@ fn outcome(reports: Vec<Report>, losses: bool) -> Outcome {
     } else {
         ExitCode::Good
     };
-    Outcome { reports, exit_code }
+    Outcome { results: Some(Results::Passes(reports)), exit_code }
 }
