@@ -3,9 +3,8 @@
 pub mod load;
 pub mod read_back;
 pub mod replay;
-mod sizes;
 
-pub use sizes::{SizeError, ValueSizes, parse_bytes};
+pub use crate::spec::{SizeError, ValueSizes, parse_bytes};
 
 use crate::tally::Tally;
 use thermocline_resp::Value;
