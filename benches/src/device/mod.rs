@@ -241,7 +241,8 @@ mod tests {
 
     #[test]
     fn a_file_that_does_not_fit_is_refused_in_words() {
-        let (folder, arguments) = arguments(&["--file-size", "900t"]);
+        let (folder, arguments) = arguments(&[]);
+        let arguments = DeviceArguments { file_size: 900 << 40, ..arguments };
         let error = format!("{:#}", run(&arguments, &AtomicBool::new(false)).err().unwrap());
         assert!(error.contains("free") && error.contains("--file-size"), "{error}");
         assert!(left_in(&folder).is_empty());
