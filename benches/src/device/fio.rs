@@ -72,7 +72,6 @@ fn text(scratch: &Scratch, cases: &[Case], seconds: f64) -> String {
     line(format_args!("[global]"));
     line(format_args!("ioengine=io_uring"));
     line(format_args!("direct={}", u8::from(scratch.disk.geometry().direct)));
-    line(format_args!("thread=1"));
     line(format_args!("time_based=1"));
     line(format_args!("runtime={}ms", (seconds * 1e3).ceil() as u64));
     line(format_args!("norandommap=1"));
