@@ -5,6 +5,7 @@
 
 use crate::control::{Control, Target};
 use crate::procfs::{self, ProcessSample};
+use crate::report::ObservedPoint;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -67,6 +68,9 @@ pub struct Observed {
     pub tier_changes: BTreeMap<String, f64>,
     /// The tier section at the end.
     pub tier_after: BTreeMap<String, f64>,
+    /// The samples in between; a report shows them in its timeline.
+    #[serde(skip)]
+    pub points: Vec<ObservedPoint>,
 }
 
 /// The watch on its thread.
@@ -154,6 +158,7 @@ fn observed(
         write_bytes: both.map(|(before, after)| after.write_bytes.saturating_sub(before.write_bytes)),
         tier_changes: changes.collect(),
         tier_after: after.tier.clone(),
+        points: Vec::new(),
     }
 }
 

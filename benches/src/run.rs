@@ -129,6 +129,7 @@ fn pass<W: Workload>(
         tiers: ending.as_ref().is_ok_and(|ending| ending.tiers),
         failure: ending.err().map(|error| format!("{error:#}")),
         client_cpu_seconds,
+        ..Circumstances::default()
     };
     Ok(Report::new(circumstances, tally, observer.finish()))
 }

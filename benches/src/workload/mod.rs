@@ -3,6 +3,7 @@
 pub mod load;
 pub mod read_back;
 pub mod replay;
+pub mod schedule;
 mod sizes;
 
 pub use sizes::{SizeError, ValueSizes, parse_bytes};
