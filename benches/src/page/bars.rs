@@ -4,7 +4,7 @@
 //! Promises: every bar begins at zero; a loss is written in red and never left out.
 
 use super::canvas::{Canvas, Letters, Picture, Side};
-use super::figure::Panel;
+use super::figure::{Panel, Sense};
 use super::lines::{TITLE, WIDTH};
 use super::palette::{BAD, FAINT, GOOD, GROUND, INK, of};
 use anyhow::Result;
@@ -88,7 +88,11 @@ impl Columns {
             canvas.text((x, middle), &text, VALUE)?;
             if let Some(verdict) = &bar.verdict {
                 let x = x + canvas.width(&text, VALUE)? + 8.0;
-                let colour = if verdict.loss { BAD } else { GOOD };
+                let colour = match verdict.sense {
+                    Sense::Better => GOOD,
+                    Sense::Even => FAINT,
+                    Sense::Worse => BAD,
+                };
                 canvas.text((x, middle), &verdict.text, Letters { colour, ..VERDICT })?;
             }
         }

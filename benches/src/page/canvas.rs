@@ -8,16 +8,16 @@ use anyhow::{Result, anyhow};
 use plotters::coord::Shift;
 use plotters::drawing::{DrawingArea, IntoDrawingArea as _};
 use plotters::element::{Circle, DashedPathElement, PathElement, Polygon, Rectangle};
-use plotters::prelude::{BitmapBackend, DrawingBackend, SVGBackend};
+use plotters::prelude::{BitMapBackend, DrawingBackend, SVGBackend};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
-use plotters::style::{Color as _, FontStyle, IntoFont as _, IntoTextStyle as _, TextStyle, register_font};
+use plotters::style::{Color as _, FontDesc, FontFamily, FontStyle, IntoTextStyle as _, TextStyle, register_font};
 use std::sync::Once;
 
 /// The first name is the font that the program carries; a browser without it takes its own.
 const FAMILY: &str = "Noto Sans, sans-serif";
 
-/// A browser's own font may be wider than the one measured here.
-const WIDTH_SLACK: f64 = 1.08;
+/// A browser draws the letters a tenth larger than the backend measures them, and its own font may be wider.
+const WIDTH_SLACK: f64 = 1.18;
 
 /// Pixels of a PNG per unit of the sheet: sharp on dense screens.
 const PNG_SCALE: u32 = 2;
@@ -76,7 +76,7 @@ pub fn png(picture: &impl Picture) -> Result<Vec<u8>> {
     let (width, height) = picture.size();
     let (width, height) = (width * PNG_SCALE, height * PNG_SCALE);
     let mut pixels = vec![0; width as usize * height as usize * 3];
-    let backend = BitmapBackend::with_buffer(&mut pixels, (width, height));
+    let backend = BitMapBackend::with_buffer(&mut pixels, (width, height));
     let canvas = Canvas { area: backend.into_drawing_area(), scale: f64::from(PNG_SCALE) };
     picture.draw(&canvas)?;
     canvas.finish()?;
@@ -145,13 +145,13 @@ impl<B: DrawingBackend> Canvas<B> {
 
     /// A text.
     pub fn text(&self, at: (f64, f64), text: &str, letters: Letters) -> Result<()> {
-        let style = self.style(letters);
+        let style = self.style(&letters);
         self.area.draw_text(text, &style, self.at(at)).map_err(|error| anyhow!("cannot write {text:?}: {error}"))
     }
 
     /// How wide a text will be at most.
     pub fn width(&self, text: &str, letters: Letters) -> Result<f64> {
-        let size = self.area.estimate_text_size(text, &self.style(letters));
+        let size = self.area.estimate_text_size(text, &self.style(&letters));
         let (width, _) = size.map_err(|error| anyhow!("cannot measure {text:?}: {error}"))?;
         Ok(f64::from(width) / self.scale * WIDTH_SLACK)
     }
@@ -171,7 +171,7 @@ impl<B: DrawingBackend> Canvas<B> {
         Ok(String::new())
     }
 
-    fn style(&self, letters: Letters) -> TextStyle<'static> {
+    fn style<'a>(&self, letters: &'a Letters) -> TextStyle<'a> {
         let weight = if letters.bold { FontStyle::Bold } else { FontStyle::Normal };
         let horizontal = match letters.side {
             Side::Left => HPos::Left,
@@ -179,7 +179,7 @@ impl<B: DrawingBackend> Canvas<B> {
             Side::Right => HPos::Right,
         };
         // The backends take the height of a line, people think in the size of letters.
-        let font = (FAMILY, letters.size * 1.24 * self.scale).into_font().style(weight);
+        let font = FontDesc::new(FontFamily::Name(FAMILY), letters.size * 1.24 * self.scale, weight);
         font.into_text_style(&self.area).color(&letters.colour.light).pos(Pos::new(horizontal, VPos::Center))
     }
 }

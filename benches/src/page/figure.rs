@@ -144,6 +144,17 @@ pub struct Bar {
 pub struct Verdict {
     /// In words.
     pub text: String,
-    /// The first bar loses.
-    pub loss: bool,
+    /// For the first bar.
+    pub sense: Sense,
+}
+
+/// Whether the first bar wins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sense {
+    /// It does.
+    Better,
+    /// Nearly the same.
+    Even,
+    /// It loses.
+    Worse,
 }

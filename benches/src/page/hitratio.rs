@@ -45,7 +45,7 @@ fn curve(
         let rows = report.rows.iter().filter(|row| row.policy == **policy);
         let mut points: Vec<_> = rows.map(|row| (row.capacity_share, pick(row))).collect();
         points.sort_by(|one, other| one.0.total_cmp(&other.0));
-        let series = Series::new(**policy, Hue::Nth(index), points).dotted();
+        let series = Series::new(*policy, Hue::Nth(index), points).dotted();
         // What no policy can know is a bound, not a rival.
         if policy.eq_ignore_ascii_case("belady") { series.dashed() } else { series }
     };

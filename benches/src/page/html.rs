@@ -100,7 +100,14 @@ fn write_section(out: &mut String, index: usize, section: &Section) -> Result<()
         writeln!(out, "<pre><code>{}</code></pre>", Escaped(command))?;
     }
     let mut figures = plots::placed_in(index, section);
+    let mut among_figures = false;
     for block in &section.blocks {
+        // Figures that follow each other stand side by side where there is room.
+        let is_figure = matches!(block, Block::Figure(_));
+        if is_figure != among_figures {
+            out.push_str(if is_figure { "<div class=\"figures\">\n" } else { "</div>\n" });
+            among_figures = is_figure;
+        }
         match block {
             Block::Heading(text) => writeln!(out, "<h3>{}</h3>", Escaped(text))?,
             Block::Table(table) => write_table(out, table)?,
@@ -110,7 +117,7 @@ fn write_section(out: &mut String, index: usize, section: &Section) -> Result<()
             }
         }
     }
-    out.push_str("</section>\n");
+    out.push_str(if among_figures { "</div>\n</section>\n" } else { "</section>\n" });
     Ok(())
 }
 
@@ -123,7 +130,7 @@ fn write_figure(out: &mut String, section: &Section, placed: &Placed<'_>) -> Res
     if !figure.hint.is_empty() {
         write!(out, "{} ", Escaped(figure.hint))?;
     }
-    let facts: Vec<&str> = section.facts.iter().map(|(_, value)| value.as_str()).collect();
+    let facts: Vec<String> = section.facts.iter().map(|(name, value)| format!("{name}: {value}")).collect();
     writeln!(out, "<span class=\"source\">{}</span>", Escaped(&facts.join(" · ")))?;
     for command in &section.commands {
         writeln!(out, "<code>{}</code>", Escaped(command))?;
@@ -133,7 +140,12 @@ fn write_figure(out: &mut String, section: &Section, placed: &Placed<'_>) -> Res
 }
 
 fn write_table(out: &mut String, table: &Table) -> fmt::Result {
-    writeln!(out, "<div class=\"table\"><table>\n<caption>{}</caption>\n<thead><tr>", Escaped(&table.title))?;
+    if table.folded {
+        write!(out, "<details><summary>{}</summary>\n<div class=\"table\"><table>\n", Escaped(&table.title))?;
+    } else {
+        write!(out, "<div class=\"table\"><table>\n<caption>{}</caption>\n", Escaped(&table.title))?;
+    }
+    out.push_str("<thead><tr>");
     for name in &table.head {
         write!(out, "<th scope=\"col\">{}</th>", Escaped(name))?;
     }
@@ -147,7 +159,7 @@ fn write_table(out: &mut String, table: &Table) -> fmt::Result {
         }
         out.push_str("</tr>\n");
     }
-    out.push_str("</tbody></table></div>\n");
+    out.push_str(if table.folded { "</tbody></table></div></details>\n" } else { "</tbody></table></div>\n" });
     Ok(())
 }
 

@@ -10,12 +10,12 @@ use anyhow::Result;
 use plotters::prelude::DrawingBackend;
 
 /// Width of every figure.
-pub const WIDTH: f64 = 760.0;
+pub const WIDTH: f64 = 700.0;
 const PLOT_HEIGHT: f64 = 230.0;
 const EDGE: f64 = 16.0;
 const TITLE_HEIGHT: f64 = 38.0;
 const LEGEND_HEIGHT: f64 = 22.0;
-const NAME_HEIGHT: f64 = 20.0;
+const NAME_HEIGHT: f64 = 24.0;
 const FOOT_HEIGHT: f64 = 46.0;
 
 /// Title of a figure.
@@ -57,7 +57,7 @@ impl Picture for LinePicture<'_> {
                 top += LEGEND_HEIGHT;
             }
         }
-        canvas.text((EDGE, top + NAME_HEIGHT / 2.0 - 3.0), self.lines.y.name, NAME)?;
+        canvas.text((EDGE, top + 7.0), self.lines.y.name, NAME)?;
         top += NAME_HEIGHT;
         let (x_ticks, y_ticks) = self.ticks();
         let mut labels_width: f64 = 0.0;

@@ -10,7 +10,7 @@ const TIME: Axis = Axis { name: "seconds of the pass", unit: Unit::Seconds, scal
 
 /// Kinds of answers in the order of tables and legends, with their colours.
 const KINDS: [(&str, Hue); 7] = [
-    ("get", Hue::Nth(1)),
+    ("get", Hue::Nth(5)),
     ("set", Hue::Nth(2)),
     ("delete", Hue::Nth(3)),
     ("scan", Hue::Nth(4)),
@@ -39,7 +39,7 @@ pub fn section(passes: &[Report]) -> Section {
 }
 
 /// The name of a pass in titles: the pass, and its workload when that says more.
-fn title(pass: &Report) -> String {
+pub fn title(pass: &Report) -> String {
     match pass.workload.name.as_str() {
         "" => pass.name.clone(),
         name if name == pass.name => name.to_owned(),
@@ -133,7 +133,8 @@ fn latency_table(pass: &Report) -> Table {
 }
 
 fn counters(pass: &Report) -> Option<Table> {
-    let mut table = Table::new("The server's own counters: change over the pass", &["counter", "change"]);
+    let title = "The server's own counters: change over the pass";
+    let mut table = Table { folded: true, ..Table::new(title, &["counter", "change"]) };
     let rows = pass.observed.tier_changes.iter();
     table.rows = rows.map(|(name, change)| vec![name.as_str().into(), format!("{change}").into()]).collect();
     (!table.rows.is_empty()).then_some(table)

@@ -37,6 +37,8 @@ pub struct Table {
     pub head: Vec<String>,
     /// Rows; each as long as the head.
     pub rows: Vec<Vec<Cell>>,
+    /// Shown only when asked for: it is long.
+    pub folded: bool,
 }
 
 /// One field of a table.
@@ -69,7 +71,7 @@ impl Cell {
 impl Table {
     /// An empty table with these columns.
     pub fn new(title: impl Into<String>, head: &[&str]) -> Self {
-        Self { title: title.into(), head: head.iter().map(|name| (*name).to_owned()).collect(), rows: Vec::new() }
+        Self { title: title.into(), head: head.iter().map(|name| (*name).to_owned()).collect(), ..Self::default() }
     }
 }
 
