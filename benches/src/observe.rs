@@ -42,7 +42,8 @@ impl Info {
         info
     }
 
-    fn number<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
+    /// A field that is a number.
+    pub fn number<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
         self.fields.get(name)?.parse().ok()
     }
 }

@@ -134,7 +134,8 @@ fn pass<W: Workload>(
     Ok(Report::new(circumstances, tally, observer.finish()))
 }
 
-fn outcome(reports: Vec<Report>, losses: bool) -> Outcome {
+/// What passes mean for the one who started them.
+pub fn outcome(reports: Vec<Report>, losses: bool) -> Outcome {
     let any = |question: fn(&Report) -> bool| reports.iter().any(question);
     let exit_code = if any(|report| report.wrong > 0) {
         ExitCode::WrongValue

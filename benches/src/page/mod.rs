@@ -28,7 +28,7 @@ use clap::Args;
 use section::Section;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use units::Unit;
+pub use units::Unit;
 
 const EXAMPLES: &str = "Examples:
   thermocline-bench run --workload ycsb-b --out b.json
