@@ -105,14 +105,15 @@ impl Drop for QuitAtEnd<'_> {
 /// Starts the server, loads, runs the mix, shows all of it.
 pub fn run(arguments: &DemoArguments, stop: &AtomicBool) -> Result<Outcome> {
     let server = DemoServer::start(&arguments.plan()?)?;
-    let reports = play(arguments, &server.target, stop);
+    let reports = play(arguments, &server.target, terminal::is_there(), stop);
     let reports = reports.with_context(|| format!("the demo's server says: {}", server.last_words()))?;
     drop(server);
-    Ok(run::outcome(reports, true))
+    let losses = reports.iter().any(|report| report.lost > 0);
+    Ok(run::outcome(reports, losses))
 }
 
-/// The demo on a running server.
-fn play(arguments: &DemoArguments, target: &Target, stop: &AtomicBool) -> Result<Vec<Report>> {
+/// The demo on a running server: a screen with keys on a terminal, else lines on standard error.
+pub fn play(arguments: &DemoArguments, target: &Target, on_a_terminal: bool, stop: &AtomicBool) -> Result<Vec<Report>> {
     let (live, state, quit) = (Live::new(), Mutex::new(None), AtomicBool::new(false));
     let view = View::new(arguments.data, arguments.keys(), f64::from(arguments.seconds));
     std::thread::scope(|scope| {
@@ -121,7 +122,7 @@ fn play(arguments: &DemoArguments, target: &Target, stop: &AtomicBool) -> Result
         let watch = scope.spawn(|| watch::run(target, &state, &quit));
         let ended = || client.is_finished() || stop.load(Ordering::Relaxed);
         let move_every_s = f64::from(arguments.move_every);
-        let shown = Show { live: &live, state: &state, view, move_every_s, ended: &ended }.run();
+        let shown = Show { live: &live, state: &state, view, move_every_s, ended: &ended }.run(on_a_terminal);
         drop(quit_at_end);
         let reports = client.join().map_err(|_| anyhow!("the client's thread has panicked"))?;
         watch.join().map_err(|_| anyhow!("the watching thread has panicked"))?;

@@ -19,20 +19,21 @@ const STRONG: Style = Style::new().add_modifier(Modifier::BOLD);
 /// Columns of the names at the left.
 const NAMES: u16 = 12;
 /// Columns of the numbers at the right of a bar.
-const NUMBERS: u16 = 24;
-/// Below this height, empty lines and the picture are left out.
-const COMFORTABLE: u16 = 18;
+const NUMBERS: u16 = 20;
+/// Below this height there is a line for each fact and nothing else.
+const COMFORTABLE: u16 = 21;
 
 /// Draws everything.
 pub fn draw(frame: &mut Frame<'_>, view: &View) {
     let area = frame.area();
-    let roomy = area.height >= COMFORTABLE;
-    let gap = Constraint::Length(u16::from(roomy));
-    let picture = if roomy { Constraint::Min(3) } else { Constraint::Length(1) };
-    let line = Constraint::Length(1);
+    if area.height < COMFORTABLE {
+        frame.render_widget(Paragraph::new(bare(view, area)), area);
+        return;
+    }
+    let (line, gap) = (Constraint::Length(1), Constraint::Length(1));
+    let (picture, words) = (Constraint::Min(3), Constraint::Length(2));
     let rows = Layout::vertical([
-        line, gap, line, line, gap, line, line, gap, line, picture, gap, line, line, line, line, gap,
-        Constraint::Length(2), line,
+        line, gap, line, line, gap, line, line, gap, line, picture, gap, line, line, line, line, gap, words, line,
     ])
     .split(area);
     frame.render_widget(title(view, area.width), rows[0]);
@@ -42,18 +43,46 @@ pub fn draw(frame: &mut Frame<'_>, view: &View) {
     frame.render_widget(legend(view), rows[6]);
     frame.render_widget(throughput(view), rows[8]);
     draw_picture(frame, view, rows[9]);
-    frame.render_widget(Line::styled(format!("{:<12}{:>12}{:>12}", "GET latency", "p50", "p99"), FAINT), rows[11]);
+    frame.render_widget(latency_head(), rows[11]);
     frame.render_widget(latency("from DRAM", HOT, view.hot), rows[12]);
     frame.render_widget(latency("from SSD", COLD, view.cold), rows[13]);
     frame.render_widget(reads(view), rows[14]);
     frame.render_widget(Paragraph::new(view.explanation()).style(STRONG).wrap(Wrap { trim: true }), rows[16]);
-    frame.render_widget(Line::styled("q quit   space move the hot set   + - load", FAINT), rows[17]);
+    frame.render_widget(keys(), rows[17]);
+}
+
+/// What matters most, first: a low terminal cuts the rest.
+fn bare(view: &View, area: Rect) -> Vec<Line<'static>> {
+    vec![
+        title(view, area.width),
+        memory(view, area),
+        disk(view, area),
+        tiers(view, area),
+        throughput(view),
+        latency_head(),
+        latency("from DRAM", HOT, view.hot),
+        latency("from SSD", COLD, view.cold),
+        reads(view),
+        keys(),
+        Line::styled(view.explanation(), STRONG),
+    ]
+}
+
+fn keys() -> Line<'static> {
+    Line::styled("q quit   space move the hot set   + - load", FAINT)
+}
+
+fn latency_head() -> Line<'static> {
+    Line::styled(format!("{:<12}{:>12}{:>12}", "GET latency", "p50", "p99"), FAINT)
 }
 
 fn title(view: &View, width: u16) -> Line<'static> {
     let memory = view.server.map_or(0.0, |server| server.memory_bytes_max as f64);
-    let left =
-        format!("Thermocline: {} of data, {} of DRAM", Unit::Bytes.text(view.data_bytes as f64), Unit::Bytes.text(memory));
+    let left = format!(
+        "Thermocline: {} of data, {} of DRAM",
+        Unit::Bytes.text(view.data_bytes as f64),
+        Unit::Bytes.text(memory)
+    );
     let right = match view.loaded {
         Some(loaded) => format!("loading {:.0} %", loaded as f64 * 100.0 / view.keys.max(1) as f64),
         None => format!("{:.0} of {:.0} s", view.mix_s.0, view.mix_s.1),
@@ -208,11 +237,13 @@ mod tests {
     #[test]
     fn any_size_is_drawn_without_a_panic() {
         for view in [View::new(0, 0, 0.0), busy_view()] {
-            for (width, height) in [(40, 10), (1, 1), (12, 3), (80, 17), (300, 100), (3, 200)] {
+            for (width, height) in [(40, 10), (1, 1), (12, 3), (80, 17), (80, 20), (80, 21), (300, 100), (3, 200)] {
                 drawn(&view, width, height);
             }
         }
         let text = drawn(&busy_view(), 40, 10).join("\n");
-        assert!(text.contains("DRAM used") && text.contains("GETs now"), "{text}");
+        for words in ["DRAM used", "SSD used", "GETs now", "from DRAM", "from SSD", "SSD reads", "q quit"] {
+            assert!(text.contains(words), "{words:?} is missing:\n{text}");
+        }
     }
 }

@@ -40,8 +40,8 @@ pub fn is_there() -> bool {
 
 impl Show<'_> {
     /// Shows until the end; true when the keys asked for it.
-    pub fn run(mut self) -> Result<bool> {
-        if !is_there() {
+    pub fn run(mut self, on_a_terminal: bool) -> Result<bool> {
+        if !on_a_terminal {
             self.lines();
             return Ok(false);
         }

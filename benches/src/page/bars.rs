@@ -76,7 +76,11 @@ impl Columns {
         for (index, bar) in panel.bars.iter().enumerate() {
             let middle = top + BAR_HEIGHT * (index as f64 + 0.5) - 3.0;
             canvas.text((EDGE, middle), &canvas.cut(&bar.name, NAME, self.names)?, NAME)?;
-            canvas.fill((self.left, middle - 7.0), (place(bar.value).max(self.left + 1.0), middle + 7.0), of(bar.hue))?;
+            canvas.fill(
+                (self.left, middle - 7.0),
+                (place(bar.value).max(self.left + 1.0), middle + 7.0),
+                of(bar.hue),
+            )?;
             if bar.high > bar.low {
                 let (low, high) = (place(bar.low), place(bar.high));
                 canvas.line(&[(low, middle), (high, middle)], INK, 1)?;

@@ -35,10 +35,8 @@ fn measures() -> Vec<Measure> {
         higher_is_better: true,
         pick: Box::new(|round| Some(round.operations_per_second)),
     };
-    let mut measures = vec![
-        throughput,
-        Measure::lower("server CPU per answer", Unit::Microseconds, |round| round.server_cpu_us),
-    ];
+    let mut measures =
+        vec![throughput, Measure::lower("server CPU per answer", Unit::Microseconds, |round| round.server_cpu_us)];
     for kind in LATENCIES {
         measures.push(Measure::lower(&format!("p99 latency, {kind}"), Unit::Microseconds, move |round| {
             round.latency.get(kind).map(|latency| latency.p99_us)
@@ -239,7 +237,8 @@ mod tests {
     }
 
     fn report() -> CompareReport {
-        let target = |name: &str| TargetReport { name: name.to_owned(), version: "1".to_owned(), command: "./x".to_owned() };
+        let target =
+            |name: &str| TargetReport { name: name.to_owned(), version: "1".to_owned(), command: "./x".to_owned() };
         let rounds = vec![
             round(0, 100.0, Some(5.0)),
             round(1, 150.0, Some(10.0)),
@@ -263,7 +262,10 @@ mod tests {
         let Plot::Bars(panels) = &figure.unwrap().plot else { panic!("a comparison is bars") };
         let throughput = &panels[0].bars[1];
         assert_eq!((throughput.value, throughput.low, throughput.high), (150.0, 140.0, 150.0));
-        assert_eq!(throughput.verdict, Some(Verdict { text: "ours is worse by 1.25 ×".to_owned(), sense: Sense::Worse }));
+        assert_eq!(
+            throughput.verdict,
+            Some(Verdict { text: "ours is worse by 1.25 ×".to_owned(), sense: Sense::Worse })
+        );
         let cpu = &panels[1].bars[1];
         assert_eq!(cpu.verdict, Some(Verdict { text: "ours is better by 2.00 ×".to_owned(), sense: Sense::Better }));
     }

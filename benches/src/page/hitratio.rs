@@ -34,13 +34,7 @@ pub fn section(report: &HitRatioReport) -> Section {
     Section { facts, blocks, ..Section::default() }
 }
 
-fn curve(
-    report: &HitRatioReport,
-    policies: &[&str],
-    title: &str,
-    file: &str,
-    pick: fn(&HitRatioRow) -> f64,
-) -> Figure {
+fn curve(report: &HitRatioReport, policies: &[&str], title: &str, file: &str, pick: fn(&HitRatioRow) -> f64) -> Figure {
     let line = |(index, policy): (usize, &&str)| {
         let rows = report.rows.iter().filter(|row| row.policy == **policy);
         let mut points: Vec<_> = rows.map(|row| (row.capacity_share, pick(row))).collect();

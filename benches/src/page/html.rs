@@ -4,8 +4,8 @@
 
 use super::canvas;
 use super::palette;
-use super::section::{Block, Section, Table};
 use super::plots::{self, Placed};
+use super::section::{Block, Section, Table};
 use anyhow::Result;
 use std::fmt::{self, Write as _};
 
@@ -169,6 +169,9 @@ mod tests {
 
     #[test]
     fn text_stays_text() {
-        assert_eq!(Escaped("<b a=\"1\" c='2'>&\u{1b}[31m").to_string(), "&lt;b a=&quot;1&quot; c=&#39;2&#39;&gt;&amp;\u{fffd}[31m");
+        assert_eq!(
+            Escaped("<b a=\"1\" c='2'>&\u{1b}[31m").to_string(),
+            "&lt;b a=&quot;1&quot; c=&#39;2&#39;&gt;&amp;\u{fffd}[31m"
+        );
     }
 }

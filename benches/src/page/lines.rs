@@ -99,12 +99,7 @@ impl LinePicture<'_> {
         rows
     }
 
-    fn draw_legend<B: DrawingBackend>(
-        &self,
-        canvas: &Canvas<B>,
-        top: f64,
-        row: std::ops::Range<usize>,
-    ) -> Result<()> {
+    fn draw_legend<B: DrawingBackend>(&self, canvas: &Canvas<B>, top: f64, row: std::ops::Range<usize>) -> Result<()> {
         let middle = top + LEGEND_HEIGHT / 2.0 - 3.0;
         let mut x = EDGE;
         for series in &self.lines.series[row] {

@@ -18,6 +18,8 @@ mod passes;
 mod plots;
 mod read;
 mod section;
+#[cfg(test)]
+mod tests;
 mod units;
 
 use crate::cli::OutputArguments;
@@ -124,7 +126,11 @@ fn command_line(command: &[String]) -> String {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=,@%+".contains(letter);
     let quoted = command.iter().enumerate().map(|(index, word)| {
         let word = if index == 0 { word.rsplit('/').next().unwrap_or(word) } else { word };
-        if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+        if !word.is_empty() && word.chars().all(plain) {
+            word.to_owned()
+        } else {
+            format!("'{}'", word.replace('\'', "'\\''"))
+        }
     });
     quoted.collect::<Vec<_>>().join(" ")
 }

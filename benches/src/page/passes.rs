@@ -66,7 +66,10 @@ fn alerts(pass: &Report) -> Vec<String> {
         alerts.push(format!("{name}: errors: {}{first}", kinds.join(", ")));
     }
     if pass.lost > 0 {
-        alerts.push(format!("{name}: {} keys that were written before were not there: lost, evicted or expired", pass.lost));
+        alerts.push(format!(
+            "{name}: {} keys that were written before were not there: lost, evicted or expired",
+            pass.lost
+        ));
     }
     alerts.extend(pass.pacing.broken().map(|words| format!("{name}: {words}")));
     if pass.client_busy.is_some_and(|busy| busy > 0.95) {
@@ -192,7 +195,8 @@ fn latency_over_time(pass: &Report) -> Option<Figure> {
         line("p99.9", 3, |point| point.p999_us),
         line("slowest", 0, |point| point.max_us),
     ];
-    let y = Axis { name: "latency of the answers in each interval", unit: Unit::Microseconds, scale: Scale::Logarithmic };
+    let y =
+        Axis { name: "latency of the answers in each interval", unit: Unit::Microseconds, scale: Scale::Logarithmic };
     let lines = Lines { x: TIME, y, series };
     figure("latency-over-time", "Latency over time", "", Plot::Lines(lines))
 }
@@ -218,7 +222,8 @@ fn percentiles(pass: &Report) -> Option<Figure> {
     if series.is_empty() {
         return None;
     }
-    let x = Axis { name: "share of the answers that were at least as fast", unit: Unit::Factor, scale: Scale::Percentile };
+    let x =
+        Axis { name: "share of the answers that were at least as fast", unit: Unit::Factor, scale: Scale::Percentile };
     let y = Axis { name: "latency", unit: Unit::Microseconds, scale: Scale::Logarithmic };
     let hint = "Each step to the right is one more nine; the line ends at the slowest answer. hot: from DRAM, cold: from the SSD, miss: not there, as the server says itself.";
     figure("latency", "Latency percentiles, by kind and by tier", hint, Plot::Lines(Lines { x, y, series }))

@@ -38,7 +38,9 @@ fn record(object: Value) -> Result<Record> {
         bail!("it has no \"schema\"; make results with --json or --out");
     };
     if schema > u64::from(SCHEMA) {
-        bail!("it was written by a newer version (schema {schema}, known here is {SCHEMA}): use that version's `report`");
+        bail!(
+            "it was written by a newer version (schema {schema}, known here is {SCHEMA}): use that version's `report`"
+        );
     }
     serde_json::from_value(object).with_context(|| format!("it does not follow schema {schema}"))
 }

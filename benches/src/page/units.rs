@@ -51,7 +51,7 @@ impl Unit {
                 let power = least.max(1.0).log2().div_euclid(10.0).clamp(0.0, 5.0);
                 let unit = 1024_f64.powf(power);
                 let step = decimal_step(least / unit).max(1.0 / unit);
-                if step >= 1_000.0 { unit * 1024.0 } else { step * unit }
+                if step >= 1_000.0 && power < 5.0 { unit * 1024.0 } else { step * unit }
             }
             _ => decimal_step(least),
         }
@@ -60,7 +60,11 @@ impl Unit {
 
 fn decimal_step(least: f64) -> f64 {
     let power = 10_f64.powf(least.log10().floor());
-    [1.0, 2.0, 5.0, 10.0].map(|part| part * power).into_iter().find(|step| *step >= least * 0.999).unwrap_or(10.0 * power)
+    [1.0, 2.0, 5.0, 10.0]
+        .map(|part| part * power)
+        .into_iter()
+        .find(|step| *step >= least * 0.999)
+        .unwrap_or(10.0 * power)
 }
 
 fn thousands(number: f64) -> (f64, &'static str) {
@@ -178,18 +182,21 @@ mod tests {
     #[test]
     fn ticks_are_round_and_cover_the_numbers() {
         let ticks = Ticks::from_zero(Unit::PerSecond, 412_345.0, 5);
-        assert_eq!(ticks.marks.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>(), [
-            "0 /s", "100 k/s", "200 k/s", "300 k/s", "400 k/s", "500 k/s"
-        ]);
+        assert_eq!(
+            ticks.marks.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>(),
+            ["0 /s", "100 k/s", "200 k/s", "300 k/s", "400 k/s", "500 k/s"]
+        );
         let ticks = Ticks::from_zero(Unit::Bytes, 70.0 * 1_048_576.0, 4);
-        assert_eq!(ticks.marks.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>(), [
-            "0 B", "20 MiB", "40 MiB", "60 MiB", "80 MiB"
-        ]);
+        assert_eq!(
+            ticks.marks.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>(),
+            ["0 B", "20 MiB", "40 MiB", "60 MiB", "80 MiB"]
+        );
         assert_eq!(Ticks::up_to(Unit::Seconds, 12.5, 5).high, 12.5);
         let ticks = Ticks::logarithmic(Unit::Microseconds, 80.0, 900.0);
-        assert_eq!(ticks.marks.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>(), [
-            "50 µs", "100 µs", "200 µs", "500 µs", "1 ms"
-        ]);
+        assert_eq!(
+            ticks.marks.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>(),
+            ["50 µs", "100 µs", "200 µs", "500 µs", "1 ms"]
+        );
     }
 
     #[test]
