@@ -14,12 +14,15 @@ const EVEN: f64 = 1.02;
 /// Latencies that are compared, when rounds have them.
 const LATENCIES: [&str; 5] = ["get", "set", "hot", "cold", "miss"];
 
+/// Finds a measure in a round that has it.
+type Pick = Box<dyn Fn(&RoundReport) -> Option<f64>>;
+
 /// Something that is measured.
 struct Measure {
     name: String,
     unit: Unit,
     higher_is_better: bool,
-    pick: Box<dyn Fn(&RoundReport) -> Option<f64>>,
+    pick: Pick,
 }
 
 impl Measure {

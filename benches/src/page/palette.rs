@@ -83,7 +83,7 @@ pub fn style_sheet() -> String {
     let mut dark = format!("@media (prefers-color-scheme:dark){{:root{{{}}}\n", variables(|colour| colour.dark));
     for colour in all() {
         let (from, to) = (hex(colour.light), hex(colour.dark));
-        write!(dark, "svg [fill=\"{from}\"]{{fill:{to}}}svg [stroke=\"{from}\"]{{stroke:{to}}}\n")
+        writeln!(dark, "svg [fill=\"{from}\"]{{fill:{to}}}svg [stroke=\"{from}\"]{{stroke:{to}}}")
             .expect("a String takes every write");
     }
     dark.push('}');
