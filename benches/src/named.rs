@@ -2,8 +2,8 @@
 
 use crate::cli::RunArguments;
 use crate::report::WorkloadReport;
-use crate::run::{Outcome, Pass, drive, outcome, pass};
-use crate::spec::{Spec, Steps};
+use crate::run::{ExitCode, Outcome, Pass, drive, outcome, pass};
+use crate::spec::{self, Spec, Steps};
 use crate::workload::Versions;
 use crate::workload::load::{KeyRange, LOADED_VERSION, Load};
 use crate::workload::named::{Named, NamedOptions};
@@ -20,6 +20,10 @@ const LOAD_PIPELINE: usize = 32;
 
 /// Runs it.
 pub fn run(arguments: &RunArguments, stop: &AtomicBool) -> Result<Outcome> {
+    if arguments.list {
+        print!("{}", spec::table());
+        return Ok(Outcome { results: None, exit_code: ExitCode::Good });
+    }
     let spec = spec(arguments)?;
     let server = &arguments.server;
     let speaker = server.speaker(spec.key_bytes);
@@ -27,9 +31,13 @@ pub fn run(arguments: &RunArguments, stop: &AtomicBool) -> Result<Outcome> {
     let mut versions = Versions::new(spec.keys, LOADED_VERSION);
     if arguments.load {
         let range = KeyRange { keys: spec.keys, speaker: speaker.clone(), sizes: spec.sizes, order: None };
-        let mut load = Load::new(range, arguments.ttl, Schedule::closed());
+        let mut load = Load::new(range, spec.ttl_s, Schedule::closed());
         let drive = drive(server, arguments.connections, LOAD_PIPELINE, false);
-        reports.push(pass(Pass { total: Some(spec.keys), ..Pass::of("load", server, drive) }, &mut load, stop)?);
+        reports.push(pass(
+            Pass { total: Some(spec.keys), ..Pass::of("load", server.target(), drive) },
+            &mut load,
+            stop,
+        )?);
         if reports.iter().any(|report| !report.complete) || stop.load(Ordering::Relaxed) {
             return Ok(outcome(reports, false));
         }
@@ -41,8 +49,7 @@ pub fn run(arguments: &RunArguments, stop: &AtomicBool) -> Result<Outcome> {
     let ends = arguments.duration.map_or(endless, |duration| arguments.warmup + duration);
     let options = NamedOptions {
         speaker,
-        sizes: spec.sizes,
-        ttl_s: arguments.ttl,
+        spec: spec.clone(),
         steps: arguments.requests.unwrap_or(u64::MAX),
         ends_ns: ends.as_nanos() as u64,
         described: describe(&spec, arguments),
@@ -51,17 +58,21 @@ pub fn run(arguments: &RunArguments, stop: &AtomicBool) -> Result<Outcome> {
     let schedule = Schedule::new(arguments.pace, arguments.seed);
     let mut workload = Named::new(steps, spec.keys, versions, schedule, arguments.connections, options);
     let drive = drive(server, arguments.connections, arguments.pipeline, true);
-    let plan = Pass { total: arguments.requests, warmup: arguments.warmup, ..Pass::of("run", server, drive) };
+    let plan = Pass { total: arguments.requests, warmup: arguments.warmup, ..Pass::of("run", server.target(), drive) };
     reports.push(pass(plan, &mut workload, stop)?);
     Ok(outcome(reports, false))
 }
 
+/// The workload with what the command line changes of it.
 fn spec(arguments: &RunArguments) -> Result<Spec> {
-    let Some(name) = &arguments.workload else { bail!("no workload") };
-    let sizes = arguments.value_size.unwrap_or("400".parse().expect("a size"));
-    let keys = arguments.keys.unwrap_or(1_000_000);
-    let key_bytes = arguments.server.key_size.unwrap_or(16);
-    Ok(Spec { name: Box::leak(name.clone().into_boxed_str()), source: "", keys, key_bytes, sizes })
+    let Some(name) = &arguments.workload else { bail!("name a workload; --list shows them") };
+    let mut spec = spec::named(name)?;
+    spec.keys = arguments.keys.unwrap_or(spec.keys);
+    spec.key_bytes = arguments.server.key_size.unwrap_or(spec.key_bytes);
+    spec.sizes = arguments.value_size.unwrap_or(spec.sizes);
+    spec.ttl_s = arguments.ttl.or(spec.ttl_s);
+    spec.mix = arguments.reads.map_or(spec.mix, |share| spec.mix.with_read_share(share));
+    Ok(spec)
 }
 
 /// Everything that decides the requests, in words.
@@ -71,8 +82,11 @@ fn describe(spec: &Spec, arguments: &RunArguments) -> WorkloadReport {
         ("value bytes (mean)".to_owned(), format!("{:.0}", spec.sizes.mean())),
         ("seed".to_owned(), arguments.seed.to_string()),
     ]);
-    if let Some(ttl) = arguments.ttl {
+    parameters.insert("operations".to_owned(), spec.mix.to_string());
+    parameters.insert("popularity".to_owned(), spec.popularity.to_string());
+    parameters.insert("key bytes".to_owned(), spec.key_bytes.to_string());
+    if let Some(ttl) = spec.ttl_s {
         parameters.insert("ttl s".to_owned(), ttl.to_string());
     }
-    WorkloadReport { name: spec.name.to_owned(), source: Some(spec.source.to_owned()), parameters }
+    WorkloadReport { name: spec.name.to_string(), source: Some(spec.source.to_owned()), parameters }
 }

@@ -7,10 +7,10 @@
 //! Bounded: by `Versions` (8 bytes per key) and by what is in flight.
 
 use super::schedule::Schedule;
-use super::{Speaker, ValueSizes, Versions, accepted, refused};
+use super::{Speaker, Versions, accepted, refused};
 use crate::client::{Answer, Next, Workload};
 use crate::report::{LoopReport, WorkloadReport};
-use crate::spec::{Operation, Steps};
+use crate::spec::{Operation, Spec, Steps};
 use crate::tally::{Kind, Tally};
 use crate::value::KeyId;
 use crate::wire::{NewValue, Reply};
@@ -23,10 +23,8 @@ use super::versions::{Seen, Write};
 pub struct NamedOptions {
     /// The keys' text, and the language.
     pub speaker: Speaker,
-    /// The sizes of values.
-    pub sizes: ValueSizes,
-    /// Time to live of what is written.
-    pub ttl_s: Option<u32>,
+    /// Sizes and times to live.
+    pub spec: Spec,
     /// Steps at most.
     pub steps: u64,
     /// No step begins behind this moment of the run.
@@ -105,8 +103,8 @@ impl Named {
 
     fn set(&mut self, key: KeyId, out: &mut Vec<u8>, tally: &mut Tally) -> Result<Sent> {
         let write = self.versions.write(key)?;
-        let NamedOptions { speaker, sizes, ttl_s, .. } = &self.options;
-        let new = NewValue { version: write.version, length: sizes.of(key), ttl_s: *ttl_s };
+        let NamedOptions { speaker, spec, .. } = &self.options;
+        let new = NewValue { version: write.version, length: spec.sizes.of(key), ttl_s: spec.ttl_of(key) };
         speaker.set(out, speaker.text.key(key), new, tally);
         Ok(Sent::Write { key, write })
     }
@@ -129,7 +127,7 @@ impl Named {
     /// One value or none, of a read or of a scan.
     fn check(&mut self, key: KeyId, seen: Seen, reply: Reply<'_>, command: &str, tally: &mut Tally) {
         match reply {
-            Reply::Value(found) => self.versions.found(key, seen, found, self.options.sizes.of(key), tally),
+            Reply::Value(found) => self.versions.found(key, seen, found, self.options.spec.sizes.of(key), tally),
             Reply::Missing => self.versions.missing(key, seen, tally),
             other => refused(other, command, tally),
         }
