@@ -71,7 +71,7 @@ fn load(arguments: &LoadArguments, stop: &AtomicBool) -> Result<Outcome> {
     if !arguments.verify_only {
         let drive = drive(server, arguments.connections, arguments.pipeline, false);
         let schedule = Schedule::new(arguments.pace, arguments.seed);
-        let mut workload = Load::new(range.clone(), arguments.ttl, schedule);
+        let mut workload = Load::new(range.clone(), |_| arguments.ttl, schedule);
         reports.push(pass(
             Pass { total: Some(keys), ..Pass::of("load", server.target(), drive) },
             &mut workload,

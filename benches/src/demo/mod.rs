@@ -139,7 +139,7 @@ fn passes(arguments: &DemoArguments, target: &Target, live: &Live, quit: &Atomic
     let show = |tally: &Tally| live.answers.store(tally.operations(), Ordering::Relaxed);
     let drive = |pipeline, tiers| Drive { connections: CONNECTIONS, pipeline, tiers, timeout: ANSWER_TIMEOUT };
     let watched = |name, drive| Pass { watch: Some(&show), ..Pass::of(name, target.clone(), drive) };
-    let mut load = Load::new(range.clone(), None, Schedule::closed());
+    let mut load = Load::new(range.clone(), |_| None, Schedule::closed());
     let mut reports = vec![run::pass(watched("load", drive(LOAD_PIPELINE, false)), &mut load, quit)?];
     if reports[0].complete {
         live.answers.store(0, Ordering::Relaxed);
