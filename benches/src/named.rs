@@ -58,10 +58,15 @@ pub fn run(arguments: &RunArguments, stop: &AtomicBool) -> Result<Outcome> {
 
 fn spec(arguments: &RunArguments) -> Result<Spec> {
     let Some(name) = &arguments.workload else { bail!("no workload") };
-    let sizes = arguments.value_size.unwrap_or("400".parse().expect("a size"));
-    let keys = arguments.keys.unwrap_or(1_000_000);
-    let key_bytes = arguments.server.key_size.unwrap_or(16);
-    Ok(Spec { name: Box::leak(name.clone().into_boxed_str()), source: "", keys, key_bytes, sizes })
+    let spec = crate::spec::named(name)?;
+    let mix = arguments.reads.map_or(spec.mix, |share| spec.mix.with_read_share(share));
+    Ok(Spec {
+        keys: arguments.keys.unwrap_or(spec.keys),
+        sizes: arguments.value_size.unwrap_or(spec.sizes),
+        key_bytes: arguments.server.key_size.unwrap_or(spec.key_bytes),
+        mix,
+        ..spec
+    })
 }
 
 /// Everything that decides the requests, in words.
@@ -74,5 +79,5 @@ fn describe(spec: &Spec, arguments: &RunArguments) -> WorkloadReport {
     if let Some(ttl) = arguments.ttl {
         parameters.insert("ttl s".to_owned(), ttl.to_string());
     }
-    WorkloadReport { name: spec.name.to_owned(), source: Some(spec.source.to_owned()), parameters }
+    WorkloadReport { name: spec.name.to_string(), source: Some(spec.source.to_owned()), parameters }
 }
