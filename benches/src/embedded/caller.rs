@@ -2,7 +2,7 @@
 //!
 //! Values are copied out of the store and checked outside of it, as any user of the engine would do it.
 
-use super::book::Pass;
+use super::book::{Book, Pass};
 use super::executor::Turns;
 use super::target::{Found, Named, Target};
 use crate::spec::{Operation, Step};
@@ -42,7 +42,7 @@ struct Scratch {
 pub async fn work<T: Target>(target: &T, pass: &Pass, turns: &Turns, stop: &AtomicBool) {
     let mut scratch = Scratch::default();
     while !stop.load(Ordering::Relaxed) {
-        let Some((begun, now_ns)) = pass.next(|book, step| begin(book, step)) else { return };
+        let Some((begun, now_ns)) = pass.next(begin) else { return };
         match begun {
             Begun::Set(key, write) => set(target, pass, key, write, now_ns, &mut scratch).await,
             Begun::Delete(key, write) => delete(target, pass, key, write, now_ns, &mut scratch).await,
@@ -62,7 +62,7 @@ pub async fn work<T: Target>(target: &T, pass: &Pass, turns: &Turns, stop: &Atom
     }
 }
 
-fn begin(book: &mut super::book::Book, step: Step) -> Result<Begun> {
+fn begin(book: &mut Book, step: Step) -> Result<Begun> {
     let key = step.key;
     Ok(match step.operation {
         Operation::Insert if book.is_load() => Begun::Set(key, None),
@@ -187,7 +187,7 @@ async fn scan<T: Target>(target: &T, pass: &Pass, first: KeyId, seen: &[Seen], b
 #[cfg(test)]
 mod tests {
     use super::super::array::Array;
-    use super::super::book::{Book, Source};
+    use super::super::book::Source;
     use super::super::executor::{self, Nobody};
     use super::*;
     use crate::spec::{Spec, Steps, named};

@@ -97,6 +97,9 @@ impl Carrier for Driving<'_> {
     }
 }
 
+/// A caller under way.
+type Caller<'c> = Pin<Box<dyn Future<Output = ()> + 'c>>;
+
 /// Callers that were woken, and whether the thread sleeps.
 struct Woken {
     callers: Mutex<Vec<usize>>,
@@ -132,9 +135,9 @@ pub fn run<T: Target>(target: &T, pass: &Pass, callers: usize, stop: &AtomicBool
         wake_thread: carrier.waker(),
     });
     let waker = |number| Waker::from(Arc::new(CallerWaker { number, woken: woken.clone() }));
-    let mut futures: Vec<Option<(Pin<Box<dyn Future<Output = ()> + '_>>, Waker)>> = (0..callers)
+    let mut futures: Vec<Option<(Caller<'_>, Waker)>> = (0..callers)
         .map(|number| {
-            let caller: Pin<Box<dyn Future<Output = ()>>> = Box::pin(caller::work(target, pass, &turns, stop));
+            let caller: Caller<'_> = Box::pin(caller::work(target, pass, &turns, stop));
             Some((caller, waker(number)))
         })
         .collect();

@@ -289,19 +289,16 @@ fn options(arguments: &EngineArguments, spec: &Spec) -> Options {
 
 /// A store is never mixed with another, and nothing of the user's is written over.
 fn refuse_used_folder(folder: &std::path::Path) -> Result<()> {
-    let entries = match std::fs::read_dir(folder) {
+    let mut entries = match std::fs::read_dir(folder) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         entries => entries.with_context(|| format!("the folder {}", folder.display()))?,
     };
-    for entry in entries {
-        let name = entry?.file_name();
-        bail!(
-            "{} is not empty ({} is in it): choose another folder, or give --open-existing",
-            folder.display(),
-            name.display()
-        );
-    }
-    Ok(())
+    let Some(entry) = entries.next() else { return Ok(()) };
+    bail!(
+        "{} is not empty ({} is in it): choose another folder, or give --open-existing",
+        folder.display(),
+        entry?.file_name().display()
+    )
 }
 
 /// The text of this workload's keys.
