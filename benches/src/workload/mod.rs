@@ -5,7 +5,7 @@ pub mod named;
 pub mod read_back;
 pub mod replay;
 pub mod schedule;
-mod versions;
+pub mod versions;
 
 pub use crate::spec::{SizeError, ValueSizes, parse_bytes};
 pub use versions::Versions;
