@@ -42,7 +42,12 @@ struct State {
 impl MiniServer {
     /// Starts on a free port.
     pub fn start(fault: Fault, tells_tiers: bool) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::start_on(0, fault, tells_tiers)
+    }
+
+    /// Starts on this port; 0 is a free one.
+    pub fn start_on(port: u16, fault: Fault, tells_tiers: bool) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let state = Arc::new(State {
             values: Mutex::default(),
