@@ -23,7 +23,8 @@ fn a_server_in_a_process() {
         Ok("dies") => Fault::CloseAtCommand(2_500),
         _ => Fault::None,
     };
-    let server = MiniServer::start_on(port.parse().unwrap(), fault, false);
+    let server = MiniServer::start(fault, false);
+    assert_eq!(server.port.to_string(), port);
     // The one that compares ends it; no test runs as long as this.
     for _ in 0..12_000 {
         std::thread::sleep(Duration::from_millis(10));
@@ -101,7 +102,8 @@ fn a_fresh_comparison_loads_before_each_round() {
 fn a_wrong_value_anywhere_ends_with_code_3() {
     let dir = tempfile::tempdir().unwrap();
     let (ours, peer) = (mini("ours", "none"), mini("peer", "wrong"));
-    let output = compare(dir.path(), &[&ours, &peer], &["--rounds", "1", "--load", LOAD, "--scene", READ]).output().unwrap();
+    let output =
+        compare(dir.path(), &[&ours, &peer], &["--rounds", "1", "--load", LOAD, "--scene", READ]).output().unwrap();
     let report = report(&output);
     assert_eq!(output.status.code(), Some(3), "{report}");
     let round = &report["scenes"][0]["rounds"][1];
@@ -113,7 +115,8 @@ fn a_wrong_value_anywhere_ends_with_code_3() {
 fn a_server_that_dies_in_a_round_ends_it_with_its_output_and_what_was_measured() {
     let dir = tempfile::tempdir().unwrap();
     let (ours, peer) = (mini("ours", "none"), mini("peer", "dies"));
-    let output = compare(dir.path(), &[&ours, &peer], &["--rounds", "2", "--load", LOAD, "--scene", READ]).output().unwrap();
+    let output =
+        compare(dir.path(), &[&ours, &peer], &["--rounds", "2", "--load", LOAD, "--scene", READ]).output().unwrap();
     let report = report(&output);
     assert_eq!(output.status.code(), Some(1), "{report}");
     assert_eq!(report["complete"], false);
@@ -152,7 +155,10 @@ fn an_interrupt_leaves_the_whole_rounds_and_no_server() {
     assert_eq!(output.status.code(), Some(0), "{report}");
     assert_eq!((&report["complete"], &report["failure"]), (&false.into(), &Value::Null));
     let long = report["scenes"].as_array().unwrap().iter().find(|scene| scene["name"] == long);
-    assert!(long.is_none_or(|scene| scene["rounds"].as_array().unwrap().is_empty()), "a cut round is left out: {report}");
+    assert!(
+        long.is_none_or(|scene| scene["rounds"].as_array().unwrap().is_empty()),
+        "a cut round is left out: {report}"
+    );
     assert!(is_empty(dir.path()), "servers and folders are gone");
 }
 
@@ -161,8 +167,11 @@ fn a_suite_comes_from_a_file_and_its_errors_name_it() {
     let dir = tempfile::tempdir().unwrap();
     let data = tempfile::tempdir().unwrap();
     let file = dir.path().join("mine.toml");
-    std::fs::write(&file, format!("[[scene]]\nname = \"grow\"\nload = \"{LOAD}\"\nrun = \"{LOAD} --prefix b:\"\ngrows = true\n"))
-        .unwrap();
+    std::fs::write(
+        &file,
+        format!("[[scene]]\nname = \"grow\"\nload = \"{LOAD}\"\nrun = \"{LOAD} --prefix b:\"\ngrows = true\n"),
+    )
+    .unwrap();
     let ours = mini("ours", "none");
     let more = ["--rounds", "1", "--suite", file.to_str().unwrap()];
     let output = compare(data.path(), &[&ours], &more).output().unwrap();

@@ -19,6 +19,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+/// A server that closed a connection has so long to end, if that was why.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 /// Resident memory is read once in so many looks.
 const LOOKS_PER_SAMPLE: u32 = 10;
 /// A client that was interrupted has so long to end.
@@ -88,7 +90,6 @@ impl Client<'_> {
             return Ok(None);
         }
         server.check_alive()?;
-        let after = after.with_context(|| format!("{} is gone", server.name))?;
         let Some(text) = procfs::read(&out.to_string_lossy()) else {
             let words = procfs::read(&errors.to_string_lossy()).unwrap_or_default();
             let words: String = words.trim().chars().take(WORDS_SHOWN).collect();
@@ -97,6 +98,12 @@ impl Client<'_> {
         let record: Record = serde_json::from_str(&text).context("the client's result")?;
         let Results::Passes(mut passes) = record.results else { bail!("{:?} gives no passes", pass.text) };
         let report = passes.pop().context("a client without a pass")?;
+        if report.failure.is_some() {
+            // A server that dies closes its connections first.
+            std::thread::sleep(LAST_WORDS);
+            server.check_alive()?;
+        }
+        let after = after.with_context(|| format!("{} is gone", server.name))?;
         let rss_max_bytes = rss_max_bytes.max(after.rss_bytes);
         Ok(Some(Driven { report, before, after, rss_max_bytes }))
     }

@@ -49,7 +49,9 @@ pub fn spawn(command: &mut Command, cores: Option<&Cores>) -> io::Result<Child> 
             .map_err(|error| io::Error::new(error.kind(), format!("cores {cores} are not to be had here: {error}")))?;
         command.spawn()
     };
-    std::thread::scope(|scope| scope.spawn(start).join().unwrap_or_else(|_| Err(io::Error::other("the start panicked"))))
+    std::thread::scope(|scope| {
+        scope.spawn(start).join().unwrap_or_else(|_| Err(io::Error::other("the start panicked")))
+    })
 }
 
 #[cfg(test)]

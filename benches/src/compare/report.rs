@@ -108,6 +108,9 @@ pub struct RoundReport {
     /// Error answers.
     #[serde(default)]
     pub errors: u64,
+    /// Why the client could not go on, if so; such a round is no part of any ratio.
+    #[serde(default)]
+    pub failure: Option<String>,
     /// Latencies by `get`, `set`, `hot`, `cold`, `miss`.
     pub latency: BTreeMap<String, LatencyReport>,
     /// Keys lost, values wrong, errors: anything that makes the figures worth less, in words.
@@ -206,7 +209,7 @@ pub struct Ratio {
 
 impl SceneReport {
     fn figures(&self, target: usize, metric: Metric) -> impl Iterator<Item = (u32, f64)> {
-        let rounds = self.rounds.iter().filter(move |round| round.target == target);
+        let rounds = self.rounds.iter().filter(move |round| round.target == target && round.failure.is_none());
         rounds.filter_map(move |round| Some((round.round, metric.of(round)?)))
     }
 
@@ -273,6 +276,9 @@ mod tests {
     fn no_pair_and_no_figure_give_no_ratio() {
         let alone = scene(&[(0, 0, 10.0, 1.0), (1, 1, 10.0, 1.0)]);
         assert_eq!(alone.ratio(1, Metric::Throughput), None, "rounds of different numbers are no pair");
+        let mut failed = scene(&[(0, 0, 10.0, 1.0), (1, 0, 10.0, 1.0)]);
+        failed.rounds[1].failure = Some("the connection was lost".to_owned());
+        assert_eq!(failed.ratio(1, Metric::Throughput), None, "a round that failed has no figure");
         let idle_peer = scene(&[(0, 0, 10.0, 1.0), (1, 0, 10.0, 0.0)]);
         assert_eq!(idle_peer.ratio(1, Metric::ServerCpu), None, "nothing divided by zero");
         assert_eq!(idle_peer.ratio(1, Metric::Keys), None, "never measured");

@@ -98,7 +98,7 @@ impl Plan<'_> {
                     let Some(measured) = self.measure(loaded, scene, target, round, rested, progress)? else {
                         return Ok(Ending::Interrupted);
                     };
-                    keep(report, measured);
+                    keep(report, measured)?;
                 }
             }
         }
@@ -119,7 +119,7 @@ impl Plan<'_> {
                 let Some(measured) = self.measure(&mut loaded, scene, target, round, rested, progress)? else {
                     return Ok(Ending::Interrupted);
                 };
-                keep(report, measured);
+                keep(report, measured)?;
             }
         }
         Ok(Ending::Complete)
@@ -205,8 +205,12 @@ impl Plan<'_> {
     }
 }
 
-fn keep(report: &mut CompareReport, round: RoundReport) {
+/// A client that could not go on ends the comparison: what came behind would be another server's or another state's.
+fn keep(report: &mut CompareReport, round: RoundReport) -> Result<()> {
+    let failure = round.failure.clone();
+    let server = report.targets[round.target].name.clone();
     report.scenes.last_mut().expect("a scene begins before its rounds").rounds.push(round);
+    failure.map_or(Ok(()), |failure| Err(anyhow::anyhow!("a round of {server} failed: {failure}")))
 }
 
 fn scene_report(scene: &Scene) -> SceneReport {
@@ -252,9 +256,6 @@ fn round_report(driven: &Driven, target: usize, round: u32) -> RoundReport {
     if errors > 0 {
         remarks.push(format!("{errors} errors, the first: {}", report.first_error.as_deref().unwrap_or("unknown")));
     }
-    if let Some(failure) = &report.failure {
-        remarks.push(format!("ended early: {failure}"));
-    }
     if let Some(busy) = client_busy.filter(|busy| *busy > CLIENT_BUSY_MAX) {
         remarks.push(format!("the client is the limit (busy {:.0} %)", busy * 100.0));
     }
@@ -273,7 +274,8 @@ fn round_report(driven: &Driven, target: usize, round: u32) -> RoundReport {
         rss_bytes: Some(driven.rss_max_bytes),
         found_share: (gets > 0).then(|| report.found as f64 / gets as f64),
         wrong: report.wrong,
-        errors: errors + u64::from(report.failure.is_some()),
+        errors,
+        failure: report.failure.clone(),
         latency: report.latency.clone(),
         remarks,
         ..RoundReport::default()

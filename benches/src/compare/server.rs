@@ -83,8 +83,7 @@ impl Server {
         let child = cores::spawn(&mut command, surroundings.cores)
             .with_context(|| format!("cannot start {}: {}", spec.name, words[0]))?;
         let name = spec.name.clone();
-        let mut server =
-            Self { name, port, protocol: spec.protocol, version: String::new(), child, group, folder };
+        let mut server = Self { name, port, protocol: spec.protocol, version: String::new(), child, group, folder };
         if let Some(group) = &server.group {
             group.add(server.child.id())?;
         }

@@ -61,7 +61,12 @@ impl CompareReport {
                 write!(f, "{label:<16} {:<17}{:>12}{:>12}", metric_name(metric), figure(best.0), figure(best.1))?;
                 if let Some(ratio) = scene.ratio(peer, metric) {
                     let [low, middle, high] = [ratio.minimum, ratio.median, ratio.maximum].map(ratio_text);
-                    write!(f, "{:>12} {low:>5} {middle:>5} {high:>5}{}", ratio_text(ratio.best), verdict(metric, ratio.best))?;
+                    write!(
+                        f,
+                        "{:>12} {low:>5} {middle:>5} {high:>5}{}",
+                        ratio_text(ratio.best),
+                        verdict(metric, ratio.best)
+                    )?;
                 }
                 writeln!(f)?;
                 label.clear();
@@ -102,9 +107,8 @@ impl CompareReport {
 /// A row that says nothing is left out: the screen is small.
 fn worth_showing(scene: &SceneReport, metric: Metric, best: (Option<f64>, Option<f64>), targets: usize) -> bool {
     let any = |test: &dyn Fn(f64) -> bool| [best.0, best.1].into_iter().flatten().any(test);
-    let all_held = || {
-        scene.rounds.iter().all(|round| round.keys.zip(round.keys_sent).is_none_or(|(held, sent)| held >= sent))
-    };
+    let all_held =
+        || scene.rounds.iter().all(|round| round.keys.zip(round.keys_sent).is_none_or(|(held, sent)| held >= sent));
     let grows = || (0..targets).any(|target| scene.best(target, Metric::RssGrowthPerKey).is_some());
     match metric {
         Metric::LatencyP50 => false,
@@ -158,7 +162,12 @@ fn bytes_text(bytes: f64) -> String {
 }
 
 fn ratio_text(ratio: f64) -> String {
-    if ratio.abs() >= 100.0 { format!("{ratio:.0}") } else { format!("{ratio:.2}") }
+    match ratio.abs() {
+        r if r > 9_999.0 => ">9999".to_owned(),
+        r if r >= 100.0 => format!("{ratio:.0}"),
+        r if r >= 0.1 => format!("{ratio:.2}"),
+        _ => format!("{ratio:.3}"),
+    }
 }
 
 fn verdict(metric: Metric, best: f64) -> &'static str {
@@ -236,7 +245,8 @@ mod tests {
         let many: Vec<String> = (0..40).map(|n| format!("{n} keys lost {}", "and more ".repeat(20))).collect();
         let mut many: Vec<&str> = many.iter().map(String::as_str).collect();
         many.push("1 WRONG VALUES: key 7");
-        let rounds = vec![round(0, 0, 5.0, &["again"]), round(1, 0, 123_456_789.0, &many), round(0, 1, 5.0, &["again"])];
+        let rounds =
+            vec![round(0, 0, 5.0, &["again"]), round(1, 0, 123_456_789.0, &many), round(0, 1, 5.0, &["again"])];
         let shown = report(rounds).to_string();
         assert!(shown.lines().all(|line| line.chars().count() <= COLUMNS_MAX), "{shown}");
         assert!(shown.contains("again (2 of its rounds)") || shown.contains("more remarks"), "{shown}");
