@@ -14,6 +14,7 @@ pub mod demo;
 pub mod device;
 pub mod embedded;
 pub mod hitratio;
+mod named;
 pub mod observe;
 pub mod page;
 pub mod permutation;

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Names of server programs: a process id from INFO is believed only if it is one of these.
-const SERVERS: &[&str] = &["thermocline", "redis", "valkey", "keydb", "dragonfly", "kvrocks", "garnet"];
+const SERVERS: &[&str] = &["thermocline", "redis", "valkey", "keydb", "dragonfly", "kvrocks", "garnet", "memcached"];
 
 /// One look at a process.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]

@@ -45,7 +45,11 @@ Hot keys, ours against Redis:
     --target 'ours=thermocline-server --port {port} --dir {dir} --maxmemory 2gb' \\
     --target 'redis=redis-server --port {port} --dir {dir} --save \"\" --appendonly no'
 
-The other peers:
+One workload of your own, three rounds:
+  thermocline-bench compare --rounds 3 --load 'load --keys 1000000' \\
+    --scene 'run zipf:0.99 --keys 1000000 --reads 95% -c 50 -P 32 --duration 5s' --target ... --target ...
+
+The other peers (benches/peers.sh fetches newer ones than the system's):
     --target 'valkey=valkey-server --port {port} --dir {dir} --save \"\" --appendonly no'
     --target 'memcached=memcached -u nobody -l 127.0.0.1 -p {port} -m 2048 -t 1'
 
@@ -70,7 +74,7 @@ pub struct CompareArguments {
     /// Print the suites and end.
     #[arg(long)]
     list_suites: bool,
-    /// A scene: arguments of this tool, such as 'load --keys 1000000 --verify-only'. Give it as often as you like.
+    /// A scene: arguments of this tool, such as 'run uniform --keys 1000000 --reads 100% -P 32 --duration 5s'. Give it as often as you like.
     #[arg(long = "scene", value_name = "ARGUMENTS", value_parser = pass, conflicts_with = "suite")]
     scenes: Vec<Pass>,
     /// What loads the keys for the --scene's, once.
@@ -83,11 +87,11 @@ pub struct CompareArguments {
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     rounds: u32,
     /// {keys} of a suite: 100000, 5m (powers of 1024).
-    #[arg(long, default_value = "500000", value_parser = parse_bytes)]
+    #[arg(long, default_value = "100000", value_parser = parse_bytes)]
     keys: u64,
     /// {seconds} of a suite: length of a round.
-    #[arg(long, default_value_t = 5.0, value_parser = crate::workload::schedule::positive)]
-    seconds: f64,
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=3_600))]
+    seconds: u32,
     /// New servers, newly loaded, in each round.
     #[arg(long)]
     fresh: bool,
@@ -184,7 +188,7 @@ impl CompareArguments {
             return Ok(self.scenes.iter().map(scene).collect());
         }
         let Some(name) = &self.suite else {
-            bail!("what shall be compared? --suite hot, or --scene 'load --keys 1000000' (see --help)");
+            bail!("what shall be compared? --suite hot, or --scene 'run uniform --reads 100%' (see --help)");
         };
         let text = match suites::SUITES.iter().find(|(suite, _)| suite == name) {
             Some((_, text)) => (*text).to_owned(),

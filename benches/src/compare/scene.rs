@@ -117,7 +117,7 @@ impl Pass {
 }
 
 fn drives_a_server(command: &Command) -> bool {
-    matches!(command, Command::Load(_) | Command::Replay(_))
+    matches!(command, Command::Load(_) | Command::Run(_) | Command::Replay(_))
 }
 
 #[derive(Debug, Deserialize)]
@@ -183,6 +183,7 @@ mod tests {
         assert!(words("load --keys 5 --port 1").contains("--port is set by the comparison"));
         assert!(words("load --keys 5 --out=/x").contains("set by the comparison"));
         assert!(words("load --keys 5 --verify").contains("`load`"));
+        assert!(words("run uniform --warmup 5s").contains("--warmup does not belong here"));
         assert!(words("load --keys '5").contains("quote"));
         assert!(words("dance").contains("unrecognized subcommand"), "{}", words("dance"));
         assert!(words("demo").contains("load, run and replay"));

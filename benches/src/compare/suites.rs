@@ -20,8 +20,8 @@ const RECORD_BYTES: u64 = 16 + 400;
 pub struct Sizes {
     /// `{keys}`
     pub keys: u64,
-    /// `{seconds}`: of a round.
-    pub seconds: f64,
+    /// `{seconds}`, `{seconds_4x}`: of a round, and four times that.
+    pub seconds: u32,
     /// `{keys_8x}`, `{keys_4x}`: keys of 416 bytes with their value, 8 or 4 times this DRAM.
     pub memory_bytes: Option<u64>,
 }
@@ -35,6 +35,7 @@ pub fn scenes(text: &str, sizes: Sizes) -> Result<Option<Vec<Scene>>, SceneError
     let filled = text
         .replace("{keys}", &sizes.keys.to_string())
         .replace("{seconds}", &sizes.seconds.to_string())
+        .replace("{seconds_4x}", &(sizes.seconds * 4).to_string())
         .replace("{keys_8x}", &times(8).to_string())
         .replace("{keys_4x}", &times(4).to_string());
     from_toml(&filled).map(Some)
@@ -51,7 +52,7 @@ mod tests {
 
     #[test]
     fn every_suite_can_be_run() {
-        let sizes = Sizes { keys: 100_000, seconds: 5.0, memory_bytes: Some(512 << 20) };
+        let sizes = Sizes { keys: 100_000, seconds: 5, memory_bytes: Some(512 << 20) };
         for (name, text) in SUITES {
             let scenes = scenes(text, sizes).unwrap_or_else(|error| panic!("{name}: {error}")).unwrap();
             assert!(!scenes.is_empty() && scenes.iter().all(|scene| !scene.group.is_empty()), "{name}");
@@ -65,7 +66,7 @@ mod tests {
 
     #[test]
     fn data_is_a_multiple_of_the_dram() {
-        let sizes = Sizes { keys: 1, seconds: 1.0, memory_bytes: Some(416 << 20) };
+        let sizes = Sizes { keys: 1, seconds: 1, memory_bytes: Some(416 << 20) };
         let text = "[[scene]]\nname = \"a\"\nrun = \"load --keys {keys_8x}\"\n";
         assert_eq!(scenes(text, sizes).unwrap().unwrap()[0].run.words[2], (8u64 << 20).to_string());
         assert!(scenes(text, Sizes { memory_bytes: None, ..sizes }).unwrap().is_none(), "it needs a size");

@@ -37,7 +37,9 @@ impl fmt::Display for Report {
         self.write_latency(&mut text)?;
         self.write_costs(&mut text)?;
         self.write_faults(&mut text)?;
-        text.lines().try_for_each(|line| writeln!(f, "{}", cut(line)))
+        text.lines().try_for_each(|line| writeln!(f, "{}", cut(line)))?;
+        // The one line that is never cut: it says what to do.
+        self.failure.iter().try_for_each(|failure| writeln!(f, "  FAILED: {failure}"))
     }
 }
 
@@ -51,8 +53,8 @@ fn cut(line: &str) -> String {
 
 impl Report {
     fn write_work(&self, f: &mut String) -> fmt::Result {
-        let state = if self.complete { "" } else { "  (ended early: partial)" };
-        writeln!(f, "{} on {} ({}){state}", self.name, self.server, self.observed.version)?;
+        let state = if self.complete { "" } else { ", ended early: partial" };
+        writeln!(f, "{} on {}{state} ({})", self.name, self.server, self.observed.version)?;
         if !self.workload.name.is_empty() {
             let parameters = self.workload.parameters.iter();
             let parameters: String =
@@ -124,7 +126,7 @@ impl Report {
             .map(|(name, change)| format!("{name} {change:+}"))
             .chain(after.map(|(name, ratio)| format!("{name} {ratio}")))
             .collect();
-        for (index, part) in tier.chunks(4).enumerate() {
+        for (index, part) in tier.chunks(3).enumerate() {
             writeln!(f, "  {} {}", if index == 0 { "INFO tier:" } else { "          " }, part.join(", "))?;
         }
         Ok(())
@@ -150,9 +152,6 @@ impl Report {
                 "  THE CLIENT IS THE LIMIT: its one thread was busy {:.0} %; the server may do more than this",
                 self.client_busy.unwrap_or(0.0) * 100.0
             )?;
-        }
-        if let Some(failure) = &self.failure {
-            writeln!(f, "  FAILED: {failure}")?;
         }
         Ok(())
     }
@@ -249,7 +248,7 @@ mod tests {
             pacing,
             seconds: 200.0,
             client_cpu_seconds: Some(199.0),
-            failure: Some("words ".repeat(40)),
+            failure: Some("words ".repeat(10)),
             workload: WorkloadReport { name: "ycsb-a".repeat(30), ..WorkloadReport::default() },
             ..Circumstances::default()
         };

@@ -46,7 +46,7 @@ pub struct Schedule {
     pace: Pace,
     /// The next request is due at this moment of the run (open loop).
     due_ns: f64,
-    sent: u64,
+    taken: u64,
     random: u64,
     late_max_ns: u64,
     waiting_max: u64,
@@ -82,7 +82,7 @@ impl Schedule {
     }
 
     fn of(pace: Pace, seed: u64) -> Self {
-        Self { pace, due_ns: 0.0, sent: 0, random: seed, late_max_ns: 0, waiting_max: 0, over_patience: 0 }
+        Self { pace, due_ns: 0.0, taken: 0, random: seed, late_max_ns: 0, waiting_max: 0, over_patience: 0 }
     }
 
     /// The moments are the workload's.
@@ -100,23 +100,25 @@ impl Schedule {
         self.due_ns = due_ns as f64;
     }
 
-    /// The next request is sent now: counts its wait and moves on to the one behind it.
-    pub fn send(&mut self, now_ns: u64) {
-        let late_ns = now_ns.saturating_sub(self.due_ns(now_ns));
-        self.late(late_ns);
+    /// Takes the next moment from the timetable, which is due or past.
+    pub fn take(&mut self, now_ns: u64) -> u64 {
+        let due_ns = self.due_ns(now_ns);
         if let Pace::Rate { gap_ns, arrivals } = self.pace {
-            self.waiting_max = self.waiting_max.max((late_ns as f64 / gap_ns) as u64);
-            self.sent += 1;
+            let waiting = (now_ns.saturating_sub(due_ns) as f64 / gap_ns) as u64;
+            self.waiting_max = self.waiting_max.max(waiting);
+            self.taken += 1;
             self.due_ns = match arrivals {
                 // From the count, not from the moment before: no error adds up.
-                Arrivals::Constant => self.sent as f64 * gap_ns,
+                Arrivals::Constant => self.taken as f64 * gap_ns,
                 Arrivals::Poisson => self.due_ns - gap_ns * self.uniform().ln(),
             };
         }
+        due_ns
     }
 
-    /// Counts the wait of a request whose moment was handed out before.
-    pub fn late(&mut self, late_ns: u64) {
+    /// A request whose moment was taken is sent now.
+    pub fn sent(&mut self, due_ns: u64, now_ns: u64) {
+        let late_ns = now_ns.saturating_sub(due_ns);
         self.late_max_ns = self.late_max_ns.max(late_ns);
         self.over_patience += u64::from(late_ns > PATIENCE_S * SECOND_NS as u64);
     }
@@ -148,5 +150,65 @@ impl Schedule {
         self.random = self.random.wrapping_add(1);
         let bits = crate::value::KeyId(self.random).spread() >> 11;
         (bits + 1) as f64 / (1u64 << 53) as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MILLISECOND: u64 = 1_000_000;
+
+    fn open(rate: f64, arrivals: Arrivals) -> Schedule {
+        Schedule::new(PaceArguments { rate: Some(rate), arrivals }, 1)
+    }
+
+    #[test]
+    fn a_closed_loop_is_always_due_now() {
+        let mut schedule = Schedule::closed();
+        assert_eq!(schedule.due_ns(77), 77);
+        assert_eq!(schedule.take(77), 77);
+        schedule.sent(77, 77);
+        assert_eq!(schedule.report(1_000), LoopReport::default());
+    }
+
+    #[test]
+    fn a_stall_moves_no_request_and_drops_none() {
+        let mut schedule = open(1_000.0, Arrivals::Constant);
+        let mut due = Vec::new();
+        // Nothing could be sent for the first second; then all that waited goes out.
+        while schedule.due_ns(1_000 * MILLISECOND) <= 1_000 * MILLISECOND {
+            let due_ns = schedule.take(1_000 * MILLISECOND);
+            schedule.sent(due_ns, 1_000 * MILLISECOND);
+            due.push(due_ns);
+        }
+        assert_eq!(due, (0..=1_000).map(|request| request * MILLISECOND).collect::<Vec<u64>>());
+        let report = schedule.report(1_000 * MILLISECOND);
+        assert_eq!((report.kind, report.waiting_max, report.sent_late_max_s), (LoopKind::Open, 1_000, 1.0));
+        assert_eq!(report.broken(), None, "a second is within the client's patience");
+    }
+
+    #[test]
+    fn a_rate_that_is_not_kept_is_said() {
+        let mut schedule = open(1_000.0, Arrivals::Constant);
+        for second in 0..20 {
+            let now_ns = second * 1_000 * MILLISECOND;
+            let due_ns = schedule.take(now_ns);
+            schedule.sent(due_ns, now_ns);
+        }
+        let report = schedule.report(20_000 * MILLISECOND);
+        assert_eq!((report.over_patience, report.unsent_at_end), (9, 19_980));
+        assert!(report.broken().unwrap().contains("19980"));
+    }
+
+    #[test]
+    fn poisson_keeps_the_rate_and_not_the_gaps() {
+        let mut schedule = open(1_000.0, Arrivals::Poisson);
+        let due: Vec<u64> = (0..100_000).map(|_| schedule.take(u64::MAX)).collect();
+        let seconds = *due.last().unwrap() as f64 / 1e9;
+        assert!((seconds - 100.0).abs() < 2.0, "{seconds}");
+        let gaps: Vec<f64> = due.windows(2).map(|pair| (pair[1] - pair[0]) as f64 / MILLISECOND as f64).collect();
+        let above_the_mean = gaps.iter().filter(|gap| **gap > 1.0).count() as f64 / gaps.len() as f64;
+        assert!((above_the_mean - (-1.0f64).exp()).abs() < 0.01, "{above_the_mean}");
     }
 }
