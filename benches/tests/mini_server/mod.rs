@@ -40,9 +40,10 @@ struct State {
 }
 
 impl MiniServer {
-    /// Starts on a free port.
+    /// Starts on a free port, or on `MINI_PORT` when the server is a process of its own.
     pub fn start(fault: Fault, tells_tiers: bool) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = std::env::var("MINI_PORT").map_or(0, |port| port.parse().unwrap());
+        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let state = Arc::new(State {
             values: Mutex::default(),
