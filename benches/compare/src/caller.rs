@@ -6,8 +6,8 @@
 use crate::store::{Key, Store};
 use crate::versions::Versions;
 use crate::workload::{Action, Scene};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Poll;
 use thermocline_bench::clock::Clock;
 use thermocline_bench::tally::Latencies;
@@ -16,8 +16,11 @@ use thermocline_bench::value::{self, Expected, KeyId, Wrong};
 const SHOWN_MAX: usize = 5;
 /// Steps after which a caller lets the others run.
 const STEPS_IN_A_ROW: u32 = 16;
-/// Errors after which a caller gives up.
+/// Errors after which a scene gives up.
 const ERRORS_MAX: u64 = 1_000;
+/// Latencies that a caller gathers before it adds them to the scene's: a histogram for each caller would take more DRAM than
+/// some engines.
+const GATHERED_MAX: usize = 64;
 
 /// What all callers of a scene share.
 pub struct Shared<S> {
@@ -31,13 +34,15 @@ pub struct Shared<S> {
     pub value_bytes: u32,
     /// The next step.
     pub next: AtomicU64,
+    /// What all callers have counted.
+    pub tally: Mutex<Tally>,
     /// End early.
     pub stop: Arc<AtomicBool>,
     /// Began with the scene.
     pub clock: Clock,
 }
 
-/// What a caller has counted.
+/// What was counted.
 #[derive(Default)]
 pub struct Tally {
     /// Reads.
@@ -57,19 +62,6 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Adds another caller's.
-    pub fn add(&mut self, other: Tally) {
-        for (mine, theirs) in [(&mut self.get, other.get), (&mut self.put, other.put)] {
-            mine.0.add(&theirs.0).expect("all histograms have the same bounds");
-        }
-        self.missing += other.missing;
-        self.stale += other.stale;
-        self.wrong += other.wrong;
-        self.errors += other.errors;
-        let room = SHOWN_MAX.saturating_sub(self.shown.len());
-        self.shown.extend(other.shown.into_iter().take(room));
-    }
-
     /// Answers.
     pub fn operations(&self) -> u64 {
         self.get.0.len() + self.put.0.len()
@@ -82,19 +74,38 @@ impl Tally {
     }
 }
 
+/// Latencies of one caller on their way to the tally.
+#[derive(Default)]
+struct Gathered {
+    get_ns: Vec<u64>,
+    put_ns: Vec<u64>,
+}
+
+impl Gathered {
+    fn is_full(&self) -> bool {
+        self.get_ns.len() + self.put_ns.len() >= GATHERED_MAX
+    }
+
+    fn add_to(&mut self, tally: &Mutex<Tally>) {
+        let mut tally = lock(tally);
+        self.get_ns.drain(..).for_each(|ns| tally.get.0.saturating_record(ns));
+        self.put_ns.drain(..).for_each(|ns| tally.put.0.saturating_record(ns));
+    }
+}
+
 /// Takes steps until there are none left, the time is over or the run is stopped.
-pub async fn run<S: Store>(shared: Arc<Shared<S>>) -> Tally {
-    let mut tally = Tally::default();
+pub async fn run<S: Store>(shared: Arc<Shared<S>>) {
+    let mut gathered = Gathered::default();
     let mut value = Vec::with_capacity(shared.value_bytes as usize);
     let mut in_a_row = 0;
     loop {
         let number = shared.next.fetch_add(1, Ordering::Relaxed);
-        if number >= shared.scene.steps || shared.stop.load(Ordering::Relaxed) || tally.errors >= ERRORS_MAX {
-            return tally;
-        }
         let began = shared.clock.nanoseconds();
-        if began as f64 > shared.scene.seconds_max * 1e9 {
-            return tally;
+        if number >= shared.scene.steps
+            || began as f64 > shared.scene.seconds_max * 1e9
+            || shared.stop.load(Ordering::Relaxed)
+        {
+            break;
         }
         let (id, action) = shared.scene.step(number);
         // A key that another caller is writing is read instead.
@@ -104,17 +115,17 @@ pub async fn run<S: Store>(shared: Arc<Shared<S>>) -> Tally {
                 value::fill(&mut value, id, writing.version, shared.value_bytes);
                 match shared.store.put(&Key::of(id), &value).await {
                     Ok(()) => writing.acknowledge(),
-                    Err(error) => {
-                        tally.errors += 1;
-                        tally.show(|| format!("put of key {}: {error:#}", id.0));
-                    }
+                    Err(error) => failed(&shared, || format!("put of key {}: {error:#}", id.0)),
                 }
-                tally.put.0.saturating_record(shared.clock.nanoseconds() - began);
+                gathered.put_ns.push(shared.clock.nanoseconds() - began);
             }
             None => {
-                get(&shared, id, &mut tally).await;
-                tally.get.0.saturating_record(shared.clock.nanoseconds() - began);
+                get(&shared, id).await;
+                gathered.get_ns.push(shared.clock.nanoseconds() - began);
             }
+        }
+        if gathered.is_full() {
+            gathered.add_to(&shared.tally);
         }
         in_a_row += 1;
         if in_a_row == STEPS_IN_A_ROW {
@@ -122,16 +133,18 @@ pub async fn run<S: Store>(shared: Arc<Shared<S>>) -> Tally {
             let_others_run().await;
         }
     }
+    gathered.add_to(&shared.tally);
 }
 
-async fn get<S: Store>(shared: &Shared<S>, id: KeyId, tally: &mut Tally) {
+async fn get<S: Store>(shared: &Shared<S>, id: KeyId) {
     let oldest = shared.versions.acknowledged(id);
     let length = shared.value_bytes;
     let answer = shared.store.get(&Key::of(id), |value| value.map(|bytes| verify(bytes, id, length))).await;
     match answer {
         Ok(Some(Ok(version))) => {
             let newest = shared.versions.newest(id);
-            if !(oldest..=newest).contains(&version) {
+            if version < oldest || version > newest {
+                let mut tally = lock(&shared.tally);
                 if version < oldest {
                     tally.stale += 1;
                 } else {
@@ -141,16 +154,27 @@ async fn get<S: Store>(shared: &Shared<S>, id: KeyId, tally: &mut Tally) {
             }
         }
         Ok(Some(Err(wrong))) => {
+            let mut tally = lock(&shared.tally);
             tally.wrong += 1;
             tally.show(|| format!("key {}: {wrong}", id.0));
         }
-        Ok(None) if oldest > 0 => tally.missing += 1,
+        Ok(None) if oldest > 0 => lock(&shared.tally).missing += 1,
         Ok(None) => {}
-        Err(error) => {
-            tally.errors += 1;
-            tally.show(|| format!("get of key {}: {error:#}", id.0));
-        }
+        Err(error) => failed(shared, || format!("get of key {}: {error:#}", id.0)),
     }
+}
+
+fn failed<S>(shared: &Shared<S>, text: impl FnOnce() -> String) {
+    let mut tally = lock(&shared.tally);
+    tally.errors += 1;
+    tally.show(text);
+    if tally.errors >= ERRORS_MAX {
+        shared.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+fn lock(tally: &Mutex<Tally>) -> MutexGuard<'_, Tally> {
+    tally.lock().expect("no panic under this lock")
 }
 
 fn verify(bytes: &[u8], id: KeyId, length: u32) -> Result<u32, Wrong> {
@@ -181,7 +205,6 @@ mod tests {
     use anyhow::Result;
     use clap::Parser as _;
     use std::collections::HashMap;
-    use std::sync::Mutex;
 
     /// A map that breaks what it is told to break.
     #[derive(Default)]
@@ -232,6 +255,7 @@ mod tests {
         }
     }
 
+    /// Counts of all scenes together.
     fn tally_of(store: Broken) -> Tally {
         let plan = Arguments::parse_from(["compare-engines", "--keys", "2000"]).plan();
         let (store, versions) = (Arc::new(store), Arc::new(Versions::new(plan.keys, 0)));
@@ -244,11 +268,12 @@ mod tests {
                 scene,
                 value_bytes: plan.value_bytes,
                 next: AtomicU64::new(0),
+                tally: Mutex::new(whole),
                 stop: Arc::default(),
                 clock: Clock::start(),
             });
-            let callers = (0..outstanding).map(|_| run(shared.clone())).collect();
-            store.drive(callers).unwrap().into_iter().for_each(|tally| whole.add(tally));
+            store.drive((0..outstanding).map(|_| run(shared.clone())).collect()).unwrap();
+            whole = std::mem::take(&mut shared.tally.lock().unwrap());
         }
         whole
     }

@@ -8,8 +8,8 @@ use crate::store::{Key, Store};
 use crate::versions::Versions;
 use crate::workload::Scene;
 use anyhow::Result;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 use thermocline::block_on;
 use thermocline_bench::clock::Clock;
 use thermocline_bench::procfs;
@@ -62,12 +62,14 @@ pub fn cpu_us_per_operation(plan: &Plan) -> Option<f64> {
         scene: Scene::harness(&plan, STEPS),
         value_bytes: plan.value_bytes,
         next: AtomicU64::new(0),
+        tally: Mutex::default(),
         stop: Arc::default(),
         clock: Clock::start(),
     });
     let before = procfs::thread_cpu_seconds()?;
-    let tally = block_on(caller::run(shared));
+    block_on(caller::run(shared.clone()));
     let spent = procfs::thread_cpu_seconds()? - before;
+    let tally = std::mem::take(&mut *shared.tally.lock().ok()?);
     (tally.wrong + tally.stale + tally.missing == 0).then(|| spent * 1e6 / tally.operations().max(1) as f64)
 }
 

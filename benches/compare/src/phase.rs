@@ -14,8 +14,8 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use std::io::Write as _;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use thermocline_bench::clock::Clock;
 use thermocline_bench::procfs::{self, ProcessSample};
@@ -124,12 +124,13 @@ impl<S: Store> Measured<S> {
             scene,
             value_bytes: plan.value_bytes,
             next: AtomicU64::new(0),
+            tally: Mutex::default(),
             stop: child.stop.clone(),
             clock,
         });
         let store = shared.store.clone();
         let ended = AtomicBool::new(false);
-        let tallies = std::thread::scope(|threads| {
+        std::thread::scope(|threads| {
             let teller = threads.spawn(|| {
                 while !ended.load(Ordering::Relaxed) {
                     std::thread::park_timeout(PROGRESS_INTERVAL);
@@ -140,13 +141,12 @@ impl<S: Store> Measured<S> {
                     }
                 }
             });
-            let tallies = store.drive((0..shared.scene.outstanding).map(|_| caller::run(shared.clone())).collect());
+            let driven = store.drive((0..shared.scene.outstanding).map(|_| caller::run(shared.clone())).collect());
             ended.store(true, Ordering::Relaxed);
             teller.thread().unpark();
-            tallies
+            driven
         })?;
-        let mut tally = Tally::default();
-        tallies.into_iter().for_each(|other| tally.add(other));
+        let tally = std::mem::take(&mut *shared.tally.lock().map_err(|_| anyhow::anyhow!("a caller panicked"))?);
         let scene = shared.scene.clone();
         Ok(Self { store, scene: OpenScene { scene, clock, before, tally } })
     }

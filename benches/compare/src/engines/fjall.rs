@@ -9,7 +9,8 @@ use std::path::Path;
 use std::time::Duration;
 use thermocline_bench::clock::Clock;
 
-const MEMTABLES: u64 = 2;
+/// One is filled while others wait for their flush.
+const MEMTABLES: u64 = 4;
 const JOURNAL_BYTES_MAX: u64 = 64 << 20;
 const PAUSE: Duration = Duration::from_millis(20);
 const FLUSH_SECONDS_MAX: f64 = 900.0;

@@ -48,11 +48,13 @@ impl Thermocline {
         let settings = vec![
             format!("max_memory {} (index, values, buffers: everything)", options.max_memory),
             format!("max_disk {}", options.max_disk),
-            "durability everysec, S3-FIFO, direct I/O".to_owned(),
+            "durability everysec, S3-FIFO".to_owned(),
             "callers are futures on one thread, which also drives the store".to_owned(),
         ];
         let engine = Engine::open(disk, options, Arc::new(SystemClock::new()))?;
-        let settings = [settings, vec![format!("{:?}", engine.backend())]].concat();
+        let backend = engine.backend();
+        let direct = if backend.direct { "direct I/O" } else { "NO direct I/O here" };
+        let settings = [settings, vec![format!("I/O backend {}, {direct}", backend.name)]].concat();
         let driver = Mutex::new(engine.driver()?);
         Ok(Self { space: engine.space(0), engine, driver, settings })
     }
