@@ -117,7 +117,7 @@ fn run_phase(
             bar.set_prefix(format!("{} {scene} ({})", engine.name(), data.display()));
         }
         Message::Progress(done) => bar.set_position(done),
-        Message::Scene(scene) => report.scenes.push(scene),
+        Message::Scene(scene) => report.scenes.push(*scene),
     });
     bar.finish_and_clear();
     ended
@@ -206,6 +206,8 @@ impl Drop for Directory {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write as _;
+    use std::os::unix::fs::FileExt as _;
 
     #[test]
     fn a_folder_with_data_is_refused_and_ours_is_removed() {
@@ -223,10 +225,12 @@ mod tests {
     fn files_leave_the_page_cache_whole() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("inner")).unwrap();
-        let file = folder.path().join("inner/table");
-        let text = "x".repeat(100_000);
-        std::io::Write::write_all(&mut std::fs::File::create_new(&file).unwrap(), text.as_bytes()).unwrap();
+        let mut file = tempfile::NamedTempFile::new_in(folder.path().join("inner")).unwrap();
+        let text = vec![b'x'; 100_000];
+        file.write_all(&text).unwrap();
         assert!(leave_page_cache(folder.path()).unwrap() >= 100_000);
-        assert_eq!(std::io::read_to_string(std::fs::File::options().read(true).open(&file).unwrap()).unwrap(), text);
+        let mut after = vec![0; text.len()];
+        file.as_file().read_exact_at(&mut after, 0).unwrap();
+        assert_eq!(after, text);
     }
 }

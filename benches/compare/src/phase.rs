@@ -58,7 +58,7 @@ pub enum Message {
     /// Steps done.
     Progress(u64),
     /// A scene has ended.
-    Scene(SceneReport),
+    Scene(Box<SceneReport>),
 }
 
 /// Runs a phase.
@@ -75,7 +75,7 @@ pub fn run<S: Store>(plan: &Plan, child: &Child<'_>, open: impl FnOnce(&Path, &P
             let dram_bytes = store.dram_bytes();
             let (store, scene) = measured.part()?;
             store.close()?;
-            tell(&Message::Scene(scene.end(dram_bytes)))
+            tell(&Message::Scene(Box::new(scene.end(dram_bytes))))
         }
         PhaseName::Read => {
             let versions = Arc::new(Versions::new(plan.keys, 1));
@@ -90,7 +90,7 @@ pub fn run<S: Store>(plan: &Plan, child: &Child<'_>, open: impl FnOnce(&Path, &P
                 let report = open_scene.end(store.dram_bytes());
                 // A warm-up is shown only if it has seen something wrong.
                 if shown || !report.is_good() {
-                    tell(&Message::Scene(report))?;
+                    tell(&Message::Scene(Box::new(report)))?;
                 }
             }
             store.close()
