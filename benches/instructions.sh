@@ -40,16 +40,16 @@ if [ -z "$server" ]; then
 fi
 
 work=$(mktemp -d)
-process=""
 finish() {
-    [ -z "$process" ] || kill -9 "$process" 2>/dev/null || true
+    # Counting happens in subshells: the server's number is in a file.
+    [ ! -e "$work/process" ] || kill -9 "$(cat "$work/process")" 2>/dev/null || true
     rm -rf "$work"
 }
 trap finish EXIT
 
 # Instructions of one whole life of the server that answers COUNT requests of this kind, in this many pipelines.
 count() { # kind, requests
-    local data=$work/data
+    local data=$work/data process
     rm -rf "$data"
     mkdir "$data"
     # valgrind knows no io_uring: the pool of threads does what little I/O there is. The clock of `save` and of the log must
@@ -58,6 +58,7 @@ count() { # kind, requests
         "$server" --port "$port" --dir "$data" --io-backend pool --workers 1 \
         --maxmemory 256mb --maxdisk 1gb --appendonly no --save "" >"$work/server" 2>&1 &
     process=$!
+    echo "$process" >"$work/process"
     for _ in $(seq 300); do
         redis-cli -p "$port" ping >/dev/null 2>&1 && break
         kill -0 "$process" 2>/dev/null || { cat "$work/server" "$work/log" >&2; exit 1; }
@@ -68,7 +69,7 @@ count() { # kind, requests
     redis-benchmark -p "$port" -t "$1" -n "$2" -r "$keys" -d "$bytes" -P "$pipeline" -c 1 -q >/dev/null
     redis-cli -p "$port" shutdown nosave >/dev/null 2>&1 || kill -TERM "$process"
     wait "$process" || true
-    process=""
+    rm "$work/process"
     awk '/^(summary|totals):/ { print $2; exit }' "$work/out"
 }
 
