@@ -15,7 +15,9 @@ pub struct TargetSpec {
     pub name: String,
     /// Its language.
     pub speech: Speech,
-    /// Its command line with places to fill in.
+    /// Its command line as it was given.
+    pub command: String,
+    /// The same as words, with places to fill in.
     words: Vec<String>,
 }
 
@@ -73,7 +75,7 @@ impl FromStr for TargetSpec {
         // Any word, not only the first: the program may stand behind `env`, `numactl` or a loader.
         let is_memcached = |word: &String| Path::new(word).file_name().is_some_and(|name| name == "memcached");
         let by_program = if words.iter().any(is_memcached) { Speech::Memcached } else { Speech::Resp };
-        let target = Self { name: name.to_owned(), speech: speech.unwrap_or(by_program), words };
+        let target = Self { name: name.to_owned(), speech: speech.unwrap_or(by_program), command: command.to_owned(), words };
         if !target.words.iter().any(|word| word.contains("{port}")) {
             return Err(TargetError::NoPort(target.name));
         }
@@ -110,11 +112,6 @@ impl TargetSpec {
     pub fn check_memory(&self, memory_bytes: Option<u64>) -> Result<(), TargetError> {
         let asks = self.words.iter().any(|word| word.contains("{memory"));
         if asks && memory_bytes.is_none() { Err(TargetError::NoMemory(self.name.clone())) } else { Ok(()) }
-    }
-
-    /// The command line as it was given.
-    pub fn command(&self) -> String {
-        shlex::try_join(self.words.iter().map(String::as_str)).unwrap_or_else(|_| self.words.join(" "))
     }
 }
 
