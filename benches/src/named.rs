@@ -1,9 +1,9 @@
 //! `run`: a workload by name against a server, loaded before if asked.
 
 use crate::cli::RunArguments;
-use crate::report::WorkloadReport;
-use crate::run::{Outcome, Pass, drive, outcome, pass};
-use crate::spec::{Spec, Steps};
+use crate::run::{ExitCode, Outcome, Pass, drive, outcome, pass};
+use crate::spec::{self, Spec};
+use crate::wire::Speech;
 use crate::workload::Versions;
 use crate::workload::load::{KeyRange, LOADED_VERSION, Load};
 use crate::workload::named::{Named, NamedOptions};
@@ -15,64 +15,64 @@ use std::time::Duration;
 /// How long to measure when nothing is said.
 const DURATION: Duration = Duration::from_secs(30);
 
+/// By its protocol.
+const MEMCACHED_KEY_BYTES_MAX: u32 = 250;
+
 /// Requests in flight on each connection while loading.
 const LOAD_PIPELINE: usize = 32;
 
 /// Runs it.
 pub fn run(arguments: &RunArguments, stop: &AtomicBool) -> Result<Outcome> {
-    let spec = spec(arguments)?;
+    if arguments.list {
+        print!("{}", spec::table());
+        return Ok(Outcome { results: None, exit_code: ExitCode::Good });
+    }
+    let spec = wanted(arguments)?;
     let server = &arguments.server;
     let speaker = server.speaker(spec.key_bytes);
     let mut reports = Vec::new();
     let mut versions = Versions::new(spec.keys, LOADED_VERSION);
     if arguments.load {
         let range = KeyRange { keys: spec.keys, speaker: speaker.clone(), sizes: spec.sizes, order: None };
-        let mut load = Load::new(range, arguments.ttl, Schedule::closed());
+        let mut load = Load::new(range, |key| spec.ttl_of(key), Schedule::closed());
         let drive = drive(server, arguments.connections, LOAD_PIPELINE, false);
-        reports.push(pass(Pass { total: Some(spec.keys), ..Pass::of("load", server, drive) }, &mut load, stop)?);
-        if reports.iter().any(|report| !report.complete) || stop.load(Ordering::Relaxed) {
-            return Ok(outcome(reports, false));
-        }
-        if reports.iter().all(|report| report.errors.is_empty()) {
+        let report = pass(Pass { total: Some(spec.keys), ..Pass::of("load", server, drive) }, &mut load, stop)?;
+        let loaded = report.complete && !stop.load(Ordering::Relaxed);
+        if report.errors.is_empty() {
             versions = Versions::loaded(spec.keys, LOADED_VERSION);
         }
+        reports.push(report);
+        if !loaded {
+            return Ok(outcome(reports, false));
+        }
     }
-    let endless = arguments.requests.map(|_| Duration::from_nanos(u64::MAX)).unwrap_or(arguments.warmup + DURATION);
-    let ends = arguments.duration.map_or(endless, |duration| arguments.warmup + duration);
+    let measured = arguments.duration.or(arguments.requests.is_none().then_some(DURATION));
+    let ends = measured.map_or(Duration::from_nanos(u64::MAX), |measured| arguments.warmup + measured);
     let options = NamedOptions {
+        spec,
+        seed: arguments.seed,
         speaker,
-        sizes: spec.sizes,
-        ttl_s: arguments.ttl,
         steps: arguments.requests.unwrap_or(u64::MAX),
-        ends_ns: ends.as_nanos() as u64,
-        described: describe(&spec, arguments),
+        ends_ns: u64::try_from(ends.as_nanos()).unwrap_or(u64::MAX),
     };
-    let steps = Steps::new(&spec, arguments.seed);
     let schedule = Schedule::new(arguments.pace, arguments.seed);
-    let mut workload = Named::new(steps, spec.keys, versions, schedule, arguments.connections, options);
+    let mut workload = Named::new(options, versions, schedule, arguments.connections);
     let drive = drive(server, arguments.connections, arguments.pipeline, true);
     let plan = Pass { total: arguments.requests, warmup: arguments.warmup, ..Pass::of("run", server, drive) };
     reports.push(pass(plan, &mut workload, stop)?);
     Ok(outcome(reports, false))
 }
 
-fn spec(arguments: &RunArguments) -> Result<Spec> {
-    let Some(name) = &arguments.workload else { bail!("no workload") };
-    let sizes = arguments.value_size.unwrap_or("400".parse().expect("a size"));
-    let keys = arguments.keys.unwrap_or(1_000_000);
-    let key_bytes = arguments.server.key_size.unwrap_or(16);
-    Ok(Spec { name: Box::leak(name.clone().into_boxed_str()), source: "", keys, key_bytes, sizes })
-}
-
-/// Everything that decides the requests, in words.
-fn describe(spec: &Spec, arguments: &RunArguments) -> WorkloadReport {
-    let mut parameters = std::collections::BTreeMap::from([
-        ("keys".to_owned(), spec.keys.to_string()),
-        ("value bytes (mean)".to_owned(), format!("{:.0}", spec.sizes.mean())),
-        ("seed".to_owned(), arguments.seed.to_string()),
-    ]);
-    if let Some(ttl) = arguments.ttl {
-        parameters.insert("ttl s".to_owned(), ttl.to_string());
+/// The workload by its name, with what the command line changes.
+pub(crate) fn wanted(arguments: &RunArguments) -> Result<Spec> {
+    let mut spec = spec::named(arguments.workload.as_deref().unwrap_or_default())?;
+    spec.keys = arguments.keys.unwrap_or(spec.keys);
+    spec.sizes = arguments.value_size.unwrap_or(spec.sizes);
+    spec.ttl_s = arguments.ttl.or(spec.ttl_s);
+    spec.mix = arguments.reads.map_or(spec.mix, |share| spec.mix.with_read_share(share));
+    let key_bytes = arguments.server.key_size.unwrap_or(spec.key_bytes);
+    if arguments.server.protocol == Speech::Memcached && key_bytes > MEMCACHED_KEY_BYTES_MAX {
+        bail!("memcached's keys have at most {MEMCACHED_KEY_BYTES_MAX} bytes, not {key_bytes}: give --key-size");
     }
-    WorkloadReport { name: spec.name.to_owned(), source: Some(spec.source.to_owned()), parameters }
+    Ok(spec)
 }

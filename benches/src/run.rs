@@ -70,7 +70,7 @@ fn load(arguments: &LoadArguments, stop: &AtomicBool) -> Result<Outcome> {
     if !arguments.verify_only {
         let drive = drive(server, arguments.connections, arguments.pipeline, false);
         let schedule = Schedule::new(arguments.pace, arguments.seed);
-        let mut workload = Load::new(range.clone(), arguments.ttl, schedule);
+        let mut workload = Load::new(range.clone(), |_| arguments.ttl, schedule);
         reports.push(pass(Pass { total: Some(keys), ..Pass::of("load", server, drive) }, &mut workload, stop)?);
     }
     let going_on = reports.iter().all(|report| report.complete) && !stop.load(Ordering::Relaxed);

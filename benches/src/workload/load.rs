@@ -36,32 +36,30 @@ impl KeyRange {
     /// The pass in words.
     pub fn describe(&self, name: &str) -> WorkloadReport {
         let order = if self.order.is_some() { "random" } else { "sequential" };
-        let parameters = [
-            ("keys", self.keys.to_string()),
-            ("value bytes (mean)", format!("{:.0}", self.sizes.mean())),
-            ("order", order.to_owned()),
-        ];
+        let parameters =
+            [("keys", self.keys.to_string()), ("values", self.sizes.to_string()), ("order", order.to_owned())];
         let parameters = parameters.map(|(name, value)| (name.to_owned(), value)).into();
         WorkloadReport { name: name.to_owned(), source: None, parameters }
     }
 }
 
 /// Sets every key of a range.
-pub struct Load {
+pub struct Load<F> {
     range: KeyRange,
-    ttl_s: Option<u32>,
+    /// Time to live of a key, in seconds.
+    ttl_of: F,
     schedule: Schedule,
     step: u64,
 }
 
-impl Load {
-    /// A load that has sent nothing yet.
-    pub fn new(range: KeyRange, ttl_s: Option<u32>, schedule: Schedule) -> Self {
-        Self { range, ttl_s, schedule, step: 0 }
+impl<F: Fn(KeyId) -> Option<u32>> Load<F> {
+    /// A load that has sent nothing yet; `ttl_of` gives a key's time to live in seconds.
+    pub fn new(range: KeyRange, ttl_of: F, schedule: Schedule) -> Self {
+        Self { range, ttl_of, schedule, step: 0 }
     }
 }
 
-impl Workload for Load {
+impl<F: Fn(KeyId) -> Option<u32>> Workload for Load<F> {
     type Ticket = ();
 
     fn next(&mut self, _lane: usize, now_ns: u64, out: &mut Vec<u8>, tally: &mut Tally) -> Result<Next<()>> {
@@ -74,7 +72,7 @@ impl Workload for Load {
         let due_ns = self.schedule.take(now_ns);
         self.schedule.sent(due_ns, now_ns);
         self.step += 1;
-        let new = NewValue { version: LOADED_VERSION, length: self.range.sizes.of(key), ttl_s: self.ttl_s };
+        let new = NewValue { version: LOADED_VERSION, length: self.range.sizes.of(key), ttl_s: (self.ttl_of)(key) };
         self.range.speaker.set(out, self.range.speaker.text.key(key), new, tally);
         Ok(Next::send((), due_ns))
     }

@@ -5,10 +5,9 @@ pub mod named;
 pub mod read_back;
 pub mod replay;
 pub mod schedule;
-mod sizes;
 mod versions;
 
-pub use sizes::{SizeError, ValueSizes, parse_bytes};
+pub use crate::spec::{SizeError, ValueSizes, parse_bytes};
 pub use versions::Versions;
 
 use crate::tally::Tally;

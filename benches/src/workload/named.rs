@@ -7,10 +7,10 @@
 //! Bounded: by `Versions` (8 bytes per key) and by what is in flight.
 
 use super::schedule::Schedule;
-use super::{Speaker, ValueSizes, Versions, accepted, refused};
+use super::{Speaker, Versions, accepted, refused};
 use crate::client::{Answer, Next, Workload};
 use crate::report::{LoopReport, WorkloadReport};
-use crate::spec::{Operation, Steps};
+use crate::spec::{Operation, Spec, Steps};
 use crate::tally::{Kind, Tally};
 use crate::value::KeyId;
 use crate::wire::{NewValue, Reply};
@@ -21,18 +21,16 @@ use super::versions::{Seen, Write};
 
 /// What a run needs to know beside its steps.
 pub struct NamedOptions {
+    /// The workload.
+    pub spec: Spec,
+    /// Decides the steps.
+    pub seed: u64,
     /// The keys' text, and the language.
     pub speaker: Speaker,
-    /// The sizes of values.
-    pub sizes: ValueSizes,
-    /// Time to live of what is written.
-    pub ttl_s: Option<u32>,
     /// Steps at most.
     pub steps: u64,
     /// No step begins behind this moment of the run.
     pub ends_ns: u64,
-    /// The workload in words.
-    pub described: WorkloadReport,
 }
 
 /// A request in flight.
@@ -82,7 +80,6 @@ struct Lane {
 pub struct Named {
     steps: Steps,
     steps_left: u64,
-    keys: u64,
     versions: Versions,
     schedule: Schedule,
     lanes: Vec<Lane>,
@@ -90,23 +87,22 @@ pub struct Named {
 }
 
 impl Named {
-    /// Begins. `keys` is the number of keys that are there, `versions` what is known of them.
-    pub fn new(
-        steps: Steps,
-        keys: u64,
-        versions: Versions,
-        schedule: Schedule,
-        lanes: usize,
-        options: NamedOptions,
-    ) -> Self {
-        let lanes = (0..lanes).map(|_| Lane::default()).collect();
-        Self { steps, steps_left: options.steps, keys, versions, schedule, lanes, options }
+    /// Begins; `versions` is what is known of the keys.
+    pub fn new(options: NamedOptions, versions: Versions, schedule: Schedule, lanes: usize) -> Self {
+        Self {
+            steps: Steps::new(&options.spec, options.seed),
+            steps_left: options.steps,
+            versions,
+            schedule,
+            lanes: (0..lanes).map(|_| Lane::default()).collect(),
+            options,
+        }
     }
 
     fn set(&mut self, key: KeyId, out: &mut Vec<u8>, tally: &mut Tally) -> Result<Sent> {
         let write = self.versions.write(key)?;
-        let NamedOptions { speaker, sizes, ttl_s, .. } = &self.options;
-        let new = NewValue { version: write.version, length: sizes.of(key), ttl_s: *ttl_s };
+        let NamedOptions { speaker, spec, .. } = &self.options;
+        let new = NewValue { version: write.version, length: spec.sizes.of(key), ttl_s: spec.ttl_of(key) };
         speaker.set(out, speaker.text.key(key), new, tally);
         Ok(Sent::Write { key, write })
     }
@@ -129,7 +125,7 @@ impl Named {
     /// One value or none, of a read or of a scan.
     fn check(&mut self, key: KeyId, seen: Seen, reply: Reply<'_>, command: &str, tally: &mut Tally) {
         match reply {
-            Reply::Value(found) => self.versions.found(key, seen, found, self.options.sizes.of(key), tally),
+            Reply::Value(found) => self.versions.found(key, seen, found, self.options.spec.sizes.of(key), tally),
             Reply::Missing => self.versions.missing(key, seen, tally),
             other => refused(other, command, tally),
         }
@@ -178,18 +174,13 @@ impl Workload for Named {
             Operation::Read => self.get(lane, key, Then::Nothing, out),
             Operation::ReadThrough => self.get(lane, key, Then::Fill, out),
             Operation::ReadModifyWrite => self.get(lane, key, Then::Write, out),
-            Operation::Update => self.set(key, out, tally)?,
-            Operation::Insert => {
-                self.keys = self.keys.max(key.0 + 1);
-                self.set(key, out, tally)?
-            }
+            Operation::Update | Operation::Insert => self.set(key, out, tally)?,
             Operation::Delete => {
                 let write = self.versions.delete(key)?;
                 self.options.speaker.protocol.delete(out, self.options.speaker.text.key(key));
                 Sent::Delete { key, write }
             }
             Operation::Scan { count } => {
-                let count = u64::from(count).min(self.keys.saturating_sub(key.0)).max(1) as u32;
                 let ticket = Ticket(self.scan(lane, key, count, out));
                 return Ok(Next::Send { ticket, due_ns, keys: Some(count) });
             }
@@ -233,7 +224,25 @@ impl Workload for Named {
     }
 
     fn describe(&self) -> WorkloadReport {
-        self.options.described.clone()
+        let spec = &self.options.spec;
+        let parameters = [
+            ("keys", format!("{} of {} B", spec.keys, self.options.speaker.text.key(KeyId(0)).length())),
+            ("values", spec.sizes.to_string()),
+            ("mix", spec.mix.to_string()),
+            ("popularity", spec.popularity.to_string()),
+            ("seed", self.options.seed.to_string()),
+        ];
+        let ttl = match (spec.ttl_s, spec.ttls) {
+            (Some(seconds), _) => Some(format!("{seconds} s")),
+            (None, Some(_)) => Some("by the workload's distribution".to_owned()),
+            (None, None) => None,
+        };
+        let parameters = parameters.into_iter().chain(ttl.map(|ttl| ("TTL", ttl)));
+        WorkloadReport {
+            name: spec.name.to_string(),
+            source: Some(spec.source.to_owned()),
+            parameters: parameters.map(|(name, value)| (name.to_owned(), value)).collect(),
+        }
     }
 
     fn pacing(&self, ended_ns: u64) -> LoopReport {
