@@ -5,7 +5,6 @@
 use super::cores::{self, Cores};
 use super::scene::Pass;
 use super::server::Server;
-use super::target::Protocol;
 use crate::clock::Clock;
 use crate::procfs::{self, ProcessSample};
 use crate::record::{Record, Results};
@@ -56,10 +55,8 @@ impl Client<'_> {
         let folder = tempfile::tempdir()?;
         let (out, errors) = (folder.path().join("record"), folder.path().join("errors"));
         let mut command = Command::new(&self.program);
-        command.args(&pass.words).args(["--port", &server.port.to_string()]).arg("--out").arg(&out);
-        if server.protocol == Protocol::Memcached {
-            command.args(["--protocol", "memcached"]);
-        }
+        command.args(&pass.words).arg("--out").arg(&out);
+        command.args(["--port", &server.port.to_string(), "--protocol", &server.speech.to_string()]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(create(&errors)?).process_group(0);
         let before = server.sample().with_context(|| format!("{} has no /proc entry", server.name))?;
         let mut child = Guarded(cores::spawn(&mut command, self.cores).context("cannot start the client")?);

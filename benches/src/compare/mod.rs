@@ -218,7 +218,7 @@ impl CompareArguments {
 }
 
 fn target_report(target: &TargetSpec) -> TargetReport {
-    TargetReport { name: target.name.clone(), version: "not started".to_owned(), command: target.command() }
+    TargetReport { name: target.name.clone(), version: "not started".to_owned(), command: target.command.clone() }
 }
 
 fn verdict(report: &CompareReport) -> ExitCode {

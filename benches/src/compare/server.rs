@@ -8,9 +8,10 @@ use super::ask;
 use super::cores::{self, Cores};
 use super::memory_group::MemoryGroup;
 use super::process;
-use super::target::{Places, Protocol, TargetSpec};
+use super::target::{Places, TargetSpec};
 use crate::clock::Clock;
 use crate::procfs::ProcessSample;
+use crate::wire::Speech;
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::net::TcpListener;
@@ -53,7 +54,7 @@ pub struct Server {
     /// Its port on the loopback.
     pub port: u16,
     /// Its language.
-    pub protocol: Protocol,
+    pub speech: Speech,
     /// By itself.
     pub version: String,
     child: Child,
@@ -83,7 +84,7 @@ impl Server {
         let child = cores::spawn(&mut command, surroundings.cores)
             .with_context(|| format!("cannot start {}: {}", spec.name, words[0]))?;
         let name = spec.name.clone();
-        let mut server = Self { name, port, protocol: spec.protocol, version: String::new(), child, group, folder };
+        let mut server = Self { name, port, speech: spec.speech, version: String::new(), child, group, folder };
         if let Some(group) = &server.group {
             group.add(server.child.id())?;
         }
@@ -95,7 +96,7 @@ impl Server {
         let clock = Clock::start();
         loop {
             self.check_alive()?;
-            match ask::version(self.protocol, self.port) {
+            match ask::version(self.port, self.speech) {
                 Ok(version) => return Ok(version),
                 Err(error) if clock.seconds() > READY_SECONDS_MAX => {
                     return Err(error.context(format!(
@@ -128,7 +129,7 @@ impl Server {
 
     /// Keys held now.
     pub fn keys(&self) -> Option<u64> {
-        ask::keys(self.protocol, self.port).ok()
+        ask::keys(self.port, self.speech).ok()
     }
 
     /// Waits until it does nothing; false if it does not come to rest.

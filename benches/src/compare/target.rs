@@ -3,18 +3,10 @@
 //! Promises: words are split as a shell splits them, and nothing else of a shell happens (no variable, no glob); a place to
 //! fill in that does not exist is an error before anything starts.
 
+use crate::wire::Speech;
 use std::path::Path;
 use std::str::FromStr;
 use thiserror::Error;
-
-/// The language that a server speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protocol {
-    /// RESP.
-    Redis,
-    /// memcached's text commands.
-    Memcached,
-}
 
 /// A server that takes part.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,8 +14,10 @@ pub struct TargetSpec {
     /// Its name in the tables.
     pub name: String,
     /// Its language.
-    pub protocol: Protocol,
-    /// Its command line with places to fill in.
+    pub speech: Speech,
+    /// Its command line as it was given.
+    pub command: String,
+    /// The same as words, with places to fill in.
     words: Vec<String>,
 }
 
@@ -67,9 +61,9 @@ impl FromStr for TargetSpec {
     fn from_str(text: &str) -> Result<Self, TargetError> {
         let no_name = || TargetError::NoName(text.to_owned());
         let (head, command) = text.split_once('=').ok_or_else(no_name)?;
-        let (name, protocol) = match head.split_once('@') {
-            Some((name, "redis" | "resp")) => (name, Some(Protocol::Redis)),
-            Some((name, "memcached")) => (name, Some(Protocol::Memcached)),
+        let (name, speech) = match head.split_once('@') {
+            Some((name, "redis" | "resp")) => (name, Some(Speech::Resp)),
+            Some((name, "memcached")) => (name, Some(Speech::Memcached)),
             Some((_, other)) => return Err(TargetError::Protocol(other.to_owned())),
             None => (head, None),
         };
@@ -80,8 +74,8 @@ impl FromStr for TargetSpec {
         let words = words.ok_or_else(|| TargetError::Unreadable(command.to_owned()))?;
         // Any word, not only the first: the program may stand behind `env`, `numactl` or a loader.
         let is_memcached = |word: &String| Path::new(word).file_name().is_some_and(|name| name == "memcached");
-        let by_program = if words.iter().any(is_memcached) { Protocol::Memcached } else { Protocol::Redis };
-        let target = Self { name: name.to_owned(), protocol: protocol.unwrap_or(by_program), words };
+        let by_program = if words.iter().any(is_memcached) { Speech::Memcached } else { Speech::Resp };
+        let target = Self { name: name.to_owned(), speech: speech.unwrap_or(by_program), command: command.to_owned(), words };
         if !target.words.iter().any(|word| word.contains("{port}")) {
             return Err(TargetError::NoPort(target.name));
         }
@@ -119,11 +113,6 @@ impl TargetSpec {
         let asks = self.words.iter().any(|word| word.contains("{memory"));
         if asks && memory_bytes.is_none() { Err(TargetError::NoMemory(self.name.clone())) } else { Ok(()) }
     }
-
-    /// The command line as it was given.
-    pub fn command(&self) -> String {
-        shlex::try_join(self.words.iter().map(String::as_str)).unwrap_or_else(|_| self.words.join(" "))
-    }
 }
 
 #[cfg(test)]
@@ -137,7 +126,7 @@ mod tests {
     #[test]
     fn quotes_and_places_are_understood() {
         let redis = target("redis=redis-server --port {port} --dir '{dir}' --save \"\" --maxmemory {memory}").unwrap();
-        assert_eq!((redis.name.as_str(), redis.protocol), ("redis", Protocol::Redis));
+        assert_eq!((redis.name.as_str(), redis.speech), ("redis", Speech::Resp));
         let places = Places { port: 7, dir: Path::new("/a b"), memory_bytes: Some(64 << 20) };
         let words = redis.words(places).unwrap();
         assert_eq!(words, ["redis-server", "--port", "7", "--dir", "/a b", "--save", "", "--maxmemory", "67108864"]);
@@ -147,12 +136,12 @@ mod tests {
 
     #[test]
     fn the_language_follows_from_the_program_unless_it_is_named() {
-        let protocol = |text: &str| target(text).unwrap().protocol;
-        assert_eq!(protocol("m=memcached -p {port} -m {memory_mb}"), Protocol::Memcached);
-        assert_eq!(protocol("m=loader --library-path x /y/memcached -p {port}"), Protocol::Memcached);
-        assert_eq!(protocol("m@memcached=some-cache {port}"), Protocol::Memcached);
-        assert_eq!(protocol("m@redis=memcached {port}"), Protocol::Redis);
-        assert_eq!(protocol("redis-7.0=redis-server --port {port}"), Protocol::Redis);
+        let speech = |text: &str| target(text).unwrap().speech;
+        assert_eq!(speech("m=memcached -p {port} -m {memory_mb}"), Speech::Memcached);
+        assert_eq!(speech("m=loader --library-path x /y/memcached -p {port}"), Speech::Memcached);
+        assert_eq!(speech("m@memcached=some-cache {port}"), Speech::Memcached);
+        assert_eq!(speech("m@redis=memcached {port}"), Speech::Resp);
+        assert_eq!(speech("redis-7.0=redis-server --port {port}"), Speech::Resp);
     }
 
     #[test]
