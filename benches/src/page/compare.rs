@@ -29,15 +29,14 @@ impl Measure {
     fn lower(name: &str, unit: Unit, pick: impl Fn(&RoundReport) -> Option<f64> + 'static) -> Self {
         Self { name: name.to_owned(), unit, higher_is_better: false, pick: Box::new(pick) }
     }
+
+    fn higher(name: &str, unit: Unit, pick: impl Fn(&RoundReport) -> Option<f64> + 'static) -> Self {
+        Self { higher_is_better: true, ..Self::lower(name, unit, pick) }
+    }
 }
 
 fn measures() -> Vec<Measure> {
-    let throughput = Measure {
-        name: "throughput".to_owned(),
-        unit: Unit::PerSecond,
-        higher_is_better: true,
-        pick: Box::new(|round| Some(round.operations_per_second)),
-    };
+    let throughput = Measure::higher("throughput", Unit::PerSecond, |round| Some(round.operations_per_second));
     let mut measures =
         vec![throughput, Measure::lower("server CPU per answer", Unit::Microseconds, |round| round.server_cpu_us)];
     for kind in LATENCIES {
@@ -50,12 +49,9 @@ fn measures() -> Vec<Measure> {
         Measure::lower("SSD bytes read per answer", Unit::Bytes, |round| round.read_bytes),
         Measure::lower("SSD bytes written per answer", Unit::Bytes, |round| round.write_bytes),
     ]);
-    measures.push(Measure {
-        name: "keys held at the end".to_owned(),
-        unit: Unit::Count,
-        higher_is_better: true,
-        pick: Box::new(|round| Some(round.keys? as f64)),
-    });
+    measures.push(Measure::lower("growth of resident memory per key", Unit::Bytes, |round| round.rss_growth_per_key));
+    measures.push(Measure::higher("keys held at the end", Unit::Count, |round| Some(round.keys? as f64)));
+    measures.push(Measure::higher("GETs that found a value", Unit::Share, |round| round.found_share));
     measures
 }
 
@@ -99,11 +95,12 @@ pub fn section(report: &CompareReport) -> Section {
     let measures = measures();
     section.blocks.push(Block::Table(losses(report, &measures)));
     for scene in &report.scenes {
-        section.blocks.push(Block::Heading(scene.name.clone()));
+        let title = title(scene);
+        section.blocks.push(Block::Heading(title.clone()));
         let panels: Vec<Panel> = measures.iter().filter_map(|measure| panel(report, scene, measure)).collect();
         let figure = Figure {
-            file: slug(&scene.name),
-            title: scene.name.clone(),
+            file: slug(&title),
+            title,
             hint: "Bars: the best round of each server; whiskers: its lowest and highest round.",
             plot: Plot::Bars(panels),
         };
@@ -117,13 +114,18 @@ fn name(report: &CompareReport, target: usize) -> String {
     report.targets.get(target).map_or_else(|| format!("server {target}"), |target| target.name.clone())
 }
 
-/// Remarks of the rounds, each once with how often it was made.
+/// A scene's name within its group.
+fn title(scene: &SceneReport) -> String {
+    if scene.group.is_empty() { scene.name.clone() } else { format!("{}: {}", scene.group, scene.name) }
+}
+
+/// That it ended early, and the remarks of the rounds, each once with how often it was made.
 fn alerts(report: &CompareReport) -> Vec<String> {
     let mut counted: Vec<(String, usize)> = Vec::new();
     for scene in &report.scenes {
         for round in &scene.rounds {
             for remark in &round.remarks {
-                let text = format!("{}, {}: {remark}", scene.name, name(report, round.target));
+                let text = format!("{}, {}: {remark}", title(scene), name(report, round.target));
                 match counted.iter_mut().find(|(known, _)| *known == text) {
                     Some((_, count)) => *count += 1,
                     None => counted.push((text, 1)),
@@ -132,7 +134,12 @@ fn alerts(report: &CompareReport) -> Vec<String> {
         }
     }
     let words = |(text, count): (String, usize)| if count > 1 { format!("{text} ({count} rounds)") } else { text };
-    counted.into_iter().map(words).collect()
+    let cut = match &report.failure {
+        Some(failure) => Some(format!("the comparison could not go on: {failure}")),
+        None if !report.complete => Some("the comparison ended early: partial".to_owned()),
+        None => None,
+    };
+    cut.into_iter().chain(counted.into_iter().map(words)).collect()
 }
 
 fn losses(report: &CompareReport, measures: &[Measure]) -> Table {
@@ -248,8 +255,9 @@ mod tests {
             round(0, 120.0, Some(6.0)),
             round(1, 140.0, None),
         ];
-        let scene = SceneReport { name: "GET".to_owned(), command: "run".to_owned(), rounds };
-        CompareReport { targets: vec![target("ours"), target("peer")], scenes: vec![scene] }
+        let scene = SceneReport { name: "GET".to_owned(), command: "run".to_owned(), rounds, ..SceneReport::default() };
+        let targets = vec![target("ours"), target("peer")];
+        CompareReport { targets, scenes: vec![scene], complete: true, ..CompareReport::default() }
     }
 
     #[test]
