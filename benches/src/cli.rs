@@ -249,7 +249,7 @@ Examples:
   thermocline-bench run ycsb-a --load --protocol memcached --port 11211
 
 One thread drives all connections; the report says how busy it was, and warns when it is the limit. Every value is checked:
-its bytes, its key, and that its version was not overwritten before the read began. Memory: 8 bytes per key.";
+its bytes, its key, and that its version was not overwritten before the read began. Memory: 4 bytes per key (8 once keys are deleted).";
 
 impl LoadArguments {
     /// Number of keys that were asked for.

@@ -1,8 +1,10 @@
 //! The tool as a script sees it: against a small server with planted faults, each ends with its own exit code, and the JSON
 //! report says what happened.
-#![expect(clippy::disallowed_methods, reason = "writes a trace for the tool to read")]
+#![expect(clippy::disallowed_methods, reason = "writes a trace for the tool to read, waits for real servers")]
 
 mod mini_server;
+#[path = "exit_codes/runs.rs"]
+mod runs;
 
 use mini_server::{Fault, MiniServer};
 use serde_json::Value;
