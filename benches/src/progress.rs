@@ -31,6 +31,11 @@ impl Progress {
             self.bar.set_message(format!("wrong {} errors {}", tally.wrong, tally.error_count()));
         }
     }
+
+    /// Shows this many steps as done, for what has no tally.
+    pub fn at(&self, steps: u64) {
+        self.bar.set_position(steps);
+    }
 }
 
 impl Drop for Progress {
