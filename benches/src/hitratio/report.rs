@@ -104,20 +104,20 @@ impl HitRatioReport {
     /// What each share needs, by the policy that is asked about and the optimum.
     fn write_needs(&self, f: &mut fmt::Formatter<'_>, policy: &str) -> fmt::Result {
         let largest = self.rows.iter().rfind(|row| row.policy == policy);
-        let text = |need: f64| {
-            let share = need / (self.distinct_bytes as f64).max(1.0) * 100.0;
-            format!("{} ({share:.1} % of the values)", BinaryBytes(need as u64))
+        let text = |policy: &str, share: f64| {
+            let need = self.need_bytes(policy, share)?;
+            let smallest = self.rows.iter().find(|row| row.policy == policy)?;
+            let about = if smallest.hit_ratio >= share { "at most" } else { "about" };
+            let part = need / (self.distinct_bytes as f64).max(1.0) * 100.0;
+            Some(format!("{about} {} ({part:.1} % of the values)", BinaryBytes(need as u64)))
         };
         for &share in SHARES_TOLD {
             let percent = (share * 100.0).round();
-            match (self.need_bytes(policy, share), largest) {
+            match (text(policy, share), largest) {
                 (Some(need), _) => {
-                    let smallest = self.rows.iter().find(|row| row.policy == policy);
-                    let bound = smallest.is_some_and(|row| row.hit_ratio >= share);
-                    let about = if bound { "at most" } else { "about" };
-                    write!(f, "{percent} % of GETs from DRAM need {about} {}", text(need))?;
-                    if let Some(least) = self.need_bytes("belady", share).filter(|_| policy != "belady") {
-                        write!(f, "; the optimum {}", text(least))?;
+                    write!(f, "{percent} % of GETs from DRAM need {need}")?;
+                    if let Some(least) = text("belady", share).filter(|_| policy != "belady") {
+                        write!(f, "; the optimum {least}")?;
                     }
                     writeln!(f)?;
                 }
@@ -186,7 +186,7 @@ mod tests {
         assert!(easy.to_string().contains("50 % of GETs from DRAM need at most 100 B"), "{easy}");
         for part in [
             "interrupted",
-            "50 % of GETs from DRAM need about 200 B (2.0 % of the values); the optimum 100 B",
+            "50 % of GETs from DRAM need about 200 B (2.0 % of the values); the optimum at most 100 B",
             "80 % of GETs from DRAM need more than 400 B (there: 60.0 %)",
         ] {
             assert!(text.contains(part), "{part} in\n{text}");
