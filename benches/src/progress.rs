@@ -38,6 +38,11 @@ impl Progress {
         self.bar.set_position(position);
         self.bar.set_message(message);
     }
+
+    /// Shows this many steps as done, for what has no tally.
+    pub fn at(&self, steps: u64) {
+        self.bar.set_position(steps);
+    }
 }
 
 impl Drop for Progress {
