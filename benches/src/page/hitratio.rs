@@ -1,4 +1,5 @@
-//! Hit ratios as a section: which share of the reads a share of the data in DRAM serves, a line per policy.
+//! Hit ratios as a section: which share of the reads a share of the data in DRAM serves, a line per policy; the further traces
+//! of the same command follow under their names.
 
 use super::figure::{Axis, Figure, Hue, Lines, Plot, Scale, Series};
 use super::section::{Block, Cell, Section, Table, slug};
@@ -31,6 +32,10 @@ pub fn section(report: &HitRatioReport) -> Section {
     ];
     let mut blocks: Vec<Block> = figures.into_iter().map(Block::Figure).collect();
     blocks.insert(1, Block::Table(table(report, &policies)));
+    for other in &report.further {
+        blocks.push(Block::Heading(other.trace.clone()));
+        blocks.extend(section(other).blocks);
+    }
     Section { facts, blocks, ..Section::default() }
 }
 
