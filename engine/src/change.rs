@@ -102,8 +102,8 @@ pub(crate) enum Change<'a> {
     None,
     /// A new value.
     Put(Kind, Payload<'a>, Expiry),
-    /// Gone.
-    Remove,
+    /// Gone. True: the group had set it before, so that whoever watches it is told even if it was not there at first.
+    Remove(bool),
     /// Only the expiry changes.
     Expire(Expiry),
 }
@@ -123,6 +123,7 @@ pub(crate) enum Payload<'a> {
 pub struct Changes<'a> {
     staged: SmallVec<[Change<'a>; 2]>,
     scratch: Vec<u8>,
+    refused: bool,
 }
 
 impl<'a> Changes<'a> {
@@ -138,6 +139,7 @@ impl<'a> Changes<'a> {
         self.staged.clear();
         self.staged.resize_with(keys, Change::default);
         self.scratch.clear();
+        self.refused = false;
         if self.scratch.capacity() > crate::options::SCRATCH_KEPT_BYTES_MAX {
             self.scratch = Vec::new();
         }
@@ -163,12 +165,27 @@ impl<'a> Changes<'a> {
 
     /// The key is removed.
     pub fn remove(&mut self, key: usize) {
-        self.staged[key] = Change::Remove;
+        self.staged[key] = Change::Remove(false);
+    }
+
+    /// The key is removed that the same group had set.
+    pub(crate) fn remove_again(&mut self, key: usize) {
+        self.staged[key] = Change::Remove(true);
     }
 
     /// Only the expiry changes.
     pub fn expire(&mut self, key: usize, expiry: Expiry) {
         self.staged[key] = Change::Expire(expiry);
+    }
+
+    /// Nothing is to be done after all: not even what the plan of the group says about the databases.
+    pub fn refuse(&mut self) {
+        self.clear();
+        self.refused = true;
+    }
+
+    pub(crate) fn is_refused(&self) -> bool {
+        self.refused
     }
 
     /// Nothing is to be changed.

@@ -16,10 +16,11 @@ use crate::log::map::Pending;
 use crate::log::record::{RecordKind, padded, record_bytes};
 use crate::log::{Appended, Draft, FOREGROUND, NoRoom, Purpose};
 use crate::place::Place;
+use crate::run::Guards;
 use crate::shard::Shard;
+use crate::space::SpacePlan;
 use crate::tier::fetch::KnownRecord;
 use crate::{Key, SpaceId};
-use parking_lot::MutexGuard;
 use smallvec::SmallVec;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -144,9 +145,8 @@ struct Step<'s> {
     draft: Option<usize>,
 }
 
-type Guards<'g> = SmallVec<[(usize, MutexGuard<'g, Shard>); 2]>;
-
 /// Commits. Returns the highest seq written (0: nothing was).
+#[expect(clippy::too_many_arguments, reason = "one hold of the latches needs all of it")]
 pub(crate) fn commit(
     inner: &Inner,
     guards: &mut Guards<'_>,
@@ -154,14 +154,16 @@ pub(crate) fn commit(
     items: &mut [Item],
     changes: &Changes<'_>,
     large: &Assembled,
+    spaces: Option<&SpacePlan>,
     spans: &mut Vec<Span>,
 ) -> Result<u64, Missing> {
-    if changes.is_empty() && !items.iter().any(|i| i.expired && i.at.is_some()) {
+    let spaces = spaces.filter(|plan| plan.is_change() && !changes.is_refused());
+    if changes.is_empty() && !items.iter().any(|i| i.expired && i.at.is_some()) && spaces.is_none() {
         return Ok(0);
     }
     let mut copies: SmallVec<[Vec<u8>; 2]> = SmallVec::new();
     let plan = plan(inner, guards, keys, items, changes, large, &mut copies)?;
-    if plan.is_empty() {
+    if plan.is_empty() && spaces.is_none() {
         return Ok(0);
     }
     let growing = plan.iter().any(|p| p.2.is_some());
@@ -187,13 +189,13 @@ pub(crate) fn commit(
         });
     }
     let result = take(guards, keys, items, &mut steps)
-        .and_then(|()| append(inner, keys, items, &mut steps, large, growing).map_err(Missing::Log));
+        .and_then(|()| append(inner, keys, items, &mut steps, large, spaces, growing));
     let (appended, highest) = match result {
         Ok(done) => done,
         Err(missing) => {
             give_back(guards, keys, items, &mut steps);
             // A read that met an expired key does not fail because the removal has no room yet.
-            return if changes.is_empty() { Ok(0) } else { Err(missing) };
+            return if changes.is_empty() && spaces.is_none() { Ok(0) } else { Err(missing) };
         }
     };
     let new_keys = steps.iter().any(|s| s.inserted.is_some());
@@ -212,6 +214,9 @@ pub(crate) fn commit(
     for step in &steps {
         let shard = &mut guards[items[step.item].guard].1;
         shard.high_seq = shard.high_seq.max(highest);
+    }
+    if let Some(plan) = spaces {
+        inner.switch_spaces(guards, plan, highest);
     }
     settle_extents(inner, keys, items, &steps, large);
     inner.counters.changes.fetch_add(steps.len() as u64, Ordering::Relaxed);
@@ -256,11 +261,15 @@ fn plan<'p>(
                 inner.counters.expired.fetch_add(1, Ordering::Relaxed);
             }
             Change::None => {}
-            Change::Remove if item.at.is_some() => {
+            Change::Remove(_) if item.at.is_some() => {
                 out.push((n, Kind::String, None, None));
                 inner.counters.expired.fetch_add(u64::from(item.expired && item.old_bytes > 0), Ordering::Relaxed);
             }
-            Change::Remove => {}
+            Change::Remove(set_before) => {
+                if set_before {
+                    guards[item.guard].1.watches.changed(key, false);
+                }
+            }
             Change::Put(kind, payload, expiry) => {
                 let bytes = changes.bytes(payload);
                 let expiry = expiry_of(expiry);
@@ -349,23 +358,36 @@ fn append(
     items: &[Item],
     steps: &mut SmallVec<[Step<'_>; 2]>,
     large: &Assembled,
+    spaces: Option<&SpacePlan>,
     growing: bool,
-) -> Result<(SmallVec<[Appended; 2]>, u64), NoRoom> {
+) -> Result<(SmallVec<[Appended; 2]>, u64), Missing> {
     let mut appended = SmallVec::new();
     if !inner.options.durability.logs() {
         return Ok((appended, 0));
     }
-    let mut sweeps: SmallVec<[[u8; 12]; 2]> = SmallVec::new();
-    let mut commits: SmallVec<[[u8; 8]; 2]> = SmallVec::new();
+    let mut sweeps: SmallVec<[(SpaceId, [u8; 12]); 2]> = SmallVec::new();
+    let mut commits: SmallVec<[(SpaceId, [u8; 8]); 2]> = SmallVec::new();
     for step in steps.iter() {
+        let space = keys[step.item].0.space;
         if let Some(head) = replaced(&items[step.item], step) {
-            sweeps.push(sweep_payload(head.id, extents_of(&head)));
+            sweeps.push((space, sweep_payload(head.id, extents_of(&head))));
         }
         if let Some(head) = large.new_head(step.item).filter(|_| step.kind == Kind::LargeString) {
-            commits.push(head.id.to_le_bytes());
+            commits.push((space, head.id.to_le_bytes()));
         }
     }
+    let extra = |kind, space, payload| Draft {
+        kind,
+        space,
+        hash: crate::hash::KeyHash(0),
+        expiry: None,
+        key: &[],
+        payload,
+        moved: None,
+    };
+    let map = spaces.map(SpacePlan::payload);
     let mut drafts: SmallVec<[Draft<'_>; 4]> = SmallVec::new();
+    drafts.extend(map.iter().map(|map| extra(RecordKind::Spaces, SpaceId(0), map)));
     for step in steps.iter_mut() {
         let key = &keys[step.item].0;
         step.draft = Some(drafts.len());
@@ -379,24 +401,24 @@ fn append(
             moved: None,
         });
     }
-    let space = keys[steps[0].item].0.space;
-    let extra = |kind, payload| Draft {
-        kind,
-        space,
-        hash: crate::hash::KeyHash(0),
-        expiry: None,
-        key: &[],
-        payload,
-        moved: None,
-    };
-    for sweep in &sweeps {
-        drafts.push(extra(RecordKind::Sweep, &sweep[..]));
+    for (space, sweep) in &sweeps {
+        drafts.push(extra(RecordKind::Sweep, *space, &sweep[..]));
     }
-    for id in &commits {
-        drafts.push(extra(RecordKind::Committed, &id[..]));
+    for (space, id) in &commits {
+        drafts.push(extra(RecordKind::Committed, *space, &id[..]));
+    }
+    if drafts.len() > 1 {
+        let bytes: u64 = drafts.iter().map(|draft| draft.padded_bytes() as u64).sum();
+        let bytes_max = inner.group_bytes_max();
+        if bytes > bytes_max {
+            return Err(Missing::TooLarge(Error::GroupTooLarge { bytes, bytes_max }));
+        }
     }
     let purpose = if growing { Purpose::Growth } else { Purpose::Removal };
-    inner.log.append(FOREGROUND, purpose, || inner.clock.monotonic_us(), &drafts, &mut appended)?;
+    inner
+        .log
+        .append(FOREGROUND, purpose, || inner.clock.monotonic_us(), &drafts, &mut appended)
+        .map_err(Missing::Log)?;
     let highest = appended.last().map_or(0, |a: &Appended| a.seq);
     Ok((appended, highest))
 }
@@ -446,6 +468,9 @@ fn swap(
     let key = &keys[step.item].0;
     let shard = &mut guards[item.guard].1;
     item.changed = true;
+    if !shard.watches.is_empty() {
+        shard.watches.changed(key, item.expired && step.payload.is_none());
+    }
     let at = match (item.at, step.cell, step.inserted) {
         (Some((at, slot)), _, _) if !moved => Some((at, slot)),
         (Some((_, slot)), _, _) => shard.refind(key.space, item.hash, slot),

@@ -61,16 +61,23 @@ impl Slot {
 }
 
 /// The map from logical databases to spaces.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Spaces {
     pub(crate) of_database: Vec<SpaceId>,
     pub(crate) next: u32,
 }
 
 impl Spaces {
-    /// Is this space (or its visible twin) one of a database?
+    /// Is this space (or its visible twin) one of a database? One that was not given out yet may be: a group that flushes a
+    /// database writes large values into the fresh space before it is logged.
     pub(crate) fn names(&self, space: SpaceId) -> bool {
-        self.of_database.contains(&space.visible())
+        space.visible().0 >= self.next || self.of_database.contains(&space.visible())
+    }
+
+    /// A database gets a space that nobody used.
+    pub(crate) fn renew(&mut self, database: usize) {
+        self.of_database[database] = SpaceId(self.next);
+        self.next += 2;
     }
 
     /// Payload of a Spaces record: next space id, then the space of each database.
@@ -335,6 +342,38 @@ impl Engine {
             self.inner.pump(false);
             self.inner.log.durable.changed(ticket).await;
         }
+    }
+
+    /// The last seq that was written, by anybody.
+    pub fn written_seq(&self) -> u64 {
+        self.inner.log.last_seq()
+    }
+
+    /// Brings everything up to `seq` to the device, whatever the mode's pace, and waits for it.
+    ///
+    /// # Errors
+    /// The log cannot be written.
+    pub async fn flush_log(&self, seq: u64) -> Result<()> {
+        loop {
+            let ticket = self.inner.log.durable.ticket();
+            if self.is_durable(seq) {
+                return Ok(());
+            }
+            if let Some(reason) = self.inner.log.failure() {
+                return Err(Error::Misconfigured { reason });
+            }
+            self.inner.pump(true);
+            self.inner.log.durable.changed(ticket).await;
+        }
+    }
+
+    /// Why a growing write (or, `growing` false, any write) would be refused right now, if it would.
+    pub fn refuses_writes(&self, growing: bool) -> Option<Error> {
+        if let Some(reason) = self.inner.log.failure() {
+            return Some(Error::Misconfigured { reason });
+        }
+        let full = growing && self.inner.is_disk_full() && *self.inner.eviction.lock() == EvictionPolicy::NoEviction;
+        full.then_some(Error::OutOfMemory)
     }
 
     /// Unix milliseconds by the engine's clock.

@@ -35,6 +35,13 @@ pub enum Error {
         /// The bound in bytes.
         bytes_max: u64,
     },
+    /// The changes of one group are more than the log takes at once.
+    GroupTooLarge {
+        /// Their size in bytes.
+        bytes: u64,
+        /// The bound in bytes.
+        bytes_max: u64,
+    },
     /// The operating system refused an operation.
     Io {
         /// What was tried, with the file's name.
@@ -85,6 +92,10 @@ impl fmt::Display for Error {
             Error::TooLarge { what, bytes, bytes_max } => {
                 write!(f, "{what} of {bytes} bytes exceeds the bound of {bytes_max} bytes")
             }
+            Error::GroupTooLarge { bytes, bytes_max } => write!(
+                f,
+                "the changes of one command or transaction take {bytes} bytes of the log, more than the {bytes_max} that are possible together; do it in parts, or set a larger maxdisk"
+            ),
             Error::Io { what, words, .. } => write!(f, "{what}: {words}"),
             Error::InUse { words } | Error::Format { words } | Error::InvalidOption { words } => f.write_str(words),
             Error::Closed => f.write_str("the store is closed"),

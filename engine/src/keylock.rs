@@ -61,8 +61,9 @@ impl KeyLocks {
 
 impl Drop for KeyLocks {
     fn drop(&mut self) {
-        for (n, key) in &self.held {
-            self.inner.shards[*n].lock().held.retain(|h| h != key);
+        // In the order of the shards: each is latched once, however many keys it has.
+        for keys in self.held.chunk_by(|one, other| one.0 == other.0) {
+            self.inner.shards[keys[0].0].lock().held.retain(|h| h.owner != self.owner);
         }
         self.inner.unlocked.notify();
     }

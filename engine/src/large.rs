@@ -30,9 +30,8 @@ use thermocline_value::LargeHead;
 #[derive(Default)]
 pub(crate) struct Assembled {
     values: Vec<(SpaceId, Vec<u8>, u64, Vec<u8>)>,
-    heads: Vec<(usize, LargeHead)>,
+    heads: Vec<(usize, SpaceId, LargeHead)>,
     owner: Option<Arc<Inner>>,
-    space_of_heads: Option<SpaceId>,
 }
 
 impl Assembled {
@@ -48,7 +47,7 @@ impl Assembled {
 
     /// The head written for a key.
     pub(crate) fn new_head(&self, key: usize) -> Option<LargeHead> {
-        self.heads.iter().find(|h| h.0 == key).map(|h| h.1)
+        self.heads.iter().find(|h| h.0 == key).map(|h| h.2)
     }
 
     /// The heads are committed: nothing is to be swept.
@@ -67,13 +66,11 @@ impl Drop for Assembled {
         let Some(inner) = self.owner.take() else { return };
         inner.pinned_bytes.fetch_sub(self.pinned_bytes(), Ordering::Relaxed);
         let mut pending = inner.pending.lock();
-        for (_, head) in &self.heads {
+        for (_, space, head) in &self.heads {
             match pending.iter_mut().find(|p| p.id == head.id) {
                 Some(p) => p.intent = false,
                 None => {
-                    if let Some(space) = self.space_of_heads {
-                        pending.push(Pending { id: head.id, space, extents: extents_of(head), intent: false });
-                    }
+                    pending.push(Pending { id: head.id, space: *space, extents: extents_of(head), intent: false });
                 }
             }
         }
@@ -226,9 +223,9 @@ impl Inner {
             let extents = value.len().div_ceil(extent) as u32;
             let id = self.intend(key.space, extents).await?;
             run.large.owner.get_or_insert_with(|| self.clone());
-            run.large.space_of_heads = Some(key.space);
             run.large.heads.retain(|h| h.0 != number);
-            run.large.heads.push((number, LargeHead { length: value.len() as u64, extent_bytes: extent as u32, id }));
+            let head = LargeHead { length: value.len() as u64, extent_bytes: extent as u32, id };
+            run.large.heads.push((number, key.space, head));
             let engine = Engine { inner: self.clone() };
             for (n, bytes) in value.chunks(extent).enumerate() {
                 let name = extent_key(id, n as u32);

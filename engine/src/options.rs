@@ -49,14 +49,20 @@ pub const GC_RECORDS_PER_STEP: usize = 64;
 pub const GC_RESERVE_SEGMENTS: usize = 3;
 /// Free segments that only GC and removals may use.
 pub const REMOVAL_RESERVE_SEGMENTS: usize = 4;
-/// Segments kept ready (created, allocated) ahead of the foreground stream.
-pub const READY_SEGMENTS: usize = 2;
+/// Segments kept ready (created, allocated) ahead of the foreground stream: also what bounds a group.
+pub const READY_SEGMENTS: usize = 3;
 /// Share of `maxdisk` that may be live before the store counts as full, in percent.
 pub const DISK_LIVE_PERCENT_MAX: u64 = 90;
 /// Slots one step of clearing a flushed space handles.
 pub const SWEEP_SLOTS_PER_STEP: usize = 512;
 /// Logical databases at most.
 pub const DATABASES_MAX: u32 = 1024;
+/// Keys that WATCH looks at together.
+pub const WATCH_KEYS_PER_RUN: usize = 256;
+/// The watched keys of one client take at most this part of `maxmemory`.
+pub const WATCHED_SHARE_MAX: u64 = 4;
+/// The cold records that one command reads together take at most this part of `maxmemory`.
+pub const READ_SHARE_MAX: u64 = 8;
 /// Read buffers kept for reuse.
 pub const READ_BUFFERS_KEPT_BYTES_MAX: usize = 4 << 20;
 

@@ -16,11 +16,15 @@ use crate::error::{Error, Result};
 use crate::keylock::KeyLocks;
 use crate::large::Assembled;
 use crate::log::NoRoom;
-use crate::options::{Durability, ROUNDS_MAX, ROUNDS_UNLOCKED_MAX};
+use crate::options::{Durability, READ_SHARE_MAX, ROUNDS_MAX, ROUNDS_UNLOCKED_MAX};
+use crate::place::{CLASS_SECTORS, SECTOR_BYTES};
 use crate::shard::{Found, Shard};
+use crate::space::SpacePlan;
 use crate::tier::fetch::{Flight, Known, Landing};
+use crate::watch::Watcher;
 use parking_lot::MutexGuard;
 use smallvec::SmallVec;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use thermocline_memory::Span;
@@ -62,12 +66,41 @@ pub(crate) enum Outcome<R> {
     Ready(R, Done),
     Need(Need),
     Refused(Error),
+    Stopped(Stop),
 }
 
-type Guards<'g> = SmallVec<[(usize, MutexGuard<'g, Shard>); 2]>;
+/// How a group ends.
+pub enum GroupEnd<R> {
+    /// It ran.
+    Ran(R, Done),
+    /// A watched key has changed: nothing was done.
+    Watched,
+    /// Databases were flushed or swapped since the plan was made: nothing was done, plan again.
+    Moved,
+}
+
+/// Why a group does not run.
+#[derive(Copy, Clone)]
+pub(crate) enum Stop {
+    Watched,
+    Moved,
+}
+
+/// What a group says beyond its keys.
+#[derive(Copy, Clone, Default)]
+pub(crate) struct Scope<'s> {
+    /// The databases, as its keys were found and as it will leave them.
+    pub(crate) plan: Option<&'s SpacePlan>,
+    /// Keys that must not have changed.
+    pub(crate) watcher: Option<&'s Watcher>,
+}
+
+/// Held latches, in the order of the shards.
+pub(crate) type Guards<'g> = SmallVec<[(usize, MutexGuard<'g, Shard>); 2]>;
 
 impl Inner {
     /// One attempt over all keys.
+    #[expect(clippy::too_many_arguments, reason = "the parts of a run, borrowed apart")]
     pub(crate) fn attempt<'a, R>(
         &self,
         keys: &[(Key<'_>, Access)],
@@ -76,9 +109,10 @@ impl Inner {
         changes: &mut Changes<'a>,
         body: &mut dyn FnMut(&[Option<View<'_>>], &mut Changes<'a>) -> R,
         owner: u64,
+        scope: Scope<'_>,
     ) -> Outcome<R> {
         let mut spans: Vec<Span> = Vec::new();
-        let outcome = self.attempt_latched(keys, known, large, changes, body, owner, &mut spans);
+        let outcome = self.attempt_latched(keys, known, large, changes, body, owner, scope, &mut spans);
         for span in spans {
             self.region.give(span);
         }
@@ -98,12 +132,16 @@ impl Inner {
         changes: &mut Changes<'a>,
         body: &mut dyn FnMut(&[Option<View<'_>>], &mut Changes<'a>) -> R,
         owner: u64,
+        scope: Scope<'_>,
         spans: &mut Vec<Span>,
     ) -> Outcome<R> {
         let hashes: SmallVec<[u64; 2]> = keys.iter().map(|(k, _)| self.hash_of(k)).collect();
-        let mut guards = self.latch(&hashes);
+        let mut guards = self.latch(&hashes, scope);
         if self.closed.load(Ordering::Acquire) {
             return Outcome::Refused(Error::Closed);
+        }
+        if let Some(stop) = self.stops(scope) {
+            return Outcome::Stopped(stop);
         }
         let guard_of = |guards: &Guards<'_>, hash: u64| {
             let number = self.shard_of(hash);
@@ -112,6 +150,7 @@ impl Inner {
         // Look every key up; collect what must be read.
         let mut flights: SmallVec<[Arc<Flight>; 2]> = SmallVec::new();
         let mut founds: SmallVec<[Found<'_>; 2]> = SmallVec::new();
+        let mut read_bytes = 0;
         for ((key, _), &hash) in keys.iter().zip(&hashes) {
             let at = guard_of(&guards, hash);
             let number = guards[at].0;
@@ -122,6 +161,10 @@ impl Inner {
             let found = shard.find(key, hash, known, &self.log);
             if let Found::Unknown(slots) = &found {
                 for &slot in slots {
+                    read_bytes += u64::from(CLASS_SECTORS[usize::from(slot.class())] * SECTOR_BYTES);
+                    if read_bytes > self.max_memory.load(Ordering::Relaxed) / READ_SHARE_MAX && keys.len() > 1 {
+                        return Outcome::Refused(Error::OutOfMemory);
+                    }
                     flights.push(self.flight(shard, number, slot));
                 }
             }
@@ -158,7 +201,7 @@ impl Inner {
             changes.clear();
             (body(&views, changes), wait_seq)
         };
-        match commit(self, &mut guards, keys, &mut items, changes, large, spans) {
+        match commit(self, &mut guards, keys, &mut items, changes, large, scope.plan, spans) {
             Ok(seq) => {
                 self.after(&mut guards, keys, &items, changes, known);
                 let wait_seq = if self.options.durability == Durability::Always { wait_seq.max(seq) } else { 0 };
@@ -174,12 +217,30 @@ impl Inner {
         }
     }
 
-    /// Takes the latches of these hashes, each once, in the order of the shards.
-    fn latch(&self, hashes: &[u64]) -> Guards<'_> {
-        let mut numbers: SmallVec<[usize; 2]> = hashes.iter().map(|&h| self.shard_of(h)).collect();
-        numbers.sort_unstable();
-        numbers.dedup();
+    /// Takes the latches of these hashes, each once, in the order of the shards. Watched keys of a group are latched too, so
+    /// that none can change between the look at its mark and the commit; a group that changes the databases takes all.
+    fn latch(&self, hashes: &[u64], scope: Scope<'_>) -> Guards<'_> {
+        let numbers: SmallVec<[usize; 2]> = match scope {
+            Scope { plan: Some(plan), .. } if plan.is_change() => (0..self.shards.len()).collect(),
+            Scope { plan: Some(plan), watcher: Some(watcher) } => {
+                crate::watch::shards_of(self, hashes.iter().copied().chain(watcher.hashes(plan.before())))
+            }
+            _ => {
+                let mut numbers: SmallVec<[usize; 2]> = hashes.iter().map(|&h| self.shard_of(h)).collect();
+                numbers.sort_unstable();
+                numbers.dedup();
+                numbers
+            }
+        };
         numbers.into_iter().map(|n| (n, self.shards[n].lock())).collect()
+    }
+
+    /// Asked under the latches.
+    fn stops(&self, scope: Scope<'_>) -> Option<Stop> {
+        if scope.watcher.is_some_and(Watcher::is_changed) {
+            return Some(Stop::Watched);
+        }
+        scope.plan.filter(|plan| !plan.holds(self)).map(|_| Stop::Moved)
     }
 
     /// What the body may see of a key, and what the commit must know of it.
@@ -300,9 +361,10 @@ impl Inner {
         match need {
             Need::Cold(flights) => {
                 let began_us = self.clock.monotonic_us();
+                let names: HashSet<&[u8]> = run.keys.iter().map(|(k, _)| k.bytes).collect();
                 for flight in flights {
                     let record = Landing(flight).await?;
-                    if !record.is_corrupt() && !run.keys.iter().any(|(k, _)| k.bytes == record.record().key) {
+                    if !record.is_corrupt() && !names.contains(record.record().key) {
                         self.counters.false_matches.fetch_add(1, Ordering::Relaxed);
                     }
                     run.known.add(record);
@@ -406,11 +468,12 @@ impl Engine {
         let keys = [(*key, access)];
         let (known, large) = (Known::default(), Assembled::default());
         for _ in 0..4 {
-            match self.inner.attempt(&keys, &known, &large, changes, &mut body, 0) {
+            match self.inner.attempt(&keys, &known, &large, changes, &mut body, 0, Scope::default()) {
                 Outcome::Ready(result, done) => return Attempt::Ready(result, done),
                 Outcome::Need(Need::Cells(cells)) if self.inner.make_rooms(&cells) => {}
                 Outcome::Need(need) => return Attempt::Later(Later { need }),
                 Outcome::Refused(error) => return Attempt::Refused(error),
+                Outcome::Stopped(_) => unreachable!("without a scope nothing stops"),
             }
         }
         Attempt::Later(Later { need: Need::Held(self.inner.unlocked.ticket().wrapping_sub(1)) })
@@ -428,7 +491,7 @@ impl Engine {
         changes: &mut Changes<'a>,
         body: impl FnMut(&[Option<View<'_>>], &mut Changes<'a>) -> R,
     ) -> Result<(R, Done)> {
-        self.drive(&[(*key, access)], Some(later.need), changes, body).await
+        self.drive_alone(&[(*key, access)], Some(later.need), changes, body).await
     }
 
     /// The general road: any number of keys, hot or cold; all changes are one group, whole or absent. A key may be given more
@@ -443,7 +506,36 @@ impl Engine {
         changes: &mut Changes<'a>,
         body: impl FnMut(&[Option<View<'_>>], &mut Changes<'a>) -> R,
     ) -> Result<(R, Done)> {
-        self.drive(keys, None, changes, body).await
+        self.drive_alone(keys, None, changes, body).await
+    }
+
+    /// The road of transactions: like [`Engine::run`], and the group may also flush and swap databases, as `plan` says, and does
+    /// nothing at all if a key of `watcher` has changed. The keys were made with the spaces of `plan`.
+    ///
+    /// # Errors
+    /// As [`Engine::run`].
+    pub async fn run_group<'a, R>(
+        &self,
+        keys: &[(Key<'_>, Access)],
+        plan: &SpacePlan,
+        watcher: Option<&Watcher>,
+        changes: &mut Changes<'a>,
+        body: impl FnMut(&[Option<View<'_>>], &mut Changes<'a>) -> R,
+    ) -> Result<GroupEnd<R>> {
+        self.drive(keys, None, changes, body, Scope { plan: Some(plan), watcher }).await
+    }
+
+    async fn drive_alone<'a, R>(
+        &self,
+        keys: &[(Key<'_>, Access)],
+        first: Option<Need>,
+        changes: &mut Changes<'a>,
+        body: impl FnMut(&[Option<View<'_>>], &mut Changes<'a>) -> R,
+    ) -> Result<(R, Done)> {
+        match self.drive(keys, first, changes, body, Scope::default()).await? {
+            GroupEnd::Ran(result, done) => Ok((result, done)),
+            GroupEnd::Watched | GroupEnd::Moved => unreachable!("without a scope nothing stops"),
+        }
     }
 
     async fn drive<'a, R>(
@@ -452,7 +544,8 @@ impl Engine {
         first: Option<Need>,
         changes: &mut Changes<'a>,
         mut body: impl FnMut(&[Option<View<'_>>], &mut Changes<'a>) -> R,
-    ) -> Result<(R, Done)> {
+        scope: Scope<'_>,
+    ) -> Result<GroupEnd<R>> {
         let mut run = Run::new(keys);
         let mut need = first;
         loop {
@@ -461,12 +554,14 @@ impl Engine {
                 Some(need) => self.inner.bring(need, &mut run).await?,
                 None => {}
             }
-            match self.inner.attempt(keys, &run.known, &run.large, changes, &mut body, run.owner()) {
+            match self.inner.attempt(keys, &run.known, &run.large, changes, &mut body, run.owner(), scope) {
                 Outcome::Ready(result, mut done) => {
                     run.large.committed();
                     done.read_us = run.read_us as u32;
-                    return Ok((result, done));
+                    return Ok(GroupEnd::Ran(result, done));
                 }
+                Outcome::Stopped(Stop::Watched) => return Ok(GroupEnd::Watched),
+                Outcome::Stopped(Stop::Moved) => return Ok(GroupEnd::Moved),
                 Outcome::Need(n) => need = Some(n),
                 Outcome::Refused(error) => return Err(error),
             }

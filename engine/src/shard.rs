@@ -14,6 +14,7 @@ use crate::options::TierPolicy;
 use crate::place::Place;
 use crate::policy::{Entry, Ghost, Look, Objects, S3Fifo, Victim};
 use crate::tier::fetch::{Flight, Known, KnownRecord};
+use crate::watch::Watches;
 use smallvec::SmallVec;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -71,6 +72,8 @@ pub struct Shard {
     pub flights: HashMap<u64, Arc<Flight>>,
     /// Keys held logically.
     pub held: SmallVec<[HeldKey; 4]>,
+    /// Keys that clients watch.
+    pub(crate) watches: Watches,
     /// Cells put aside for whoever asked.
     reserved: SmallVec<[(usize, Handle); 4]>,
     shard_bits: u32,
@@ -92,6 +95,7 @@ impl Shard {
             high_seq: 0,
             flights: HashMap::new(),
             held: SmallVec::new(),
+            watches: Watches::default(),
             reserved: SmallVec::new(),
             shard_bits,
             base_bits,

@@ -8,15 +8,12 @@ use crate::engine::{Engine, Inner, Spaces};
 use crate::error::Result;
 use crate::index::State;
 use crate::log::record::RecordKind;
-use crate::log::{Draft, FOREGROUND, NoRoom, Purpose};
-use crate::options::{Durability, SCAN_READS_MAX};
+use crate::options::{READY_SEGMENTS, SCAN_READS_MAX};
 use crate::place::{CLASS_SECTORS, Place, SECTOR_BYTES};
-use crate::run::Need;
+use crate::run::{GroupEnd, Guards, Need};
 use crate::shard::Found;
 use crate::tier::fetch::{Known, Landing};
 use crate::{Error, Kind, Tier};
-use smallvec::SmallVec;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use thermocline_memory::Handle;
 use thermocline_value::LargeHead;
@@ -83,53 +80,74 @@ impl Inner {
         }
     }
 
-    /// Changes the map of spaces: logged and switched in one hold of all latches.
-    async fn log_spaces(self: &Arc<Self>, change: impl Fn(&mut Spaces)) -> Result<Done> {
-        loop {
-            let ticket = self.log.room.ticket();
-            match self.try_log_spaces(&change) {
-                Ok(seq) => {
-                    let wait_seq = if self.options.durability == Durability::Always { seq } else { 0 };
-                    return Ok(Done { wait_seq, tier: Tier::Miss, read_us: 0 });
-                }
-                Err(NoRoom::Failed) => return Err(self.refusal()),
-                Err(_) => {
-                    self.pump(true);
-                    self.log.room.changed(ticket).await;
-                }
-            }
+    /// The databases of `plan` are what there is from now on. The caller holds all latches and has logged the map as `seq`.
+    pub(crate) fn switch_spaces(&self, guards: &mut Guards<'_>, plan: &SpacePlan, seq: u64) {
+        for (_, shard) in guards.iter_mut() {
+            shard.high_seq = shard.high_seq.max(seq);
         }
-    }
-
-    fn try_log_spaces(&self, change: &impl Fn(&mut Spaces)) -> std::result::Result<u64, NoRoom> {
-        let mut guards: Vec<_> = self.shards.iter().map(|s| s.lock()).collect();
-        let mut spaces = self.spaces.write();
-        let mut changed = spaces.clone();
-        change(&mut changed);
-        let mut seq = 0;
-        if self.options.durability.logs() {
-            let payload = changed.payload();
-            let draft = Draft {
-                kind: RecordKind::Spaces,
-                space: SpaceId(0),
-                hash: crate::hash::KeyHash(0),
-                expiry: None,
-                key: &[],
-                payload: &payload,
-                moved: None,
-            };
-            let mut out = SmallVec::new();
-            self.log.append(FOREGROUND, Purpose::Removal, || self.clock.monotonic_us(), &[draft], &mut out)?;
-            seq = out[0].seq;
-            for guard in &mut guards {
-                guard.high_seq = guard.high_seq.max(seq);
-            }
-        }
-        for (cell, space) in self.space_of.iter().zip(&changed.of_database) {
+        for (cell, space) in self.space_of.iter().zip(&plan.after.of_database) {
             cell.store(space.0, Ordering::Release);
         }
-        *spaces = changed;
-        Ok(seq)
+        *self.spaces.write() = plan.after.clone();
+        self.move_watches(guards, &plan.before, &plan.after);
+    }
+
+    /// The largest group: the log asks for a ready segment for each third of one, and one more.
+    pub(crate) fn group_bytes_max(&self) -> u64 {
+        (READY_SEGMENTS as u64 * u64::from(self.log.segment_bytes) - 1) / 3
+    }
+}
+
+/// The map of databases as a group found it and as it will leave it.
+#[derive(Clone, Debug)]
+pub struct SpacePlan {
+    before: Spaces,
+    after: Spaces,
+}
+
+impl SpacePlan {
+    /// The space of a database, after what was planned so far. Panics if there is no such database.
+    pub fn space(&self, database: u32) -> SpaceId {
+        self.after.of_database[database as usize]
+    }
+
+    /// A database is emptied.
+    pub fn flush(&mut self, database: u32) {
+        self.after.renew(database as usize);
+    }
+
+    /// All databases are emptied.
+    pub fn flush_all(&mut self) {
+        (0..self.after.of_database.len()).for_each(|database| self.after.renew(database));
+    }
+
+    /// Two databases change places.
+    pub fn swap(&mut self, one: u32, other: u32) {
+        self.after.of_database.swap(one as usize, other as usize);
+    }
+
+    /// Will this space be one of a database's?
+    pub fn names(&self, space: SpaceId) -> bool {
+        self.after.of_database.contains(&space)
+    }
+
+    /// Does it change anything?
+    pub(crate) fn is_change(&self) -> bool {
+        self.before != self.after
+    }
+
+    pub(crate) fn before(&self) -> &Spaces {
+        &self.before
+    }
+
+    /// Are the databases still what they were when the plan was made? Under a latch the answer stays true.
+    pub(crate) fn holds(&self, inner: &Inner) -> bool {
+        let map = inner.space_of.iter().map(|space| SpaceId(space.load(Ordering::Acquire)));
+        map.eq(self.before.of_database.iter().copied())
+    }
+
+    pub(crate) fn payload(&self) -> Vec<u8> {
+        self.after.payload()
     }
 }
 
@@ -150,7 +168,7 @@ impl Engine {
     /// # Errors
     /// The log cannot be written.
     pub async fn flush_database(&self, database: u32) -> Result<Done> {
-        self.inner.log_spaces(|spaces| renew(spaces, database as usize)).await
+        self.change_spaces(|plan| plan.flush(database)).await
     }
 
     /// Empties all databases.
@@ -158,7 +176,7 @@ impl Engine {
     /// # Errors
     /// The log cannot be written.
     pub async fn flush_all(&self) -> Result<Done> {
-        self.inner.log_spaces(|spaces| (0..spaces.of_database.len()).for_each(|n| renew(spaces, n))).await
+        self.change_spaces(SpacePlan::flush_all).await
     }
 
     /// Swaps two databases.
@@ -166,7 +184,28 @@ impl Engine {
     /// # Errors
     /// The log cannot be written.
     pub async fn swap_databases(&self, a: u32, b: u32) -> Result<Done> {
-        self.inner.log_spaces(|spaces| spaces.of_database.swap(a as usize, b as usize)).await
+        self.change_spaces(|plan| plan.swap(a, b)).await
+    }
+
+    /// A plan that changes nothing yet.
+    pub fn plan_spaces(&self) -> SpacePlan {
+        let spaces = self.inner.spaces.read().clone();
+        SpacePlan { before: spaces.clone(), after: spaces }
+    }
+
+    /// Changes the map of databases: a group without keys.
+    ///
+    /// # Errors
+    /// The log cannot be written.
+    pub async fn change_spaces(&self, change: impl Fn(&mut SpacePlan)) -> Result<Done> {
+        loop {
+            let mut plan = self.plan_spaces();
+            change(&mut plan);
+            let mut none = Changes::new(0);
+            if let GroupEnd::Ran((), done) = self.run_group(&[], &plan, None, &mut none, |_, _| ()).await? {
+                return Ok(done);
+            }
+        }
     }
 
     /// Visits at least `count` keys from `cursor` on (all keys of one hash prefix together), skipping expired ones. Returns the
@@ -380,11 +419,6 @@ impl Engine {
         }
         Ok(self.locate(key).await?.is_some_and(|l| l.tier == Tier::Hot))
     }
-}
-
-fn renew(spaces: &mut Spaces, database: usize) {
-    spaces.of_database[database] = SpaceId(spaces.next);
-    spaces.next += 2;
 }
 
 fn show(

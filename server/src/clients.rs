@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures_util::task::AtomicWaker;
@@ -33,6 +33,10 @@ pub struct Client {
     output_bytes: AtomicU64,
     no_evict: AtomicBool,
     no_touch: AtomicBool,
+    /// Commands queued since MULTI; -1: not in MULTI.
+    queued: AtomicI64,
+    queued_bytes: AtomicU64,
+    blocked: AtomicBool,
     killed: AtomicBool,
     trim: AtomicBool,
     /// Wakes its task while it waits for the network.
@@ -107,6 +111,22 @@ impl Client {
         self.no_touch.store(on, Ordering::Relaxed);
     }
 
+    /// Its queue of MULTI: commands and bytes.
+    pub fn note_queue(&self, queue: Option<(usize, usize)>) {
+        self.queued.store(queue.map_or(-1, |(commands, _)| commands as i64), Ordering::Relaxed);
+        self.queued_bytes.store(queue.map_or(0, |(_, bytes)| bytes as u64), Ordering::Relaxed);
+    }
+
+    /// It waits in a command, or does not any more.
+    pub fn set_blocked(&self, on: bool) {
+        self.blocked.store(on, Ordering::Relaxed);
+    }
+
+    /// Whether it waits in a command.
+    pub fn is_blocked(&self) -> bool {
+        self.blocked.load(Ordering::Relaxed)
+    }
+
     /// RESET: forgets name and wishes.
     pub fn reset(&self) {
         self.rename(|names| names.name.clear());
@@ -151,7 +171,14 @@ impl Client {
             NO_COMMAND => "NULL",
             index => &crate::command::table::ALL[index as usize].full_name,
         };
+        let (queued, queued_bytes) = (self.queued.load(Ordering::Relaxed), self.queued_bytes.load(Ordering::Relaxed));
         let mut flags = String::new();
+        if self.is_blocked() {
+            flags.push('b');
+        }
+        if queued >= 0 {
+            flags.push('x');
+        }
         if self.no_evict.load(Ordering::Relaxed) {
             flags.push('e');
         }
@@ -166,11 +193,11 @@ impl Client {
         line.extend_from_slice(&names.name);
         line.extend_from_slice(
             format!(
-                " age={age_s} idle={idle_s} flags={flags} db={} sub=0 psub=0 ssub=0 multi=-1 qbuf={input} qbuf-free=0 argv-mem=0 \
-                 multi-mem=0 rbs={output} rbp={output} obl=0 oll=0 omem=0 tot-mem={} events=r cmd={command} user=default redir=-1 \
+                " age={age_s} idle={idle_s} flags={flags} db={} sub=0 psub=0 ssub=0 multi={queued} qbuf={input} qbuf-free=0 argv-mem=0 \
+                 multi-mem={queued_bytes} rbs={output} rbp={output} obl=0 oll=0 omem=0 tot-mem={} events=r cmd={command} user=default redir=-1 \
                  resp={} lib-name=",
                 self.database.load(Ordering::Relaxed),
-                input + output,
+                input + output + queued_bytes,
                 self.protocol.load(Ordering::Relaxed),
             )
             .as_bytes(),
@@ -209,6 +236,9 @@ impl Clients {
             output_bytes: AtomicU64::new(0),
             no_evict: AtomicBool::new(false),
             no_touch: AtomicBool::new(false),
+            queued: AtomicI64::new(-1),
+            queued_bytes: AtomicU64::new(0),
+            blocked: AtomicBool::new(false),
             killed: AtomicBool::new(false),
             trim: AtomicBool::new(false),
             waker: AtomicWaker::new(),

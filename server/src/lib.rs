@@ -17,3 +17,4 @@ pub mod net;
 pub mod run;
 pub mod server;
 pub mod session;
+pub mod transaction;

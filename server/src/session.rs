@@ -5,9 +5,11 @@
 
 use std::sync::Arc;
 
+use thermocline::Watcher;
 use thermocline_resp::Protocol;
 
 use crate::clients::Client;
+use crate::transaction::Transaction;
 
 /// A client's session.
 pub struct Session {
@@ -27,6 +29,12 @@ pub struct Session {
     pub ending: bool,
     /// How many cold reads of a pipeline may run together, by the size of earlier answers.
     pub reads_together_max: usize,
+    /// What was queued since MULTI.
+    pub transaction: Option<Box<Transaction>>,
+    /// The keys of WATCH.
+    pub watcher: Option<Box<Watcher>>,
+    /// EXEC runs its commands: nothing may wait for other clients.
+    pub is_executing: bool,
     wait_seq: u64,
 }
 
@@ -55,8 +63,43 @@ impl Session {
             replies: Replies::On,
             ending: false,
             reads_together_max: crate::dispatch::READS_AT_FIRST,
+            transaction: None,
+            watcher: None,
+            is_executing: false,
             wait_seq: 0,
         }
+    }
+
+    /// MULTI.
+    pub fn begin(&mut self, transaction: Transaction) {
+        self.transaction = Some(Box::new(transaction));
+        self.note_queue();
+    }
+
+    /// The end of a transaction, however it ends.
+    pub fn take_transaction(&mut self) -> Option<Box<Transaction>> {
+        let transaction = self.transaction.take();
+        self.note_queue();
+        transaction
+    }
+
+    /// A command was refused: a transaction that is being queued cannot be executed any more.
+    pub fn abort_transaction(&mut self) {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.abort();
+            self.note_queue();
+        }
+    }
+
+    /// Shows the queue to others.
+    pub fn note_queue(&self) {
+        self.client.note_queue(self.transaction.as_ref().map(|queue| (queue.len(), queue.bytes())));
+    }
+
+    /// Chooses a database.
+    pub fn select(&mut self, database: u32) {
+        self.database = database;
+        self.client.set_database(database);
     }
 
     /// Answers from here on may leave only when the log has reached `seq`.
@@ -75,5 +118,6 @@ impl Session {
         self.client.set_database(0);
         self.client.set_protocol(Protocol::Two);
         self.client.reset();
+        self.note_queue();
     }
 }

@@ -4,6 +4,7 @@
 
 use thermocline_resp::Protocol;
 
+use super::Args;
 use super::context::{Context, SessionContext};
 use super::reply::CommandError;
 use super::row::{Body, Category, Flag, Flags, Group, Row, Shape};
@@ -40,19 +41,12 @@ fn reset(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-fn select(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
-    let database = context.args.integer(1)?;
+fn select(args: &Args<'_>, databases: u32) -> Result<u32, CommandError> {
+    let database = args.integer(1)?;
     if i32::try_from(database).is_err() {
         return Err(CommandError::BEYOND_INT);
     }
-    let database = u32::try_from(database)
-        .ok()
-        .filter(|database| *database < context.server.engine.databases())
-        .ok_or(CommandError::DATABASE)?;
-    context.session.database = database;
-    context.session.client.set_database(database);
-    context.reply.ok();
-    Ok(())
+    u32::try_from(database).ok().filter(|database| *database < databases).ok_or(CommandError::DATABASE)
 }
 
 fn auth(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
@@ -197,6 +191,7 @@ pub(super) const ROWS: &[Row] = &[
         flags: Flags::of(OPEN),
         summary: "Closes the connection.",
         reply: Shape::Ok,
+        at_once: true,
         body: Body::Plain(quit),
         ..CONNECTION
     },
@@ -207,6 +202,7 @@ pub(super) const ROWS: &[Row] = &[
         since: "6.2.0",
         summary: "Resets the connection.",
         reply: Shape::Simple,
+        at_once: true,
         body: Body::Plain(reset),
         ..CONNECTION
     },
@@ -216,7 +212,7 @@ pub(super) const ROWS: &[Row] = &[
         flags: Flags::of(&[Flag::Loading, Flag::Stale, Flag::Fast]),
         summary: "Changes the selected database.",
         reply: Shape::Ok,
-        body: Body::Plain(select),
+        body: Body::Select(select),
         ..CONNECTION
     },
 ];

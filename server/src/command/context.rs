@@ -40,6 +40,15 @@ pub struct Facts<'c> {
     pub engine: &'c Engine,
     /// The server's settings.
     pub settings: &'c Settings,
+    /// The clock of a transaction: all its commands see the same moment.
+    pub now_ms: Option<u64>,
+}
+
+impl Facts<'_> {
+    /// Now, in unix milliseconds.
+    pub fn now_ms(&self) -> u64 {
+        self.now_ms.unwrap_or_else(|| self.engine.now_ms())
+    }
 }
 
 impl<'c, 'a> Context<'c, 'a> {
@@ -85,7 +94,7 @@ impl<'c, 'a> Context<'c, 'a> {
 
     /// Now, in unix milliseconds.
     pub fn now_ms(&self) -> u64 {
-        self.facts.engine.now_ms()
+        self.facts.now_ms()
     }
 
     /// The row, the session's facts, the store and the settings.

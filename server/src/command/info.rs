@@ -104,14 +104,15 @@ fn server(text: &mut String, server: &Server) {
 }
 
 fn clients(text: &mut String, server: &Server) {
-    let buffers: Vec<(u64, u64)> = server.clients.all().iter().map(|client| client.buffers()).collect();
+    let all = server.clients.all();
+    let buffers: Vec<(u64, u64)> = all.iter().map(|client| client.buffers()).collect();
     lines!(text,
         "connected_clients": buffers.len(),
         "cluster_connections": 0,
         "maxclients": server.settings.clients_max(),
         "client_recent_max_input_buffer": buffers.iter().map(|(input, _)| *input).max().unwrap_or(0),
         "client_recent_max_output_buffer": buffers.iter().map(|(_, output)| *output).max().unwrap_or(0),
-        "blocked_clients": 0,
+        "blocked_clients": all.iter().filter(|client| client.is_blocked()).count(),
         "tracking_clients": 0,
         "clients_in_timeout_table": 0,
         "total_blocking_keys": 0,

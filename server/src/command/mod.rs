@@ -20,6 +20,8 @@ mod keyspace;
 mod server;
 mod string;
 mod tier;
+mod transaction;
+mod wait;
 
 pub use args::Args;
 
@@ -38,6 +40,8 @@ pub(crate) const FAMILIES: &[&[row::Row]] = &[
     server::ROWS,
     string::ROWS,
     tier::ROWS,
+    transaction::ROWS,
+    wait::ROWS,
 ];
 
 /// Redis's answer to `<container> HELP`.

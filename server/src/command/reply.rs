@@ -49,6 +49,10 @@ impl CommandError {
     pub const NO_AUTH: Self = Self::Static("NOAUTH Authentication required.");
     /// A wrong password.
     pub const WRONG_PASSWORD: Self = Self::Static("WRONGPASS invalid username-password pair or user is disabled.");
+    /// EXEC after a command that could not be queued.
+    pub const EXEC_ABORT: Self = Self::Static("EXECABORT Transaction discarded because of previous errors.");
+    /// SHUTDOWN and its kin between MULTI and EXEC.
+    pub const NO_MULTI: Self = Self::Static("ERR Command not allowed inside a transaction");
     /// HELLO 4.
     pub const NO_PROTOCOL: Self = Self::Static("NOPROTO unsupported protocol version");
 
@@ -96,6 +100,14 @@ impl CommandError {
         Self::Built(text)
     }
 
+    /// EXEC that was refused as a whole.
+    pub fn exec_abort_because(reason: &CommandError) -> Self {
+        let mut text = b"EXECABORT Transaction discarded because of: ".to_vec();
+        let reason = reason.text();
+        text.extend_from_slice(reason.strip_prefix(b"ERR ").unwrap_or(&reason));
+        Self::Built(text)
+    }
+
     /// The whole text, code first.
     pub fn text(&self) -> Cow<'_, [u8]> {
         match self {
@@ -115,7 +127,7 @@ impl From<Error> for CommandError {
 /// The store's errors with the codes clients know.
 fn engine_text(error: &Error) -> String {
     match error {
-        Error::OutOfMemory => format!("OOM {error}"),
+        Error::OutOfMemory | Error::GroupTooLarge { .. } => format!("OOM {error}"),
         Error::Misconfigured { .. } => format!("MISCONF {error}"),
         Error::Corrupt { .. } => format!("CORRUPT {error}"),
         Error::TooLarge { .. } => "ERR string exceeds maximum allowed size (proto-max-bulk-len)".to_owned(),

@@ -8,7 +8,10 @@ use std::future::Future;
 use std::pin::Pin;
 
 use crate::command::Args;
-use crate::command::context::{Context, SessionContext};
+use thermocline::SpacePlan;
+
+use crate::command::context::{Context, Facts, SessionContext};
+pub use crate::command::keyspace::{Gathered, Walk};
 use crate::command::reply::CommandError;
 
 /// All facts about one command or subcommand. Write `..Row::EMPTY` for what does not apply.
@@ -38,6 +41,8 @@ pub struct Row {
     pub complexity: &'static str,
     /// What it answers.
     pub reply: Shape,
+    /// Inside MULTI it acts at once instead of being queued.
+    pub at_once: bool,
     /// What it does.
     pub body: Body,
 }
@@ -57,6 +62,7 @@ impl Row {
         summary: "",
         complexity: "O(1)",
         reply: Shape::Any,
+        at_once: false,
         body: Body::Keys(no_body),
     };
 }
@@ -70,10 +76,40 @@ fn no_body(_context: &mut Context<'_, '_>) -> Result<(), CommandError> {
 pub enum Body {
     /// Runs over the views of its keys (or over no key at all). Synchronous, pure until it returns, called once per success.
     Keys(fn(&mut Context<'_, '_>) -> Result<(), CommandError>),
+    /// Chooses the database of what follows; answers OK.
+    Select(fn(&Args<'_>, databases: u32) -> Result<u32, CommandError>),
+    /// Says what becomes of whole databases; answers OK.
+    Databases(fn(&Args<'_>, Facts<'_>) -> Result<DatabaseChange, CommandError>),
+    /// Says what is to be looked for in the whole database.
+    Walk(for<'a> fn(&Args<'a>) -> Result<Walk<'a>, CommandError>),
+    /// Runs what was queued since MULTI.
+    Exec,
     /// Acts on the session or the server at once.
     Plain(fn(&mut SessionContext<'_>) -> Result<(), CommandError>),
     /// Acts on the session, the server or whole databases. May wait.
     Session(for<'c> fn(SessionContext<'c>) -> SessionFuture<'c>),
+}
+
+/// What becomes of whole databases.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum DatabaseChange {
+    /// This one is emptied.
+    Flush(u32),
+    /// All are emptied.
+    FlushAll,
+    /// Two change places.
+    Swap(u32, u32),
+}
+
+impl DatabaseChange {
+    /// Writes it into a plan.
+    pub fn apply(self, plan: &mut SpacePlan) {
+        match self {
+            DatabaseChange::Flush(database) => plan.flush(database),
+            DatabaseChange::FlushAll => plan.flush_all(),
+            DatabaseChange::Swap(one, other) => plan.swap(one, other),
+        }
+    }
 }
 
 /// What a [`Body::Session`] returns: `Box::pin(async move { ... })`.
@@ -270,6 +306,8 @@ pub enum Group {
     Connection,
     /// `server`
     Server,
+    /// `transactions`
+    Transactions,
 }
 
 impl Group {
@@ -281,6 +319,7 @@ impl Group {
             Group::Bitmap => "bitmap",
             Group::Connection => "connection",
             Group::Server => "server",
+            Group::Transactions => "transactions",
         }
     }
 }

@@ -4,7 +4,7 @@
 //! on one hot key goes the short road (`try_run`) with no future. Never asks where a value lies, except to tell a client that
 //! wants to know (CLIENT TIERINFO).
 
-use thermocline::{Access, Attempt, Changes, Done, Key, Tier, View};
+use thermocline::{Access, Attempt, Changes, Done, Durability, Engine, Key, Tier, View};
 use thermocline_resp::Reply;
 
 use super::batch::{Batch, Found};
@@ -22,13 +22,13 @@ use crate::session::{Replies, Session};
 /// Answers of this size are sent before the next command runs, so that a pipeline of large GETs needs little memory.
 const OUTPUT_BYTES_MAX: usize = 256 << 10;
 
-type KeysBody = fn(&mut Context<'_, '_>) -> Result<(), CommandError>;
+pub(super) type KeysBody = fn(&mut Context<'_, '_>) -> Result<(), CommandError>;
 
 /// Executes commands for one worker.
 #[derive(Copy, Clone)]
 pub struct Dispatcher<'s> {
-    server: &'s Server,
-    cells: &'s WorkerCells,
+    pub(super) server: &'s Server,
+    pub(super) cells: &'s WorkerCells,
 }
 
 /// One command on its way.
@@ -75,11 +75,13 @@ impl<'s> Dispatcher<'s> {
                 Found::Unknown => {
                     session.must_wait(reads.drain(output).await);
                     self.refuse(output, &CommandError::unknown_command(args.from(0)));
+                    session.abort_transaction();
                 }
                 Found::UnknownSubcommand(container) => {
                     session.must_wait(reads.drain(output).await);
                     let name = container.command().row.name;
                     self.refuse(output, &CommandError::unknown_subcommand(name, args.at(1)));
+                    session.abort_transaction();
                 }
                 Found::Command(id) => {
                     let command = Command { id, row: id.command().row, args, at };
@@ -88,8 +90,10 @@ impl<'s> Dispatcher<'s> {
                     }
                     if let Err(error) = check(&command, session) {
                         session.must_wait(reads.drain(output).await);
-                        self.cells.of(id).rejected.add(1);
-                        self.refuse(output, &error);
+                        self.reject(&command, session, &error, output);
+                    } else if session.transaction.is_some() && !command.row.at_once {
+                        session.must_wait(reads.drain(output).await);
+                        self.queue(&command, session, output);
                     } else {
                         self.command(&command, session, batch, &mut changes, &mut reads, output).await;
                         let now_us = self.server.engine.monotonic_us();
@@ -129,33 +133,99 @@ impl<'s> Dispatcher<'s> {
     {
         let row = command.row;
         match row.body {
-            Body::Plain(_) | Body::Session(_) => {
-                session.must_wait(reads.drain(output).await);
-                let start = output.len();
-                let mut context = SessionContext {
-                    args: command.args,
-                    reply: Reply::new(output, session.protocol),
-                    session,
-                    server: self.server,
-                    row,
-                };
-                let result = match row.body {
-                    Body::Plain(body) => body(&mut context),
-                    Body::Session(body) => body(context).await,
-                    Body::Keys(_) => unreachable!("the arm above names the other two"),
-                };
-                if let Err(error) = result {
-                    self.fail(output, start, command.id, &error);
-                }
+            Body::Keys(body) if let Some(word) = single_key(row, &command.args) => {
+                self.one_key(command, word, body, session, batch, changes, reads, output).await;
             }
-            Body::Keys(body) => match single_key(row, &command.args) {
-                Some(word) => self.one_key(command, word, body, session, batch, changes, reads, output).await,
-                None => {
-                    session.must_wait(reads.drain(output).await);
-                    self.many_keys(command, body, session, changes, output).await;
-                }
-            },
+            Body::Keys(body) => {
+                session.must_wait(reads.drain(output).await);
+                self.many_keys(command, body, session, changes, output).await;
+            }
+            Body::Exec => {
+                session.must_wait(reads.drain(output).await);
+                Box::pin(self.exec(command.id, session, output)).await;
+            }
+            _ => {
+                session.must_wait(reads.drain(output).await);
+                // On the heap, like EXEC: what waits for whole databases must not make every command's future larger.
+                Box::pin(self.keyless(command.id, command.args, session, output)).await;
+            }
         }
+    }
+
+    /// A command that acts on the session, the server or whole databases.
+    pub(super) async fn keyless(&self, id: CommandId, args: Args<'_>, session: &mut Session, output: &mut Vec<u8>) {
+        let start = output.len();
+        let result = self.act(id, args, session, output).await;
+        if let Err(error) = result {
+            self.fail(output, start, id, &error);
+        }
+    }
+
+    async fn act(
+        &self,
+        id: CommandId,
+        args: Args<'_>,
+        session: &mut Session,
+        output: &mut Vec<u8>,
+    ) -> Result<(), CommandError> {
+        let engine = &self.server.engine;
+        let row = id.command().row;
+        let mut reply = Reply::new(output, session.protocol);
+        match row.body {
+            Body::Select(body) => {
+                session.select(body(&args, engine.databases())?);
+                reply.ok();
+            }
+            Body::Databases(body) => {
+                let change = body(&args, facts(self.server, session, row))?;
+                let done = engine.change_spaces(|plan| change.apply(plan)).await?;
+                session.must_wait(done.wait_seq);
+                reply.ok();
+            }
+            Body::Walk(body) => {
+                let walk = body(&args)?;
+                let found = walk.gather(engine, engine.space(session.database), |_| false).await?;
+                session.must_wait(seen_seq(engine));
+                walk.answer(&found, std::iter::empty(), 0, &mut reply);
+            }
+            Body::Plain(body) => body(&mut SessionContext { args, reply, session, server: self.server, row })?,
+            Body::Session(body) => body(SessionContext { args, reply, session, server: self.server, row }).await?,
+            Body::Keys(_) | Body::Exec => unreachable!("these have roads of their own"),
+        }
+        Ok(())
+    }
+
+    /// Puts a command into the queue of MULTI, unless it could not be executed anyway.
+    fn queue(&self, command: &Command<'_>, session: &mut Session, output: &mut Vec<u8>) {
+        let flags = command.row.flags;
+        let refusal = if flags.has(Flag::NoMulti) {
+            Some(CommandError::NO_MULTI)
+        } else if flags.has(Flag::Write) {
+            self.server.engine.refuses_writes(flags.has(Flag::DenyOom)).map(CommandError::Engine)
+        } else {
+            None
+        };
+        let Some(transaction) = &mut session.transaction else { return };
+        let queued = refusal.map_or(Ok(()), Err).and_then(|()| transaction.push(command.id, command.args));
+        match queued {
+            Ok(()) => {
+                session.note_queue();
+                Reply::new(output, session.protocol).simple("QUEUED");
+            }
+            Err(error) => self.reject(command, session, &error, output),
+        }
+    }
+
+    /// Answers a command that may not run; EXEC will not run either.
+    fn reject(&self, command: &Command<'_>, session: &mut Session, error: &CommandError, output: &mut Vec<u8>) {
+        self.cells.of(command.id).rejected.add(1);
+        if let Body::Exec = command.row.body {
+            session.take_transaction();
+            session.watcher = None;
+            return self.refuse(output, &CommandError::exec_abort_because(error));
+        }
+        self.refuse(output, error);
+        session.abort_transaction();
     }
 
     /// The short road: a command on one key. Cold reads go on beside the next commands, other cold commands are waited for.
@@ -345,7 +415,7 @@ impl<'s> Dispatcher<'s> {
     }
 
     /// Takes back what was written since `start` and writes the error instead.
-    fn fail(&self, output: &mut Vec<u8>, start: usize, id: CommandId, error: &CommandError) {
+    pub(super) fn fail(&self, output: &mut Vec<u8>, start: usize, id: CommandId, error: &CommandError) {
         output.truncate(start);
         self.cells.of(id).failed.add(1);
         self.refuse(output, error);
@@ -357,6 +427,11 @@ impl<'s> Dispatcher<'s> {
         // An error looks the same in both protocols.
         Reply::new(output, thermocline_resp::Protocol::Two).error(&text);
     }
+}
+
+/// What must be durable before an answer leaves that anybody's writes may have shaped.
+pub(super) fn seen_seq(engine: &Engine) -> u64 {
+    if engine.durability() == Durability::Always { engine.written_seq() } else { 0 }
 }
 
 fn check(command: &Command<'_>, session: &Session) -> Result<(), CommandError> {
@@ -380,7 +455,7 @@ fn single_key(row: &Row, args: &Args<'_>) -> Option<usize> {
     (first <= last && first + usize::from(step) > last && first < args.len()).then_some(first)
 }
 
-fn facts<'c>(server: &'c Server, session: &Session, row: &'static Row) -> Facts<'c> {
+pub(super) fn facts<'c>(server: &'c Server, session: &Session, row: &'static Row) -> Facts<'c> {
     Facts {
         row,
         database: session.database,
@@ -388,11 +463,12 @@ fn facts<'c>(server: &'c Server, session: &Session, row: &'static Row) -> Facts<
         protocol: session.protocol,
         engine: &server.engine,
         settings: &server.settings,
+        now_ms: None,
     }
 }
 
 #[expect(clippy::too_many_arguments, reason = "the parts of a context, which borrows each apart")]
-fn run_body<'a>(
+pub(super) fn run_body<'a>(
     body: KeysBody,
     args: Args<'a>,
     views: &[Option<View<'_>>],
@@ -413,7 +489,7 @@ fn run_body<'a>(
 }
 
 /// Puts the attribute of CLIENT TIERINFO before the answer that begins at `start`.
-fn describe(output: &mut Vec<u8>, start: usize, done: &Done, facts: Facts<'_>) {
+pub(super) fn describe(output: &mut Vec<u8>, start: usize, done: &Done, facts: Facts<'_>) {
     let mut attribute = Vec::with_capacity(48);
     let mut reply = Reply::new(&mut attribute, facts.protocol);
     if !reply.attribute(2) {

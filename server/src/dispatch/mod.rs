@@ -10,6 +10,7 @@
 
 mod batch;
 mod execute;
+mod group;
 mod keys;
 mod reads;
 

@@ -11,10 +11,10 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use thermocline_resp::{Limits, Protocol, Reply};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::clients::Client;
@@ -38,6 +38,7 @@ const INPUT_BYTES_MAX: u64 = u32::MAX as u64;
 pub struct Connection {
     server: Arc<Server>,
     worker: usize,
+    client: Arc<Client>,
     stream: TcpStream,
     session: Session,
     input: Vec<u8>,
@@ -73,10 +74,11 @@ impl Connection {
         let stream = TcpStream::from_std(stream)?;
         stream.set_nodelay(true)?;
         let client = server.clients.add(address, stream.local_addr()?, server.engine.now_ms());
-        let session = Session::new(client, !server.settings.password_is_set());
+        let session = Session::new(client.clone(), !server.settings.password_is_set());
         Ok(Connection {
             server,
             worker,
+            client,
             stream,
             session,
             input: Vec::new(),
@@ -131,12 +133,24 @@ impl Connection {
         let dispatcher = Dispatcher::new(server, self.worker);
         let mut from = 0;
         while from < self.batch.len() && !self.session.ending {
-            from = dispatcher.execute(&mut self.session, &self.input, &self.batch, from, &mut self.output).await;
+            from = self.execute_from(&dispatcher, from).await?;
             if from < self.batch.len() && !self.session.ending {
                 self.flush().await?;
             }
         }
         Ok(())
+    }
+
+    /// Executes some commands; ends if the client goes while one of them waits for others.
+    async fn execute_from(&mut self, dispatcher: &Dispatcher<'_>, from: usize) -> Result<usize, End> {
+        let Connection { client, stream, session, input, batch, output, .. } = self;
+        let mut running = pin!(dispatcher.execute(session, input, batch, from, output));
+        std::future::poll_fn(|context| match running.as_mut().poll(context) {
+            Poll::Ready(next) => Poll::Ready(Ok(next)),
+            Poll::Pending if client.is_blocked() && has_gone(client, stream, context) => Poll::Ready(Err(End::Closed)),
+            Poll::Pending => Poll::Pending,
+        })
+        .await
     }
 
     fn limits(&self) -> Limits {
@@ -281,6 +295,16 @@ impl Connection {
             }
         };
         let _ = tokio::time::timeout(LINGER, drained).await;
+    }
+}
+
+/// Whether a client that waits in a command was ended or has hung up; wakes the task when it does.
+fn has_gone(client: &Client, stream: &TcpStream, context: &mut Context<'_>) -> bool {
+    client.waker.register(context.waker());
+    let mut byte = [0];
+    match stream.poll_peek(context, &mut ReadBuf::new(&mut byte)) {
+        Poll::Ready(Ok(0) | Err(_)) => true,
+        Poll::Ready(Ok(_)) | Poll::Pending => client.is_killed(),
     }
 }
 

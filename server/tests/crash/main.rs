@@ -1,6 +1,6 @@
 //! kill -9 of the real server under load, again and again; an oracle outside decides what must be there.
 //!
-//! Four connections write pipelines of SET, MSET, DEL and PEXPIREAT over a store that is larger than its memory and whose log
+//! Four connections write pipelines of SET, MSET, DEL, PEXPIREAT and transactions over a store that is larger than its memory and whose log
 //! wraps, so demotion, promotion and GC run when the kill comes. Every third kill is followed by another one within recovery.
 //! THERMOCLINE_KILLS says how many (default 6 for each mode).
 //!
@@ -22,6 +22,8 @@ mod writer;
 
 const WRITERS: usize = 4;
 const KILLS: u64 = 6;
+/// So many changes are more than the disk holds. A machine that is too busy for them tests less.
+const ENOUGH_TO_WRAP: usize = 45_000;
 /// A kill comes this long after the writers began, and up to so much later.
 const WRITING_MS: (u64, u64) = (600, 1600);
 /// Writers rest so long between pipelines in every other round: slow ones leave more in the log's buffer than fast ones.
@@ -119,7 +121,7 @@ fn always_loses_nothing_that_was_acknowledged() {
 fn everysec_loses_two_seconds_at_most_and_keeps_a_prefix() {
     let seen = campaign("everysec", Some(LOST_MAX));
     assert!(seen.acknowledged > 0);
-    if seen.kills >= KILLS {
+    if seen.acknowledged >= ENOUGH_TO_WRAP {
         assert!(seen.cold_hits > 0 && seen.segments_compacted > 0, "it must be larger than memory and wrap: {seen:?}");
     }
 }

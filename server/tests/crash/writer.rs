@@ -36,6 +36,8 @@ enum Expected {
     Number(i64),
     AnyNumber,
     Value(usize, State),
+    /// EXEC: so many commands, the last of which removed this many keys.
+    Executed(usize, i64),
 }
 
 /// A writer and its oracle's notes.
@@ -103,6 +105,13 @@ impl Writer {
         }
         connection.flush()?;
         for (change, expected) in expected {
+            if let Expected::Executed(commands, _) = expected {
+                self.check(&connection.answer()?, Expected::Okay);
+                for _ in 0..commands {
+                    let queued = connection.answer()?;
+                    assert_eq!(queued, Value::Simple(b"QUEUED".to_vec()), "writer {}", self.number);
+                }
+            }
             let answer = connection.answer()?;
             self.check(&answer, expected);
             if let Some(change) = change {
@@ -116,6 +125,9 @@ impl Writer {
         let right = match (&expected, answer) {
             (Expected::Okay, Value::Simple(text)) => text == b"OK",
             (Expected::Number(number), Value::Integer(got)) => got == number,
+            (Expected::Executed(commands, removed), Value::Array(answers)) => {
+                answers.len() == *commands && answers.last() == Some(&Value::Integer(*removed))
+            }
             (Expected::AnyNumber, Value::Integer(_)) | (Expected::Value(_, None), Value::Null) => true,
             (Expected::Value(at, Some(held)), Value::Bulk(bytes)) => {
                 stamp(&key(self.number, *at), bytes) == Ok(held.stamp)
@@ -126,6 +138,7 @@ impl Writer {
             Expected::Okay => "OK".to_owned(),
             Expected::Number(number) => number.to_string(),
             Expected::AnyNumber => "a number".to_owned(),
+            Expected::Executed(commands, removed) => format!("{commands} answers, the last {removed}"),
             Expected::Value(at, state) => format!("{} with {state:?}", key(self.number, at)),
         };
         assert!(right, "writer {} wants {wanted} and gets {}", self.number, shown(answer));
@@ -150,13 +163,22 @@ impl Writer {
                 self.mset(connection, &states);
                 (Some(self.change(states)), Expected::Okay)
             }
-            25..32 if !fleeting => {
+            25..32 => {
+                let first = self.draw(KEYS as u64 - GROUP_MAX) as usize;
+                let group: Vec<usize> = (first..=first + 1 + self.draw(GROUP_MAX - 1) as usize).collect();
+                let mut states: Vec<(usize, State)> = group.into_iter().map(|at| (at, self.next(None))).collect();
+                let commands = self.transaction(connection, &states);
+                // The last key was set and removed: none of it may ever be seen.
+                states.last_mut().expect("two keys or more").1 = None;
+                (Some(self.change(states)), Expected::Executed(commands, 1))
+            }
+            32..39 if !fleeting => {
                 let expires_at_ms = unix_ms() + LATE_MS;
                 connection.push(&["PEXPIREAT", &name, &expires_at_ms.to_string()]);
                 let held = self.states[at].map(|held| Held { expires_at_ms: Some(expires_at_ms), ..held });
                 (Some(self.change(vec![(at, held)])), Expected::Number(held.is_some().into()))
             }
-            32..45 if !fleeting => {
+            39..50 if !fleeting => {
                 connection.push(&["GET", &name]);
                 (None, Expected::Value(at, self.states[at]))
             }
@@ -197,6 +219,18 @@ impl Writer {
             None => connection.push(&[b"SET", name.as_bytes(), &bytes]),
             Some(at_ms) => connection.push(&[b"SET", name.as_bytes(), &bytes, b"PXAT", at_ms.as_bytes()]),
         }
+    }
+
+    /// SET of all keys and DEL of the last, between MULTI and EXEC. Returns how many commands were queued.
+    fn transaction(&self, connection: &mut Connection, states: &[(usize, State)]) -> usize {
+        connection.push(&["MULTI"]);
+        for &(at, state) in states {
+            self.set(connection, &key(self.number, at), state.expect("a value"));
+        }
+        let (last, _) = states.last().expect("two keys or more");
+        connection.push(&["DEL", &key(self.number, *last)]);
+        connection.push(&["EXEC"]);
+        states.len() + 1
     }
 
     fn mset(&self, connection: &mut Connection, states: &Vec<(usize, State)>) {

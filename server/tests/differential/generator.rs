@@ -54,6 +54,11 @@ impl Generator {
         Generator { chance: Chance(seed * 2 + 1) }
     }
 
+    /// A number below this.
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.chance.below(limit)
+    }
+
     /// True once in so many times.
     pub fn one_in(&mut self, times: u64) -> bool {
         self.chance.one_in(times)

@@ -1,6 +1,6 @@
 //! The same random commands to Redis and to this server; every answer must be the same, byte for byte.
 //!
-//! Promises: covers the string, bitmap and keyspace families in RESP2 and RESP3, with keys that are pushed to the SSD now
+//! Promises: covers the string, bitmap and keyspace families and transactions in RESP2 and RESP3, with keys that are pushed to the SSD now
 //! and then behind the commands' back. The seed is printed; `THERMOCLINE_DIFFERENTIAL_SEED=n` runs that one again.
 //! Without a redis-server on this machine it says so, and only the answers in `recorded.txt` are compared.
 //!
@@ -15,6 +15,7 @@
 
 mod generator;
 mod servers;
+mod transactions;
 
 use generator::{Compare, DATABASES_USED, Generator, Words};
 use servers::{Client, Server, shown, shown_words};
@@ -252,6 +253,7 @@ fn every_answer_is_the_answer_of_redis() {
         for protocol in [2, 3] {
             println!("seed {seed}, RESP{protocol}");
             run(&redis, &ours, protocol, seed);
+            transactions::run(&redis, &ours, protocol, seed);
         }
     }
 }

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use thermocline_resp::decode;
+
 const CONNECT_TRIES: usize = 200;
 const CONNECT_PAUSE: Duration = Duration::from_millis(50);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -63,6 +65,29 @@ pub struct Client {
 }
 
 impl Client {
+    /// The bytes of one answer. For what is said between MULTI and EXEC, where an ECHO would be queued.
+    pub fn ask_one(&mut self, words: &[Vec<u8>]) -> Vec<u8> {
+        let mut request = Vec::new();
+        put_request(words, &mut request);
+        self.stream.write_all(&request).unwrap();
+        let mut answer = Vec::new();
+        let mut part = vec![0; 64 << 10];
+        loop {
+            match decode(&answer) {
+                Ok(Some((_, length))) => {
+                    assert_eq!(length, answer.len(), "more than one answer: {}", shown(&answer));
+                    return answer;
+                }
+                Ok(None) => {}
+                Err(error) => panic!("{error:?} in {}", shown(&answer)),
+            }
+            let length =
+                self.stream.read(&mut part).unwrap_or_else(|error| panic!("{error} for {}", shown_words(words)));
+            assert!(length > 0, "connection closed after {} for {}", shown(&answer), shown_words(words));
+            answer.extend_from_slice(&part[..length]);
+        }
+    }
+
     pub fn ask(&mut self, words: &[Vec<u8>]) -> Vec<u8> {
         const MARK: &str = "<end-of-answer>";
         let end = format!("${}\r\n{MARK}\r\n", MARK.len()).into_bytes();

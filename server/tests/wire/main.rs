@@ -6,3 +6,4 @@ mod life;
 mod protocol;
 mod sessions;
 mod support;
+mod transactions;

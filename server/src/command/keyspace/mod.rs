@@ -3,11 +3,14 @@
 //! Promises: every refusal and edge as in Redis 7.2; what needs only a key's existence, kind or time never needs its value.
 //! Never: asks where a value lies.
 
+mod databases;
 mod expiry;
 mod object;
 mod presence;
 mod relocate;
 mod walk;
+
+pub use walk::{Gathered, Walk};
 
 use crate::command::row::{Body, Category, Flag, Flags, Group, Keys, Row, RowAccess, Shape};
 
@@ -39,7 +42,7 @@ pub const ROWS: &[Row] = &[
         summary: "Returns the number of keys in the database.",
         complexity: "O(1)",
         reply: Shape::Integer,
-        body: Body::Plain(walk::count),
+        body: Body::Walk(walk::count),
         ..Row::EMPTY
     },
     Row {
@@ -126,7 +129,7 @@ pub const ROWS: &[Row] = &[
         summary: "Removes all keys from all databases.",
         complexity: "O(1)",
         reply: Shape::Ok,
-        body: Body::Session(walk::flush_all),
+        body: Body::Databases(databases::flush_all),
         ..Row::EMPTY
     },
     Row {
@@ -138,7 +141,7 @@ pub const ROWS: &[Row] = &[
         summary: "Removes all keys from the current database.",
         complexity: "O(1)",
         reply: Shape::Ok,
-        body: Body::Session(walk::flush_database),
+        body: Body::Databases(databases::flush),
         ..Row::EMPTY
     },
     Row {
@@ -151,7 +154,7 @@ pub const ROWS: &[Row] = &[
         summary: "Returns all key names that match a pattern.",
         complexity: "O(N) where N is the number of keys in the database",
         reply: Shape::Array,
-        body: Body::Session(walk::keys),
+        body: Body::Walk(walk::keys),
         ..Row::EMPTY
     },
     Row {
@@ -338,7 +341,7 @@ pub const ROWS: &[Row] = &[
         summary: "Returns a random key name from the database.",
         complexity: "O(1)",
         reply: Shape::BulkOrNull,
-        body: Body::Session(walk::random_key),
+        body: Body::Walk(walk::random_key),
         ..Row::EMPTY
     },
     Row {
@@ -379,7 +382,7 @@ pub const ROWS: &[Row] = &[
         summary: "Iterates over the key names in the database.",
         complexity: "O(1) for every call, O(N) for a complete iteration; N is the number of keys",
         reply: Shape::Array,
-        body: Body::Session(walk::scan),
+        body: Body::Walk(walk::scan),
         ..Row::EMPTY
     },
     Row {
@@ -391,7 +394,7 @@ pub const ROWS: &[Row] = &[
         summary: "Swaps two databases.",
         complexity: "O(1)",
         reply: Shape::Ok,
-        body: Body::Session(walk::swap_databases),
+        body: Body::Databases(databases::swap),
         ..Row::EMPTY
     },
     Row {

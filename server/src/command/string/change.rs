@@ -76,11 +76,10 @@ pub(super) fn append(context: &mut Context<'_, '_>) -> Result<(), CommandError> 
     if length > context.settings().proto_max_bulk_len() {
         return Err(CommandError::STRING_TOO_LONG);
     }
-    if !tail.is_empty() {
-        context.put_with(0, Kind::String, Expiry::Keep, |buffer| {
-            put_set_range(view.value, view.value.len(), tail, buffer);
-        });
-    }
+    // Appending nothing is a change, too, for whoever watches the key.
+    context.put_with(0, Kind::String, Expiry::Keep, |buffer| {
+        put_set_range(view.value, view.value.len(), tail, buffer);
+    });
     context.reply.integer(length.cast_signed());
     Ok(())
 }

@@ -1,0 +1,304 @@
+//! EXEC: the queued commands as one group over the union of their keys.
+//!
+//! ```text
+//!  queue --prepare--> steps + keys + plan of the databases      SELECT, SWAPDB, FLUSHDB decide which space a later key is in
+//!        --gather---> what KEYS, SCAN, RANDOMKEY, DBSIZE find beside the keys of the transaction
+//!        --run------> all bodies, in order, over one overlay, in one hold: one group in the log
+//!        --answer---> and in between what acts on the session or the server (CONFIG, CLIENT, INFO, TIER), once the group stands
+//! ```
+//! Promises: nothing was done unless everything was; each command sees what the earlier ones did; cold keys are read together,
+//! before the first body runs; all see one clock. Never: a lock held while something is waited for.
+
+use std::collections::HashMap;
+
+use thermocline::{Access, Changes, Done, Engine, Error, GroupEnd, Key, Overlay, SpaceId, SpacePlan, View, Watcher};
+use thermocline_resp::Reply;
+
+use super::execute::{Dispatcher, KeysBody, describe, facts, run_body, seen_seq};
+use super::keys::{self, KeyPlaces};
+use crate::command::Args;
+use crate::command::context::Facts;
+use crate::command::reply::CommandError;
+use crate::command::row::{Body, DatabaseChange, Gathered, Walk};
+use crate::command::table::CommandId;
+use crate::session::Session;
+use crate::transaction::Transaction;
+
+/// The answers of one transaction take at most this part of `maxmemory`.
+const ANSWER_SHARE_MAX: u64 = 8;
+/// How often the databases may be flushed or swapped under a transaction before it gives up.
+const PLANS_MAX: usize = 64;
+
+/// One queued command, ready to run.
+struct Step<'q> {
+    id: CommandId,
+    args: Args<'q>,
+    database: u32,
+    part: Part<'q>,
+}
+
+/// What a step does in the group.
+enum Part<'q> {
+    /// Runs over these of the group's keys.
+    Body(KeysBody, Vec<usize>, KeyPlaces),
+    /// Looks at a whole database.
+    Walk(Walk<'q>, SpaceId, Gathered),
+    /// Its effect is in the plan: it answers OK.
+    Planned,
+    /// It was refused when its words were read.
+    Refused(CommandError),
+    /// Acts on session or server, behind the group.
+    Behind,
+}
+
+/// A transaction, ready to run.
+struct Plan<'q> {
+    steps: Vec<Step<'q>>,
+    keys: Vec<(Key<'q>, Access)>,
+    places: HashMap<(SpaceId, &'q [u8]), usize>,
+    spaces: SpacePlan,
+    /// The session's database behind it.
+    database: u32,
+}
+
+/// A transaction that has run.
+struct Ran<'q> {
+    plan: Plan<'q>,
+    done: Done,
+    answers: Answers,
+}
+
+/// The answers of all steps, one behind the other.
+#[derive(Default)]
+struct Answers {
+    text: Vec<u8>,
+    /// Where each step's answer ends.
+    ends: Vec<usize>,
+    /// Steps whose body failed.
+    failures: Vec<(usize, CommandError)>,
+}
+
+impl Answers {
+    fn clear(&mut self) {
+        self.text.clear();
+        self.ends.clear();
+        self.failures.clear();
+    }
+}
+
+impl<'q> Plan<'q> {
+    /// Reads the queue: which keys in which spaces, and what becomes of the databases.
+    fn of(transaction: &'q Transaction, facts: Facts<'_>) -> Plan<'q> {
+        let mut plan = Plan {
+            steps: Vec::with_capacity(transaction.len()),
+            keys: Vec::new(),
+            places: HashMap::new(),
+            spaces: facts.engine.plan_spaces(),
+            database: facts.database,
+        };
+        for (id, args) in transaction.commands() {
+            let facts = Facts { row: id.command().row, database: plan.database, ..facts };
+            let database = plan.database;
+            let part = plan.part(args, facts).unwrap_or_else(Part::Refused);
+            plan.steps.push(Step { id, args, database, part });
+        }
+        plan
+    }
+
+    fn part(&mut self, args: Args<'q>, facts: Facts<'_>) -> Result<Part<'q>, CommandError> {
+        let databases = facts.engine.databases();
+        match facts.row.body {
+            Body::Keys(body) => self.body(body, args, facts),
+            Body::Select(body) => {
+                self.database = body(&args, databases)?;
+                Ok(Part::Planned)
+            }
+            Body::Databases(body) => {
+                let change: DatabaseChange = body(&args, facts)?;
+                change.apply(&mut self.spaces);
+                Ok(Part::Planned)
+            }
+            Body::Walk(body) => Ok(Part::Walk(body(&args)?, self.spaces.space(self.database), Gathered::default())),
+            Body::Plain(_) | Body::Session(_) | Body::Exec => Ok(Part::Behind),
+        }
+    }
+
+    fn body(&mut self, body: KeysBody, args: Args<'q>, facts: Facts<'_>) -> Result<Part<'q>, CommandError> {
+        let mut found = Vec::new();
+        keys::collect(facts.row, &args, &mut found)?;
+        let database = |argument: &crate::command::row::KeyArgument| argument.database.unwrap_or(facts.database);
+        if found.iter().any(|argument| database(argument) >= facts.engine.databases()) {
+            return Err(CommandError::DATABASE);
+        }
+        let names: Vec<(u32, &[u8])> =
+            found.iter().map(|argument| (database(argument), args.at(argument.word))).collect();
+        let mut keys = Vec::with_capacity(found.len());
+        for argument in &found {
+            let space = self.spaces.space(database(argument));
+            let name = args.at(argument.word);
+            let next = self.keys.len();
+            let place = *self.places.entry((space, name)).or_insert(next);
+            match self.keys.get_mut(place) {
+                Some((_, access)) => *access = keys::stronger(*access, argument.access),
+                None => self.keys.push((facts.engine.key(space, name), argument.access)),
+            }
+            keys.push(place);
+        }
+        Ok(Part::Body(body, keys, KeyPlaces::of(&names)))
+    }
+
+    /// What the walks find beside the keys of the transaction.
+    async fn gather(&mut self, engine: &Engine) -> Result<(), Error> {
+        let places = &self.places;
+        for step in &mut self.steps {
+            if let Part::Walk(walk, space, found) = &mut step.part {
+                let space = *space;
+                *found = walk.gather(engine, space, |name| places.contains_key(&(space, name))).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs all bodies and stages what they decided. False: the answers are too large.
+    fn run(
+        &self,
+        views: &[Option<View<'_>>],
+        changes: &mut Changes<'q>,
+        facts: Facts<'_>,
+        answers: &mut Answers,
+        answer_bytes_max: usize,
+    ) -> bool {
+        answers.clear();
+        let mut overlay = Overlay::new(views, facts.now_ms());
+        for (number, step) in self.steps.iter().enumerate() {
+            let start = answers.text.len();
+            let facts = Facts { row: step.id.command().row, database: step.database, ..facts };
+            let mut reply = Reply::new(&mut answers.text, facts.protocol);
+            match &step.part {
+                Part::Body(body, keys, places) => {
+                    let text = &mut answers.text;
+                    let result = overlay.step(keys, |views, changes| {
+                        run_body(*body, step.args, views, changes, places.as_slice(), facts, text, start)
+                    });
+                    if let Err(error) = result {
+                        answers.text.truncate(start);
+                        answers.failures.push((number, error));
+                    }
+                }
+                Part::Walk(walk, space, found) => {
+                    let known =
+                        self.keys_in(*space).filter_map(|key| Some((self.keys[key].0.bytes, overlay.view(key)?)));
+                    walk.answer(found, known, overlay.grown(self.keys_in(*space)), &mut reply);
+                }
+                Part::Planned => reply.ok(),
+                Part::Refused(_) | Part::Behind => {}
+            }
+            answers.ends.push(answers.text.len());
+            if answers.text.len() > answer_bytes_max {
+                return false;
+            }
+        }
+        // What was done to a database that the same transaction flushes later goes with it.
+        overlay.finish(changes, |key| self.spaces.names(self.keys[key].0.space));
+        true
+    }
+
+    /// The keys of this transaction in a space, by number.
+    fn keys_in(&self, space: SpaceId) -> impl Iterator<Item = usize> {
+        self.keys.iter().enumerate().filter(move |(_, (key, _))| key.space == space).map(|(number, _)| number)
+    }
+}
+
+impl Dispatcher<'_> {
+    /// EXEC.
+    pub(super) async fn exec(&self, id: CommandId, session: &mut Session, output: &mut Vec<u8>) {
+        let start = output.len();
+        let Some(transaction) = session.take_transaction() else {
+            return self.fail(output, start, id, &CommandError::Static("ERR EXEC without MULTI"));
+        };
+        let watcher = session.watcher.take();
+        if transaction.is_aborted() {
+            return self.fail(output, start, id, &CommandError::EXEC_ABORT);
+        }
+        let ran = match watcher.as_deref() {
+            Some(watcher) if watcher.is_changed() => Ok(None),
+            watcher => {
+                let facts = facts(self.server, session, id.command().row);
+                self.run_transaction(facts, &transaction, watcher).await
+            }
+        };
+        drop(watcher);
+        match ran {
+            Ok(Some(ran)) => self.answer_transaction(session, id, ran, output).await,
+            Ok(None) => Reply::new(output, session.protocol).null_array(),
+            Err(error) => self.fail(output, start, id, &CommandError::exec_abort_because(&error.into())),
+        }
+    }
+
+    /// Runs the group. `None`: a watched key has changed.
+    async fn run_transaction<'q>(
+        &self,
+        facts: Facts<'_>,
+        transaction: &'q Transaction,
+        watcher: Option<&Watcher>,
+    ) -> Result<Option<Ran<'q>>, Error> {
+        let engine = facts.engine;
+        let answer_bytes_max = (engine.max_memory() / ANSWER_SHARE_MAX) as usize;
+        for _ in 0..PLANS_MAX {
+            let facts = Facts { now_ms: Some(engine.now_ms()), ..facts };
+            let mut plan = Plan::of(transaction, facts);
+            plan.gather(engine).await?;
+            let mut changes = Changes::new(plan.keys.len());
+            let mut answers = Answers::default();
+            let end = engine
+                .run_group(&plan.keys, &plan.spaces, watcher, &mut changes, |views, changes| {
+                    let fits = plan.run(views, changes, facts, &mut answers, answer_bytes_max);
+                    if !fits {
+                        changes.refuse();
+                    }
+                    fits
+                })
+                .await?;
+            match end {
+                GroupEnd::Ran(true, done) => return Ok(Some(Ran { plan, done, answers })),
+                GroupEnd::Ran(false, _) => return Err(Error::OutOfMemory),
+                GroupEnd::Watched => return Ok(None),
+                GroupEnd::Moved => {}
+            }
+        }
+        Err(Error::Misconfigured { reason: "databases were flushed or swapped again and again".into() })
+    }
+
+    /// Answers, and does what comes behind the group.
+    async fn answer_transaction(&self, session: &mut Session, id: CommandId, ran: Ran<'_>, output: &mut Vec<u8>) {
+        let Ran { plan, done, answers } = ran;
+        let start = output.len();
+        session.must_wait(done.wait_seq);
+        if plan.steps.iter().any(|step| matches!(step.part, Part::Walk(..))) {
+            session.must_wait(seen_seq(&self.server.engine));
+        }
+        Reply::new(output, session.protocol).array(plan.steps.len());
+        if session.tierinfo {
+            describe(output, start, &done, facts(self.server, session, id.command().row));
+        }
+        session.is_executing = true;
+        let mut from = 0;
+        let mut failures = answers.failures.into_iter().peekable();
+        for (number, (step, end)) in plan.steps.iter().zip(answers.ends).enumerate() {
+            let at = output.len();
+            if let Some((_, error)) = failures.next_if(|(failed, _)| *failed == number) {
+                self.fail(output, at, step.id, &error);
+            } else if let Part::Refused(error) = &step.part {
+                self.fail(output, at, step.id, error);
+            } else if let Part::Behind = step.part {
+                session.select(step.database);
+                self.keyless(step.id, step.args, session, output).await;
+            }
+            output.extend_from_slice(&answers.text[from..end]);
+            from = end;
+            self.cells.of(step.id).calls.add(1);
+        }
+        session.select(plan.database);
+        session.is_executing = false;
+    }
+}
