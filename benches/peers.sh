@@ -16,7 +16,7 @@ sources=${SOURCES:-/etc/apt/sources.list.d/debian.sources}
 
 [ -r "$sources" ] || { echo "$sources cannot be read: set SOURCES to a deb822 source file" >&2; exit 1; }
 mkdir -p "$folder/apt/lists/partial" "$folder/apt/cache/archives/partial" "$folder/apt/none" \
-    "$folder/root" "$folder/bin"
+    "$folder/tree" "$folder/bin"
 folder=$(cd "$folder" && pwd)
 
 # The first paragraph of the machine's own source, with the suite exchanged.
@@ -39,15 +39,15 @@ apt install --download-only --no-install-recommends --yes $servers
 
 for package in "$folder"/apt/cache/archives/*.deb; do
     case $(basename "$package") in
-        lib* | zlib1g* | valkey-* | redis-* | memcached_*) dpkg-deb -x "$package" "$folder/root" ;;
+        lib* | zlib1g* | valkey-* | redis-* | memcached_*) dpkg-deb -x "$package" "$folder/tree" ;;
     esac
 done
 
 # A starter hands over to the unpacked loader, which takes the unpacked libraries: `exec`, so that the process is the server.
-loader=$(find "$folder/root" -name 'ld-linux*.so.*' | head -n 1)
-libraries=$(dirname "$(find "$folder/root" -name libc.so.6 | head -n 1)")
+loader=$(find "$folder/tree" -name 'ld-linux*.so.*' | head -n 1)
+libraries=$(dirname "$(find "$folder/tree" -name libc.so.6 | head -n 1)")
 for server in $servers; do
-    program="$folder/root/usr/bin/$server"
+    program="$folder/tree/usr/bin/$server"
     printf '#!/bin/sh\nexec "%s" --library-path "%s" "%s" "$@"\n' "$loader" "$libraries" "$program" > "$folder/bin/$server"
     chmod +x "$folder/bin/$server"
     "$folder/bin/$server" --version
