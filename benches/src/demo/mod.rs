@@ -135,7 +135,7 @@ pub fn play(arguments: &DemoArguments, target: &Target, on_a_terminal: bool, sto
 fn passes(arguments: &DemoArguments, target: &Target, live: &Live, quit: &AtomicBool) -> Result<Vec<Report>> {
     let keys = arguments.keys();
     let speaker = Speaker { protocol: target.speech.protocol(), text: KeyText::new("key:", KEY_BYTES) };
-    let range = KeyRange { keys, speaker, sizes: arguments.value_size.clone(), order: None };
+    let range = KeyRange { keys, speaker, sizes: arguments.value_size, order: None };
     let show = |tally: &Tally| live.answers.store(tally.operations(), Ordering::Relaxed);
     let drive = |pipeline, tiers| Drive { connections: CONNECTIONS, pipeline, tiers, timeout: ANSWER_TIMEOUT };
     let watched = |name, drive| Pass { watch: Some(&show), ..Pass::of(name, target.clone(), drive) };
