@@ -194,6 +194,36 @@ fn the_suites_are_printed_without_a_target() {
 }
 
 #[test]
+fn two_servers_of_one_name_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let one = mini("one", "none");
+    let output = compare(dir.path(), &[&one, &one], &["--scene", LOAD]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("two targets are called one"));
+}
+
+#[test]
+fn memcached_is_compared_with_redis_where_both_are_installed() {
+    for program in ["redis-server", "memcached"] {
+        if Command::new(program).arg("--version").output().is_err() {
+            eprintln!("{program} is not installed: skipped");
+            return;
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let redis = "redis=redis-server --port {port} --dir {dir} --save '' --appendonly no";
+    let memcached = "memcached=memcached -u root -l 127.0.0.1 -p {port} -m {memory_mb} -t 1";
+    let run = "run uniform --keys 2000 --value-size 64 --reads 50% -c 8 --requests 4000";
+    let more = ["--rounds", "1", "--memory", "64mb", "--no-cgroup", "--load", LOAD, "--scene", run];
+    let output = compare(dir.path(), &[redis, memcached], &more).output().unwrap();
+    let report = report(&output);
+    assert_eq!(output.status.code(), Some(0), "{report}");
+    let rounds = report["scenes"][0]["rounds"].as_array().unwrap();
+    assert!(rounds.iter().all(|round| round["keys"] == 2_000 && round["found_share"] == 1.0), "{report}");
+    assert!(report["targets"][1]["version"].as_str().unwrap().starts_with("memcached 1."), "{report}");
+}
+
+#[test]
 fn redis_is_compared_with_itself_where_it_is_installed() {
     if Command::new("redis-server").arg("--version").output().is_err() {
         eprintln!("redis-server is not installed: skipped");

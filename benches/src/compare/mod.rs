@@ -128,8 +128,11 @@ pub fn run(arguments: &CompareArguments, stop: &AtomicBool) -> Result<Outcome> {
         print!("{}", suites::list());
         return Ok(Outcome { results: None, exit_code: ExitCode::Good });
     }
-    for target in &arguments.targets {
+    for (index, target) in arguments.targets.iter().enumerate() {
         target.check_memory(arguments.memory)?;
+        if arguments.targets[..index].iter().any(|other| other.name == target.name) {
+            bail!("two targets are called {}: nobody could tell them apart", target.name);
+        }
     }
     let scenes = arguments.scenes()?;
     let two = std::thread::available_parallelism().is_ok_and(|cores| cores.get() >= 2);

@@ -75,7 +75,8 @@ impl FromStr for TargetSpec {
         // Any word, not only the first: the program may stand behind `env`, `numactl` or a loader.
         let is_memcached = |word: &String| Path::new(word).file_name().is_some_and(|name| name == "memcached");
         let by_program = if words.iter().any(is_memcached) { Speech::Memcached } else { Speech::Resp };
-        let target = Self { name: name.to_owned(), speech: speech.unwrap_or(by_program), command: command.to_owned(), words };
+        let target =
+            Self { name: name.to_owned(), speech: speech.unwrap_or(by_program), command: command.to_owned(), words };
         if !target.words.iter().any(|word| word.contains("{port}")) {
             return Err(TargetError::NoPort(target.name));
         }
