@@ -249,7 +249,7 @@ Examples:
   thermocline-bench run ycsb-a --load --protocol memcached --port 11211
 
 One thread drives all connections; the report says how busy it was, and warns when it is the limit. Every value is checked:
-its bytes, its key, and that its version was not overwritten before the read began. Memory: 8 bytes per key.";
+its bytes, its key, and that its version was not overwritten before the read began. Memory: 4 bytes per key (8 once keys are deleted).";
 
 impl LoadArguments {
     /// Number of keys that were asked for.
@@ -301,7 +301,7 @@ fn share(text: &str) -> Result<f64, String> {
 }
 
 /// `30s`, `500ms`, `2m`, `1h`; a bare number is seconds.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} is not a duration such as 30s, 500ms or 2m");
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let number: u64 = text[..digits].parse().map_err(|_| wrong())?;

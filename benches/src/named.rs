@@ -36,7 +36,8 @@ pub fn run(arguments: &RunArguments, stop: &AtomicBool) -> Result<Outcome> {
         let range = KeyRange { keys: spec.keys, speaker: speaker.clone(), sizes: spec.sizes, order: None };
         let mut load = Load::new(range, |key| spec.ttl_of(key), Schedule::closed());
         let drive = drive(server, arguments.connections, LOAD_PIPELINE, false);
-        let report = pass(Pass { total: Some(spec.keys), ..Pass::of("load", server, drive) }, &mut load, stop)?;
+        let report =
+            pass(Pass { total: Some(spec.keys), ..Pass::of("load", server.target(), drive) }, &mut load, stop)?;
         let loaded = report.complete && !stop.load(Ordering::Relaxed);
         if report.errors.is_empty() {
             versions = Versions::loaded(spec.keys, LOADED_VERSION);
@@ -58,7 +59,7 @@ pub fn run(arguments: &RunArguments, stop: &AtomicBool) -> Result<Outcome> {
     let schedule = Schedule::new(arguments.pace, arguments.seed);
     let mut workload = Named::new(options, versions, schedule, arguments.connections);
     let drive = drive(server, arguments.connections, arguments.pipeline, true);
-    let plan = Pass { total: arguments.requests, warmup: arguments.warmup, ..Pass::of("run", server, drive) };
+    let plan = Pass { total: arguments.requests, warmup: arguments.warmup, ..Pass::of("run", server.target(), drive) };
     reports.push(pass(plan, &mut workload, stop)?);
     Ok(outcome(reports, false))
 }

@@ -75,7 +75,8 @@ impl Info {
         self.fields.insert(name.to_owned(), value.to_owned());
     }
 
-    fn number<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
+    /// A field that is a number.
+    pub fn number<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
         self.fields.get(name)?.parse().ok()
     }
 

@@ -3,6 +3,7 @@
 use crate::cli::{Command, LoadArguments, Order, ReplayArguments, TargetArguments};
 use crate::client::{Client, Drive, Workload};
 use crate::clock::Clock;
+use crate::control::Target;
 use crate::observe::Observer;
 use crate::permutation::Permutation;
 use crate::procfs;
@@ -71,7 +72,11 @@ fn load(arguments: &LoadArguments, stop: &AtomicBool) -> Result<Outcome> {
         let drive = drive(server, arguments.connections, arguments.pipeline, false);
         let schedule = Schedule::new(arguments.pace, arguments.seed);
         let mut workload = Load::new(range.clone(), |_| arguments.ttl, schedule);
-        reports.push(pass(Pass { total: Some(keys), ..Pass::of("load", server, drive) }, &mut workload, stop)?);
+        reports.push(pass(
+            Pass { total: Some(keys), ..Pass::of("load", server.target(), drive) },
+            &mut workload,
+            stop,
+        )?);
     }
     let going_on = reports.iter().all(|report| report.complete) && !stop.load(Ordering::Relaxed);
     if (arguments.verify || arguments.verify_only) && going_on {
@@ -79,7 +84,11 @@ fn load(arguments: &LoadArguments, stop: &AtomicBool) -> Result<Outcome> {
         let drive = drive(server, arguments.connections, pipeline, true);
         // Another order than the load's, or the cold reads would come as they were written.
         let mut workload = ReadBack::new(KeyRange { order: random(arguments.seed.wrapping_add(1)), ..range });
-        reports.push(pass(Pass { total: Some(keys), ..Pass::of("verify", server, drive) }, &mut workload, stop)?);
+        reports.push(pass(
+            Pass { total: Some(keys), ..Pass::of("verify", server.target(), drive) },
+            &mut workload,
+            stop,
+        )?);
     }
     let losses = arguments.ttl.is_none() && reports.iter().any(|report| report.lost > 0);
     Ok(outcome(reports, losses))
@@ -107,7 +116,7 @@ fn replay(arguments: &ReplayArguments, stop: &AtomicBool) -> Result<Outcome> {
     let drive = drive(server, arguments.connections, arguments.pipeline, true);
     let schedule = Schedule::new(arguments.pace, 1);
     let mut workload = Replay::new(open()?, arguments.connections, options, schedule);
-    let pass_of_trace = Pass { total: arguments.requests, ..Pass::of("replay", server, drive) };
+    let pass_of_trace = Pass { total: arguments.requests, ..Pass::of("replay", server.target(), drive) };
     let report = pass(pass_of_trace, &mut workload, stop)?;
     Ok(outcome(vec![report], false))
 }
@@ -120,33 +129,38 @@ pub(crate) fn drive(server: &TargetArguments, connections: usize, pipeline: usiz
 /// How a pass is run, beside its workload.
 pub(crate) struct Pass<'a> {
     pub(crate) name: &'static str,
-    pub(crate) server: &'a TargetArguments,
+    pub(crate) target: Target,
     pub(crate) drive: Drive,
     /// Steps, for the progress bar.
     pub(crate) total: Option<u64>,
     /// What comes before this is not measured.
     pub(crate) warmup: Duration,
+    /// Who is shown the tally ten times a second, instead of a progress bar.
+    pub(crate) watch: Option<&'a dyn Fn(&Tally)>,
 }
 
 impl<'a> Pass<'a> {
-    pub(crate) fn of(name: &'static str, server: &'a TargetArguments, drive: Drive) -> Self {
-        Self { name, server, drive, total: None, warmup: Duration::ZERO }
+    pub(crate) fn of(name: &'static str, target: Target, drive: Drive) -> Self {
+        Self { name, target, drive, total: None, warmup: Duration::ZERO, watch: None }
     }
 }
 
 pub(crate) fn pass<W: Workload>(plan: Pass<'_>, workload: &mut W, stop: &AtomicBool) -> Result<Report> {
-    let Pass { name, server, drive, total, warmup } = plan;
-    let target = server.target();
+    let Pass { name, target, drive, total, warmup, watch } = plan;
     let observer = Observer::start(&target)?;
     let mut client = Client::connect(&target, drive)?;
-    let progress = Progress::start(name, total);
+    let progress = watch.is_none().then(|| Progress::start(name, total));
     let mut tally = Tally::default();
     let warmup_ns = warmup.as_nanos() as u64;
     let mut measured_from_ns = 0;
     let mut cpu_before = procfs::thread_cpu_seconds();
     let clock = Clock::start();
     let mut tick = |tally: &mut Tally, now_ns: u64| {
-        progress.show(tally);
+        match (&progress, watch) {
+            (Some(progress), _) => progress.show(tally),
+            (None, Some(watch)) => watch(tally),
+            (None, None) => {}
+        }
         if measured_from_ns == 0 && warmup_ns > 0 && now_ns >= warmup_ns {
             tally.restart(now_ns);
             observer.restart();
@@ -176,7 +190,8 @@ pub(crate) fn pass<W: Workload>(plan: Pass<'_>, workload: &mut W, stop: &AtomicB
     Ok(Report::new(circumstances, tally, observer.finish()))
 }
 
-pub(crate) fn outcome(reports: Vec<Report>, losses: bool) -> Outcome {
+/// What passes mean for the one who started them.
+pub fn outcome(reports: Vec<Report>, losses: bool) -> Outcome {
     let any = |question: fn(&Report) -> bool| reports.iter().any(question);
     let exit_code = if any(|report| report.wrong > 0) {
         ExitCode::WrongValue

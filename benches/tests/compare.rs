@@ -2,6 +2,7 @@
 //! be seen. With redis-server and memcached where they are installed.
 #![expect(clippy::disallowed_methods, reason = "writes a suite for the tool to read")]
 
+#[expect(dead_code, reason = "the other tests of the tool plant more faults")]
 mod mini_server;
 
 use mini_server::{Fault, MiniServer};

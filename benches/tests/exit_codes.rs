@@ -1,8 +1,10 @@
 //! The tool as a script sees it: against a small server with planted faults, each ends with its own exit code, and the JSON
 //! report says what happened.
-#![expect(clippy::disallowed_methods, reason = "writes a trace for the tool to read")]
+#![expect(clippy::disallowed_methods, reason = "writes a trace for the tool to read, waits for real servers")]
 
 mod mini_server;
+#[path = "exit_codes/runs.rs"]
+mod runs;
 
 use mini_server::{Fault, MiniServer};
 use serde_json::Value;
@@ -173,4 +175,22 @@ fn a_trace_without_sizes_needs_one_before_anything_is_sent() {
     let words = String::from_utf8(output.stderr).unwrap();
     assert!(words.contains("--value-size"), "{words}");
     assert!(server.commands().is_empty());
+}
+
+#[test]
+fn the_demo_without_a_terminal_loads_mixes_and_ends_by_itself() {
+    use thermocline_bench::cli::Cli;
+    let server = MiniServer::start(Fault::None, true);
+    let words = ["bench", "demo", "--data", "1mb", "--seconds", "1", "--move-every", "0"];
+    let thermocline_bench::cli::Command::Demo(arguments) = <Cli as clap::Parser>::parse_from(words).command else {
+        panic!("the demo was asked for");
+    };
+    let target = thermocline_bench::control::Target::local(server.port, thermocline_bench::wire::Speech::Resp);
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let reports = thermocline_bench::demo::play(&arguments, &target, false, &stop).unwrap();
+    assert_eq!(reports.iter().map(|report| report.name.as_str()).collect::<Vec<_>>(), ["load", "mix"]);
+    assert_eq!(reports[0].operations, 1_024);
+    assert!(reports.iter().all(|report| report.complete && report.wrong == 0 && report.lost == 0));
+    let shares = reports[1].shares.unwrap();
+    assert!(shares.hot > 0.0 && shares.cold > 0.0 && shares.miss == 0.0, "{shares:?}");
 }

@@ -36,7 +36,8 @@ impl Random {
 
 /// 64 random bits as a number in 0 <= x < 1.
 pub(super) fn unit(bits: u64) -> f64 {
-    (bits >> 11) as f64 / (1u64 << 53) as f64
+    // Through i64, which the processor converts by itself.
+    (bits >> 11) as i64 as f64 / (1u64 << 53) as f64
 }
 
 #[cfg(test)]

@@ -5,12 +5,13 @@ pub mod named;
 pub mod read_back;
 pub mod replay;
 pub mod schedule;
-mod versions;
+pub mod versions;
 
 pub use crate::spec::{SizeError, ValueSizes, parse_bytes};
 pub use versions::Versions;
 
 use crate::tally::Tally;
+use crate::value::{self, Expected, KeyId};
 use crate::wire::{Key, KeyText, NewValue, Protocol, Reply};
 
 /// How a workload's keys are spelt, and in which language.
@@ -24,15 +25,32 @@ pub struct Speaker {
 
 impl Speaker {
     /// Appends a SET and counts its bytes.
-    fn set(&self, out: &mut Vec<u8>, key: Key<'_>, new: NewValue, tally: &mut Tally) {
+    pub(crate) fn set(&self, out: &mut Vec<u8>, key: Key<'_>, new: NewValue, tally: &mut Tally) {
         self.protocol.set(out, key, new);
         tally.value_bytes_sent += u64::from(new.length);
         tally.key_bytes_sent += key.length() as u64;
     }
 }
 
+/// Counts the answer to a GET of a key that is there: a value that must be this one, or a loss.
+pub(crate) fn check(key: KeyId, expected: Expected, reply: Reply<'_>, tally: &mut Tally) {
+    match reply {
+        Reply::Value(found) => {
+            tally.found += 1;
+            if let Err(wrong) = value::verify(found, key, expected) {
+                tally.wrong_value(key, wrong);
+            }
+        }
+        Reply::Missing => {
+            tally.missed += 1;
+            tally.lost += 1;
+        }
+        other => refused(other, "GET", tally),
+    }
+}
+
 /// Counts anything but OK as an error; true for OK.
-fn accepted(reply: Reply<'_>, tally: &mut Tally) -> bool {
+pub(crate) fn accepted(reply: Reply<'_>, tally: &mut Tally) -> bool {
     if reply != Reply::Done {
         refused(reply, "SET", tally);
     }

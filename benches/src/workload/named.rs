@@ -4,7 +4,7 @@
 //! in [`Versions`]. A step that needs two requests (read-modify-write, a miss that is filled in) sends the second on the same
 //! connection as soon as the first is answered; in an open loop that one is due then.
 //!
-//! Bounded: by `Versions` (8 bytes per key) and by what is in flight.
+//! Bounded: by `Versions` (4 bytes per key) and by what is in flight.
 
 use super::schedule::Schedule;
 use super::{Speaker, Versions, accepted, refused};

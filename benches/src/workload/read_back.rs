@@ -1,12 +1,11 @@
 //! Reads a loaded key range back and checks every byte. A key that is not there is counted as lost.
 
+use super::check;
 use super::load::{KeyRange, LOADED_VERSION};
-use super::refused;
 use crate::client::{Answer, Next, Workload};
 use crate::report::WorkloadReport;
 use crate::tally::{Kind, Tally};
-use crate::value::{self, Expected, KeyId};
-use crate::wire::Reply;
+use crate::value::{Expected, KeyId};
 use anyhow::Result;
 
 /// Gets every key of a range.
@@ -36,21 +35,10 @@ impl Workload for ReadBack {
 
     fn answered(&mut self, _lane: usize, key: KeyId, answer: Answer<'_>, tally: &mut Tally) {
         tally.answered(Kind::Get, answer.tier, answer.latency_ns, answer.now_ns);
-        match answer.reply {
-            Reply::Value(found) => {
-                tally.found += 1;
-                let expected = Expected::Exactly { version: LOADED_VERSION, length: self.range.sizes.of(key) };
-                if let Err(wrong) = value::verify(found, key, expected) {
-                    tally.wrong_value(key, wrong);
-                }
-            }
-            Reply::Missing => {
-                tally.missed += 1;
-                tally.lost += 1;
-            }
-            other => refused(other, "GET", tally),
-        }
+        let expected = Expected::Exactly { version: LOADED_VERSION, length: self.range.sizes.of(key) };
+        check(key, expected, answer.reply, tally);
     }
+
     fn describe(&self) -> WorkloadReport {
         self.range.describe("verify")
     }
