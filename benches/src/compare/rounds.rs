@@ -65,7 +65,7 @@ pub enum Ending {
 
 /// The targets in the order of this round: turned every other one, so that what drifts favours nobody.
 pub fn order(round: u32, targets: usize) -> Vec<usize> {
-    if round % 2 == 0 { (0..targets).collect() } else { (0..targets).rev().collect() }
+    if round.is_multiple_of(2) { (0..targets).collect() } else { (0..targets).rev().collect() }
 }
 
 impl Plan<'_> {
