@@ -6,7 +6,7 @@ use serde::Serialize;
 use std::collections::HashMap;
 
 /// Kernel clock ticks per second as `/proc` reports CPU time on every Linux that Rust runs on.
-const TICKS_PER_SECOND: f64 = 100.0;
+pub const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Names of server programs: a process id from INFO is believed only if it is one of these.
 const SERVERS: &[&str] = &["thermocline", "redis", "valkey", "keydb", "dragonfly", "kvrocks", "garnet", "memcached"];

@@ -21,6 +21,7 @@ fn a_server_in_a_process() {
     let Ok(port) = std::env::var("MINI_PORT") else { return };
     let fault = match std::env::var("MINI_FAULT").as_deref() {
         Ok("wrong") => Fault::WrongByteInHit(77),
+        Ok("refuses") => Fault::RefuseSets,
         Ok("dies") => Fault::CloseAtCommand(2_500),
         _ => Fault::None,
     };
@@ -79,6 +80,9 @@ fn two_servers_are_compared_in_turned_rounds_and_nothing_stays() {
         let rounds = scene["rounds"].as_array().unwrap();
         let order: Vec<u64> = rounds.iter().map(|round| round["target"].as_u64().unwrap()).collect();
         assert_eq!(order, [0, 1, 1, 0], "the order is turned");
+        let seeds: Vec<u64> = rounds.iter().map(|round| round["seed"].as_u64().unwrap()).collect();
+        assert!(seeds[0] == seeds[1] && seeds[2] == seeds[3], "the servers of a round get the same keys: {seeds:?}");
+        assert_ne!(seeds[0], seeds[2], "another round gets others");
         assert!(rounds.iter().all(|round| round["operations_per_second"].as_f64().unwrap() > 0.0));
         assert!(rounds.iter().all(|round| round["rss_bytes"].as_u64().unwrap() > 100_000));
     }
@@ -113,6 +117,33 @@ fn a_wrong_value_anywhere_ends_with_code_3() {
 }
 
 #[test]
+fn a_wrong_value_while_warming_ends_with_code_3_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ours, peer) = (mini("ours", "none"), mini("peer", "wrong"));
+    let more = ["--rounds", "1", "--load", LOAD, "--warm", READ, "--scene", LOAD];
+    let output = compare(dir.path(), &[&ours, &peer], &more).output().unwrap();
+    let report = report(&output);
+    assert_eq!(output.status.code(), Some(3), "{report}");
+    assert_eq!(report["wrong"], 1);
+    let remarks = report["scenes"][0]["rounds"][1]["remarks"].as_array().unwrap();
+    assert!(remarks.iter().any(|remark| remark.as_str().unwrap().contains("WRONG VALUES before")), "{report}");
+}
+
+#[test]
+fn refused_writes_of_the_load_are_said_with_every_round_and_do_not_end_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ours, peer) = (mini("ours", "none"), mini("peer", "refuses"));
+    let output =
+        compare(dir.path(), &[&ours, &peer], &["--rounds", "1", "--load", LOAD, "--scene", READ]).output().unwrap();
+    let report = report(&output);
+    assert_eq!(output.status.code(), Some(1), "{report}");
+    assert_eq!(report["complete"], true);
+    let round = &report["scenes"][0]["rounds"][1];
+    assert_eq!((&round["errors"], &round["errors_before"]), (&0.into(), &2_000.into()), "{round}");
+    assert_eq!(round["found_share"], 0.0);
+}
+
+#[test]
 fn a_server_that_dies_in_a_round_ends_it_with_its_output_and_what_was_measured() {
     let dir = tempfile::tempdir().unwrap();
     let (ours, peer) = (mini("ours", "none"), mini("peer", "dies"));
@@ -123,7 +154,9 @@ fn a_server_that_dies_in_a_round_ends_it_with_its_output_and_what_was_measured()
     assert_eq!(report["complete"], false);
     let failure = report["failure"].as_str().unwrap();
     assert!(failure.contains("peer has ended") && failure.contains("a planted end"), "{failure}");
-    assert_eq!(report["scenes"][0]["rounds"].as_array().unwrap().len(), 1, "the round before it is kept");
+    let rounds = report["scenes"][0]["rounds"].as_array().unwrap();
+    assert!(rounds[0]["failure"].is_null() && rounds.len() == 2, "the round before it is kept: {report}");
+    assert!(rounds[1]["failure"].as_str().unwrap().contains("peer has ended"), "{report}");
     assert!(is_empty(dir.path()));
 }
 
@@ -192,6 +225,36 @@ fn the_suites_are_printed_without_a_target() {
         Command::new(env!("CARGO_BIN_EXE_thermocline-bench")).args(["compare", "--list-suites"]).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("== hot\n") && text.contains("[[scene]]"), "{text}");
+}
+
+#[test]
+fn two_servers_of_one_name_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let one = mini("one", "none");
+    let output = compare(dir.path(), &[&one, &one], &["--scene", LOAD]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("two targets are called one"));
+}
+
+#[test]
+fn memcached_is_compared_with_redis_where_both_are_installed() {
+    for program in ["redis-server", "memcached"] {
+        if Command::new(program).arg("--version").output().is_err() {
+            eprintln!("{program} is not installed: skipped");
+            return;
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let redis = "redis=redis-server --port {port} --dir {dir} --save '' --appendonly no";
+    let memcached = "memcached=memcached -u root -l 127.0.0.1 -p {port} -m {memory_mb} -t 1";
+    let run = "run uniform --keys 2000 --value-size 64 --reads 50% -c 8 --requests 4000";
+    let more = ["--rounds", "1", "--memory", "64mb", "--no-cgroup", "--load", LOAD, "--scene", run];
+    let output = compare(dir.path(), &[redis, memcached], &more).output().unwrap();
+    let report = report(&output);
+    assert_eq!(output.status.code(), Some(0), "{report}");
+    let rounds = report["scenes"][0]["rounds"].as_array().unwrap();
+    assert!(rounds.iter().all(|round| round["keys"] == 2_000 && round["found_share"] == 1.0), "{report}");
+    assert!(report["targets"][1]["version"].as_str().unwrap().starts_with("memcached 1."), "{report}");
 }
 
 #[test]

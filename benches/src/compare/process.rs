@@ -28,10 +28,30 @@ fn children(process: u32) -> Vec<u32> {
     text.split_whitespace().filter_map(|child| child.parse().ok()).collect()
 }
 
+/// Seconds that all cores together worked since the machine started, for whomever.
+pub fn machine_busy_seconds() -> Option<f64> {
+    busy_ticks(&procfs::read("/proc/stat")?).map(|ticks| ticks as f64 / procfs::TICKS_PER_SECOND)
+}
+
+/// user, nice, system, idle, iowait, irq, softirq, steal: all but the two in which nobody works. What a guest uses is in user.
+fn busy_ticks(stat: &str) -> Option<u64> {
+    let fields: Option<Vec<u64>> =
+        stat.lines().next()?.strip_prefix("cpu ")?.split_whitespace().map(|n| n.parse().ok()).collect();
+    let fields = fields.filter(|fields| fields.len() >= 5)?;
+    Some(fields.iter().take(8).enumerate().filter(|(at, _)| ![3, 4].contains(at)).map(|(_, ticks)| ticks).sum())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::process::Command;
+
+    #[test]
+    fn waiting_and_guests_are_not_work() {
+        assert_eq!(busy_ticks("cpu  1 2 4 1000 2000 8 16 32 5000 6000\ncpu0 9 9 9 9 9\n"), Some(63));
+        assert_eq!(busy_ticks("intr 1 2 3 4 5\n"), None);
+        assert!(machine_busy_seconds().unwrap() > 0.0);
+    }
 
     #[test]
     fn what_a_server_starts_is_counted_with_it() {

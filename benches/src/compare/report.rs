@@ -19,6 +19,9 @@ pub struct CompareReport {
     /// Why it could not go on, if so.
     #[serde(default)]
     pub failure: Option<String>,
+    /// Wrong values of all passes, loading and warming too.
+    #[serde(default)]
+    pub wrong: u64,
     /// How it was measured.
     #[serde(default)]
     pub method: MethodReport,
@@ -108,6 +111,15 @@ pub struct RoundReport {
     /// Error answers.
     #[serde(default)]
     pub errors: u64,
+    /// Error answers while the server was loaded and warmed for it.
+    #[serde(default)]
+    pub errors_before: u64,
+    /// Seed of the keys: the same for all servers of a round, another in each round.
+    #[serde(default)]
+    pub seed: u64,
+    /// Cores that other processes used meanwhile: figures of a shared machine are worth less.
+    #[serde(default)]
+    pub others_cores: Option<f64>,
     /// Why the client could not go on, if so; such a round is no part of any ratio.
     #[serde(default)]
     pub failure: Option<String>,
@@ -130,6 +142,8 @@ impl RoundReport {
 pub enum Metric {
     /// Answers per second.
     Throughput,
+    /// GETs per second that found a value: a miss is a cheap answer.
+    FoundThroughput,
     /// CPU of the server per answer.
     ServerCpu,
     /// Half of the answers came within this.
@@ -154,8 +168,9 @@ pub enum Metric {
 
 impl Metric {
     /// All of them, in the order of a table.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Throughput,
+        Self::FoundThroughput,
         Self::ServerCpu,
         Self::LatencyP50,
         Self::LatencyP99,
@@ -170,13 +185,21 @@ impl Metric {
 
     /// More of it is better.
     pub fn more_is_better(self) -> bool {
-        matches!(self, Self::Throughput | Self::FoundShare | Self::Keys)
+        matches!(self, Self::Throughput | Self::FoundThroughput | Self::FoundShare | Self::Keys)
     }
 
     /// Of a round; `None` when it was not measured.
     pub fn of(self, round: &RoundReport) -> Option<f64> {
         match self {
             Self::Throughput => Some(round.operations_per_second),
+            Self::FoundThroughput => {
+                let gets = round.latency.get("get")?.count as f64;
+                let answers: u64 = ["get", "set", "delete", "scan"]
+                    .iter()
+                    .filter_map(|kind| Some(round.latency.get(*kind)?.count))
+                    .sum();
+                Some(round.operations_per_second * gets / answers as f64 * round.found_share?)
+            }
             Self::ServerCpu => round.server_cpu_us,
             Self::LatencyP50 => round.main_latency().map(|latency| latency.p50_us),
             Self::LatencyP99 => round.main_latency().map(|latency| latency.p99_us),

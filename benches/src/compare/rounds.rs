@@ -34,10 +34,24 @@ pub struct Plan<'a> {
     pub client: Client<'a>,
 }
 
+/// Seeds of a scene: more than its rounds.
+const SEEDS_PER_SCENE: u64 = 10_000;
+/// The load's order of keys.
+const LOAD_SEED: u64 = 1;
+
 /// A server with its keys.
 struct Loaded {
     server: Server,
     keys_sent: Option<u64>,
+    errors_before: u64,
+    remarks: Vec<String>,
+}
+
+/// The seed of a pass: of warming without a round. Servers of a round get the same keys, another round gets others. (Once all
+/// passes had one seed: each repeated the reads that had just brought its keys into DRAM, and nine in ten "uniform" reads of data
+/// eight times the DRAM were hot.)
+fn seed(scene: usize, round: Option<u32>) -> u64 {
+    LOAD_SEED + 1 + scene as u64 * SEEDS_PER_SCENE + round.map_or(0, |round| 1 + u64::from(round))
 }
 
 /// Interrupted, or done.
@@ -87,7 +101,7 @@ impl Plan<'_> {
         for scene in stage {
             report.scenes.push(scene_report(scene));
             for loaded in &mut servers {
-                if !self.warm(loaded, scene, progress)? {
+                if !self.warm(loaded, scene, report, progress)? {
                     return Ok(Ending::Interrupted);
                 }
             }
@@ -95,7 +109,9 @@ impl Plan<'_> {
                 for target in order(round, servers.len()) {
                     let rested = servers.iter().all(|loaded| loaded.server.wait_for_rest(self.client.stop));
                     let loaded = &mut servers[target];
-                    let Some(measured) = self.measure(loaded, scene, target, round, rested, progress)? else {
+                    let Some(measured) =
+                        self.measure(loaded, scene, (report.scenes.len(), target, round), rested, progress)?
+                    else {
                         return Ok(Ending::Interrupted);
                     };
                     keep(report, measured)?;
@@ -112,11 +128,13 @@ impl Plan<'_> {
                 let Some(mut loaded) = self.prepare(target, scene, report, progress)? else {
                     return Ok(Ending::Interrupted);
                 };
-                if !self.warm(&mut loaded, scene, progress)? {
+                if !self.warm(&mut loaded, scene, report, progress)? {
                     return Ok(Ending::Interrupted);
                 }
                 let rested = loaded.server.wait_for_rest(self.client.stop);
-                let Some(measured) = self.measure(&mut loaded, scene, target, round, rested, progress)? else {
+                let Some(measured) =
+                    self.measure(&mut loaded, scene, (report.scenes.len(), target, round), rested, progress)?
+                else {
                     return Ok(Ending::Interrupted);
                 };
                 keep(report, measured)?;
@@ -139,33 +157,35 @@ impl Plan<'_> {
         }
         let spec = &self.targets[target];
         progress.say(&format!("starting {}", spec.name));
-        let mut server = match Server::start(spec, self.surroundings, self.client.stop) {
+        let server = match Server::start(spec, self.surroundings, self.client.stop) {
             Ok(server) => server,
             Err(_) if stopped() => return Ok(None),
             Err(error) => return Err(error),
         };
         report.targets[target].version.clone_from(&server.version);
+        let mut loaded = Loaded { server, keys_sent: None, errors_before: 0, remarks: Vec::new() };
         let Some(load) = &scene.load else {
-            return Ok(Some(Loaded { server, keys_sent: None }));
+            return Ok(Some(loaded));
         };
         progress.say(&format!("loading {}", spec.name));
-        let Some(driven) = self.client.drive(&mut server, load)? else {
+        let Some(driven) = self.client.drive(&mut loaded.server, load, LOAD_SEED)? else {
             return Ok(None);
         };
-        refuse(&driven.report, &server.name)?;
-        Ok(Some(Loaded { keys_sent: sets(&driven.report), server }))
+        loaded.keys_sent = sets(&driven.report);
+        loaded.prepared(&driven.report, report)?;
+        Ok(Some(loaded))
     }
 
     /// False when interrupted.
-    fn warm(&self, loaded: &mut Loaded, scene: &Scene, progress: &Rounds) -> Result<bool> {
+    fn warm(&self, loaded: &mut Loaded, scene: &Scene, report: &mut CompareReport, progress: &Rounds) -> Result<bool> {
         let Some(warm) = &scene.warm else {
             return Ok(true);
         };
         progress.say(&format!("warming {}", loaded.server.name));
-        let Some(driven) = self.client.drive(&mut loaded.server, warm)? else {
+        let Some(driven) = self.client.drive(&mut loaded.server, warm, seed(report.scenes.len(), None))? else {
             return Ok(false);
         };
-        refuse(&driven.report, &loaded.server.name)?;
+        loaded.prepared(&driven.report, report)?;
         Ok(true)
     }
 
@@ -173,14 +193,14 @@ impl Plan<'_> {
         &self,
         loaded: &mut Loaded,
         scene: &Scene,
-        target: usize,
-        round: u32,
+        (number, target, round): (usize, usize, u32),
         rested: bool,
         progress: &Rounds,
     ) -> Result<Option<RoundReport>> {
         progress.say(&format!("{} {}: {}", scene.group, scene.name, loaded.server.name));
         let keys_before = if scene.grows { loaded.server.keys() } else { None };
-        let Some(driven) = self.client.drive(&mut loaded.server, &scene.run)? else {
+        let seed = seed(number, Some(round));
+        let Some(driven) = self.client.drive(&mut loaded.server, &scene.run, seed)? else {
             return Ok(None);
         };
         progress.step();
@@ -191,12 +211,15 @@ impl Plan<'_> {
         let mut measured = round_report(&driven, target, round);
         measured.keys = keys;
         measured.keys_sent = loaded.keys_sent;
+        measured.seed = seed;
+        measured.errors_before = loaded.errors_before;
+        measured.remarks.extend_from_slice(&loaded.remarks);
         let new = keys.zip(keys_before).map(|(after, before)| after.saturating_sub(before)).filter(|new| *new > 0);
         let growth = driven.after.rss_bytes as f64 - driven.before.rss_bytes as f64;
         measured.rss_growth_per_key = new.map(|new| growth / new as f64);
         if let Some((held, sent)) = keys.zip(loaded.keys_sent).filter(|(held, sent)| held < sent) {
             let percent = held as f64 / sent as f64 * 100.0;
-            measured.remarks.push(format!("holds {held} of {sent} keys ({percent:.1} %)"));
+            measured.remarks.push(format!("holds {percent:.1} % of the keys sent"));
         }
         if !rested {
             measured.remarks.push("a server was still at work when the round began".to_owned());
@@ -209,6 +232,7 @@ impl Plan<'_> {
 fn keep(report: &mut CompareReport, round: RoundReport) -> Result<()> {
     let failure = round.failure.clone();
     let server = report.targets[round.target].name.clone();
+    report.wrong += round.wrong;
     report.scenes.last_mut().expect("a scene begins before its rounds").rounds.push(round);
     failure.map_or(Ok(()), |failure| Err(anyhow::anyhow!("a round of {server} failed: {failure}")))
 }
@@ -227,15 +251,30 @@ fn sets(report: &Report) -> Option<u64> {
     report.latency.get("set").map(|set| set.count)
 }
 
-/// What was only to prepare must not fail: the rounds behind it would mean nothing.
-fn refuse(report: &Report, server: &str) -> Result<()> {
-    let why = match (&report.failure, &report.first_error) {
-        (Some(failure), _) => failure,
-        (None, Some(error)) => error,
-        _ if report.wrong > 0 => &format!("{} wrong values", report.wrong),
-        _ => return Ok(()),
-    };
-    anyhow::bail!("{} of {server}: {why}", report.name)
+impl Loaded {
+    /// Takes note of a pass that was only to prepare: its errors are said with every round behind it, and without an end it
+    /// leaves nothing to measure.
+    fn prepared(&mut self, pass: &Report, report: &mut CompareReport) -> Result<()> {
+        let name = &pass.name;
+        report.wrong += pass.wrong;
+        if pass.wrong > 0 {
+            self.remarks.push(format!(
+                "{} WRONG VALUES before, in {name}: {}",
+                pass.wrong,
+                pass.wrong_shown.join("; ")
+            ));
+        }
+        let errors: u64 = pass.errors.values().sum();
+        if errors > 0 {
+            let first = pass.first_error.as_deref().unwrap_or("unknown");
+            self.remarks.push(format!("{errors} errors before, in {name}, the first: {first}"));
+            self.errors_before += errors;
+        }
+        match &pass.failure {
+            Some(failure) => anyhow::bail!("{name} of {} failed: {failure}", self.server.name),
+            None => Ok(()),
+        }
+    }
 }
 
 fn round_report(driven: &Driven, target: usize, round: u32) -> RoundReport {
@@ -276,6 +315,7 @@ fn round_report(driven: &Driven, target: usize, round: u32) -> RoundReport {
         wrong: report.wrong,
         errors,
         failure: report.failure.clone(),
+        others_cores: driven.others_cores,
         latency: report.latency.clone(),
         remarks,
         ..RoundReport::default()
@@ -292,5 +332,13 @@ mod tests {
         assert_eq!(order(1, 2), [1, 0]);
         assert_eq!(order(2, 2), [0, 1]);
         assert_eq!(order(1, 3), [2, 1, 0]);
+    }
+
+    #[test]
+    fn no_pass_repeats_the_keys_of_another() {
+        let passes = |scene| (0..1_000).map(Some).chain([None]).map(move |round| seed(scene, round));
+        let seeds: Vec<u64> = (0..3).flat_map(passes).chain([LOAD_SEED]).collect();
+        let distinct: std::collections::BTreeSet<u64> = seeds.iter().copied().collect();
+        assert_eq!(distinct.len(), seeds.len());
     }
 }

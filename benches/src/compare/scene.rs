@@ -21,7 +21,7 @@ use thiserror::Error;
 const SCENES_MAX: usize = 200;
 
 /// Options that the comparison sets itself, and those that would mix what is measured with what is not.
-const OPTIONS_TAKEN: &[&str] = &["-p", "--port", "--host", "--json", "--out", "--protocol", "--server-pid"];
+const OPTIONS_TAKEN: &[&str] = &["-p", "--port", "--host", "--json", "--out", "--protocol", "--server-pid", "--seed"];
 const OPTIONS_UNMEASURED: &[&str] = &["--load", "--warmup", "--verify"];
 
 /// A workload.
@@ -116,6 +116,13 @@ impl Pass {
     }
 }
 
+impl Pass {
+    /// Does its order of keys follow from a seed? A trace has its own.
+    pub fn takes_seed(&self) -> bool {
+        self.words.first().is_some_and(|command| command != "replay")
+    }
+}
+
 fn drives_a_server(command: &Command) -> bool {
     matches!(command, Command::Load(_) | Command::Run(_) | Command::Replay(_))
 }
@@ -181,6 +188,7 @@ mod tests {
         let words = |run: &str| Pass::parse(run).unwrap_err().to_string();
         assert!(words("load --keys x").contains("invalid value"), "{}", words("load --keys x"));
         assert!(words("load --keys 5 --port 1").contains("--port is set by the comparison"));
+        assert!(words("run uniform --seed 7").contains("--seed is set by the comparison"));
         assert!(words("load --keys 5 --out=/x").contains("set by the comparison"));
         assert!(words("load --keys 5 --verify").contains("`load`"));
         assert!(words("run uniform --warmup 5s").contains("--warmup does not belong here"));

@@ -8,6 +8,8 @@ use std::fmt::{self, Write as _};
 /// Remarks that are shown; JSON has all of them.
 const REMARKS_SHOWN: usize = 12;
 const COLUMNS_MAX: usize = 100;
+/// Cores of other processes in a round that are still called a quiet machine.
+const OTHERS_CORES_MAX: f64 = 0.1;
 /// A difference below this is called none.
 const DIFFERENCE_MIN: f64 = 0.005;
 /// SSD bytes per answer below this are noise of the file system.
@@ -33,6 +35,7 @@ impl fmt::Display for CompareReport {
             }
         }
         self.remarks(f)?;
+        self.others(f)?;
         if !self.complete {
             writeln!(f, "ENDED EARLY: the rounds above are whole, later ones are missing")?;
         }
@@ -75,6 +78,15 @@ impl CompareReport {
         Ok(())
     }
 
+    /// A machine that others used too.
+    fn others(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rounds = || self.scenes.iter().flat_map(|scene| &scene.rounds);
+        let shared = || rounds().filter_map(|round| round.others_cores).filter(|cores| *cores > OTHERS_CORES_MAX);
+        let Some(most) = shared().reduce(f64::max) else { return Ok(()) };
+        let (shared, all) = (shared().count(), rounds().count());
+        writeln!(f, "! NOT A QUIET MACHINE: other processes used up to {most:.1} cores in {shared} of {all} rounds")
+    }
+
     /// Each remark once for each scene and server, with the number of rounds that have it.
     fn remarks(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut counted: BTreeMap<(usize, usize, &str), u32> = BTreeMap::new();
@@ -114,6 +126,9 @@ fn worth_showing(scene: &SceneReport, metric: Metric, best: (Option<f64>, Option
         Metric::LatencyP50 => false,
         Metric::SsdRead | Metric::SsdWritten => any(&|bytes| bytes >= SSD_BYTES_MIN),
         Metric::FoundShare => any(&|share| share < 1.0),
+        Metric::FoundThroughput => {
+            (0..targets).any(|target| scene.best(target, Metric::FoundShare).is_some_and(|share| share < 1.0))
+        }
         Metric::Keys => !all_held(),
         Metric::RssPerKey => grows() || !all_held(),
         _ => any(&|_| true),
@@ -123,6 +138,7 @@ fn worth_showing(scene: &SceneReport, metric: Metric, best: (Option<f64>, Option
 fn metric_name(metric: Metric) -> &'static str {
     match metric {
         Metric::Throughput => "answers/s",
+        Metric::FoundThroughput => "values found/s",
         Metric::ServerCpu => "server CPU us/op",
         Metric::LatencyP50 => "p50 us",
         Metric::LatencyP99 => "p99 us",
@@ -138,7 +154,7 @@ fn metric_name(metric: Metric) -> &'static str {
 
 fn text(metric: Metric, figure: f64) -> String {
     match metric {
-        Metric::Throughput | Metric::Keys => count_text(figure),
+        Metric::Throughput | Metric::FoundThroughput | Metric::Keys => count_text(figure),
         Metric::ServerCpu => format!("{figure:.2}"),
         Metric::LatencyP50 | Metric::LatencyP99 => format!("{figure:.0}"),
         Metric::FoundShare => format!("{:.2} %", figure * 100.0),
@@ -196,6 +212,26 @@ fn cut(line: &str) -> String {
 mod tests {
     use super::super::report::{RoundReport, TargetReport};
     use super::*;
+    use crate::report::LatencyReport;
+
+    #[test]
+    fn a_miss_is_a_cheap_answer_and_a_shared_machine_is_said() {
+        let latency = |count| {
+            std::collections::BTreeMap::from([("get".to_owned(), LatencyReport { count, ..LatencyReport::default() })])
+        };
+        let mut rounds = vec![round(0, 0, 50_000.0, &[]), round(1, 0, 100_000.0, &[])];
+        for (round, found) in rounds.iter_mut().zip([1.0, 0.1]) {
+            round.found_share = Some(found);
+            round.latency = latency(1_000);
+        }
+        let quiet = report(rounds.clone()).to_string();
+        let line = quiet.lines().find(|line| line.contains("values found/s")).unwrap();
+        assert!(line.contains("50.0 k") && line.contains("10.0 k") && line.contains("5.00"), "{quiet}");
+        assert!(!quiet.contains("QUIET"), "{quiet}");
+        rounds[1].others_cores = Some(1.25);
+        let shared = report(rounds).to_string();
+        assert!(shared.contains("up to 1.2 cores in 1 of 2 rounds"), "{shared}");
+    }
 
     fn round(target: usize, round: u32, operations_per_second: f64, remarks: &[&str]) -> RoundReport {
         RoundReport {
