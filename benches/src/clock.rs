@@ -1,6 +1,6 @@
 //! The client's clock: nanoseconds since the run began. The only place of this crate that reads the machine's time.
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Counts from its creation.
 #[derive(Debug, Clone, Copy)]
@@ -24,4 +24,10 @@ impl Clock {
     pub fn seconds(&self) -> f64 {
         self.began.elapsed().as_secs_f64()
     }
+}
+
+/// Seconds since 1970, UTC: the date of a result.
+#[expect(clippy::disallowed_methods, reason = "a result carries its date")]
+pub fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -2,7 +2,7 @@
 //!
 //! Every wait has an end. Never used for measured commands.
 
-use crate::wire;
+use crate::wire::{self, Speech};
 use anyhow::{Context as _, Result, bail};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
@@ -23,9 +23,18 @@ pub struct Target {
     pub password: Option<String>,
     /// For SELECT.
     pub database: u32,
+    /// Its language.
+    pub speech: Speech,
+    /// Its process on this machine, when it does not tell that itself.
+    pub process: Option<u32>,
 }
 
 impl Target {
+    /// A server on this machine, without a password.
+    pub fn local(port: u16, speech: Speech) -> Self {
+        Self { host: "127.0.0.1".to_owned(), port, password: None, database: 0, speech, process: None }
+    }
+
     /// The address of the first name record.
     pub fn address(&self) -> Result<SocketAddr> {
         let found = (self.host.as_str(), self.port).to_socket_addrs();
@@ -50,26 +59,11 @@ impl Control {
         stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
         stream.set_write_timeout(Some(ANSWER_TIMEOUT))?;
         let mut control = Self { stream, input: Vec::new() };
-        if let Some(password) = &target.password {
-            control.expect_ok(&["AUTH", password])?;
-        }
-        // A server that wants a password, or is still loading, says so here and not a million times later.
-        control.expect_ok(&["PING"])?;
-        if target.database != 0 {
-            control.expect_ok(&["SELECT", &target.database.to_string()])?;
-        }
+        target.speech.protocol().greet(&mut control, target)?;
         Ok(control)
     }
 
-    /// Asks for the tier of every answer; false when the server does not know the question.
-    pub fn split_tiers(&mut self) -> Result<bool> {
-        if matches!(self.call(&["HELLO", "3"])?, Value::Error(_)) {
-            return Ok(false);
-        }
-        Ok(!matches!(self.call(&["CLIENT", "TIERINFO", "ON"])?, Value::Error(_)))
-    }
-
-    /// Sends one command and waits for its answer.
+    /// Sends one command of RESP and waits for its answer.
     pub fn call(&mut self, arguments: &[&str]) -> Result<Value> {
         let mut output = Vec::new();
         wire::command(&mut output, arguments);
@@ -82,23 +76,45 @@ impl Control {
                     answer => return Ok(answer),
                 }
             }
-            let mut piece = [0; 16 << 10];
-            let bytes = self.stream.read(&mut piece).with_context(|| format!("no answer to {}", arguments[0]))?;
-            if bytes == 0 {
-                bail!("the server closed the connection at {}", arguments[0]);
-            }
-            self.input.extend_from_slice(&piece[..bytes]);
-            if self.input.len() > ANSWER_BYTES_MAX {
-                bail!("the answer to {} is longer than {ANSWER_BYTES_MAX} bytes", arguments[0]);
-            }
+            self.read_more(arguments[0])?;
         }
     }
 
-    fn expect_ok(&mut self, arguments: &[&str]) -> Result<()> {
+    /// Sends one command of RESP; an error answer is an error.
+    pub fn expect_ok(&mut self, arguments: &[&str]) -> Result<()> {
         match self.call(arguments)? {
             Value::Error(text) => bail!("{}: {}", arguments[0], String::from_utf8_lossy(&text)),
             _ => Ok(()),
         }
+    }
+
+    /// Sends a line and waits for an answer whose last line begins with one of these words.
+    pub fn ask_line(&mut self, question: &str, last: &[&str]) -> Result<String> {
+        self.stream.write_all(question.as_bytes())?;
+        loop {
+            if self.input.ends_with(b"\r\n") {
+                let text = String::from_utf8_lossy(&self.input).into_owned();
+                let line = text.lines().next_back().unwrap_or_default();
+                if last.iter().any(|word| line.starts_with(word)) {
+                    self.input.clear();
+                    return Ok(text);
+                }
+            }
+            self.read_more(question.trim_end())?;
+        }
+    }
+
+    fn read_more(&mut self, question: &str) -> Result<()> {
+        let mut piece = [0; 16 << 10];
+        let bytes = self.stream.read(&mut piece).with_context(|| format!("no answer to {question}"))?;
+        if bytes == 0 {
+            bail!("the server closed the connection at {question}");
+        }
+        self.input.extend_from_slice(&piece[..bytes]);
+        if self.input.len() > ANSWER_BYTES_MAX {
+            bail!("the answer to {question} is longer than {ANSWER_BYTES_MAX} bytes");
+        }
+        Ok(())
     }
 
     /// The socket, for a lane; every answer has been read.

@@ -1,23 +1,30 @@
-//! A random order of 0..n that needs no memory: a four-round Feistel network over the next even number of bits, walked
-//! again while the result is not below n (fewer than four steps on average).
+//! A random order of 0..n that needs no memory: a four-round Feistel network over the bits of n - 1, walked again while the
+//! result is not below n (fewer than two steps on average). Its two sides may differ by a bit: each round changes one side by
+//! a hash of the other, which can always be undone.
 //!
 //! Promises: a bijection for every n and seed; the same seed gives the same order. Not for secrets.
 
 use crate::value::KeyId;
 
+/// Odd, with its bits well mixed: the multiplier of the rounds' hash, whose high bits are taken.
+const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// A fixed random order of the numbers below `length`.
 #[derive(Debug, Clone, Copy)]
 pub struct Permutation {
     length: u64,
-    half_bits: u32,
-    seed: u64,
+    left_bits: u32,
+    right_bits: u32,
+    rounds: [u64; 4],
 }
 
 impl Permutation {
     /// The order that this seed gives.
     pub fn new(length: u64, seed: u64) -> Self {
-        let bits = u64::BITS - length.saturating_sub(1).leading_zeros();
-        Self { length, half_bits: bits.div_ceil(2).max(1), seed }
+        let bits = (u64::BITS - length.saturating_sub(1).leading_zeros()).max(2);
+        let first = KeyId(seed).spread();
+        let rounds = [0, 1, 2, 3].map(|round| KeyId(first ^ round).spread());
+        Self { length, left_bits: bits / 2, right_bits: bits - bits / 2, rounds }
     }
 
     /// The number at this index.
@@ -31,14 +38,19 @@ impl Permutation {
     }
 
     fn step(&self, number: u64) -> u64 {
-        let mask = (1 << self.half_bits) - 1;
-        let (mut left, mut right) = (number >> self.half_bits, number & mask);
-        for round in 0..4 {
-            let spread = KeyId(right ^ self.seed.rotate_left(round * 16)).spread();
-            (left, right) = (right, left ^ (spread & mask));
+        let (mut left, mut right) = (number >> self.right_bits, number & ((1 << self.right_bits) - 1));
+        for round in self.rounds.as_chunks::<2>().0 {
+            left ^= hash(right ^ round[0]) >> (u64::BITS - self.left_bits);
+            right ^= hash(left ^ round[1]) >> (u64::BITS - self.right_bits);
         }
-        (left << self.half_bits) | right
+        (left << self.right_bits) | right
     }
+}
+
+/// Every high bit depends on all bits: the first product brings the low ones up, the fold and the second the high ones down.
+fn hash(number: u64) -> u64 {
+    let product = number.wrapping_mul(MULTIPLIER);
+    (product ^ (product >> 32)).wrapping_mul(MULTIPLIER)
 }
 
 #[cfg(test)]

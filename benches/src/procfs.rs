@@ -6,10 +6,10 @@ use serde::Serialize;
 use std::collections::HashMap;
 
 /// Kernel clock ticks per second as `/proc` reports CPU time on every Linux that Rust runs on.
-const TICKS_PER_SECOND: f64 = 100.0;
+pub const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Names of server programs: a process id from INFO is believed only if it is one of these.
-const SERVERS: &[&str] = &["thermocline", "redis", "valkey", "keydb", "dragonfly", "kvrocks", "garnet"];
+const SERVERS: &[&str] = &["thermocline", "redis", "valkey", "keydb", "dragonfly", "kvrocks", "garnet", "memcached"];
 
 /// One look at a process.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
@@ -52,6 +52,17 @@ pub fn thread_cpu_seconds() -> Option<f64> {
     Some(nanoseconds as f64 / 1e9)
 }
 
+/// CPU seconds of all threads of this process, to the nanosecond; a thread that has ended is not in it.
+pub fn process_cpu_seconds() -> Option<f64> {
+    let mut nanoseconds = 0;
+    for task in std::fs::read_dir("/proc/self/task").ok()? {
+        // A thread that ends meanwhile has no file any more.
+        let text = read(task.ok()?.path().join("schedstat").to_str()?).unwrap_or_default();
+        nanoseconds += text.split(' ').next().and_then(|number| number.parse::<u64>().ok()).unwrap_or(0);
+    }
+    Some(nanoseconds as f64 / 1e9)
+}
+
 /// `utime` and `stime`: the 12th and 13th field behind the name, which ends at the last parenthesis.
 fn cpu_ticks(stat: &str) -> Option<u64> {
     let (_, rest) = stat.rsplit_once(')')?;
@@ -66,8 +77,9 @@ fn fields(text: &str) -> HashMap<String, u64> {
     pairs.filter_map(|(name, value)| Some((name.to_owned(), value.split_whitespace().next()?.parse().ok()?))).collect()
 }
 
+/// One of the kernel's own files.
 #[expect(clippy::disallowed_methods, reason = "the kernel's own files about a process")]
-fn read(path: &str) -> Option<String> {
+pub fn read(path: &str) -> Option<String> {
     std::fs::read_to_string(path).ok()
 }
 

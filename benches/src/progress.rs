@@ -2,6 +2,7 @@
 
 use crate::tally::Tally;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::borrow::Cow;
 
 /// The bar of one pass.
 pub struct Progress {
@@ -30,6 +31,17 @@ impl Progress {
         if tally.wrong + tally.error_count() > 0 {
             self.bar.set_message(format!("wrong {} errors {}", tally.wrong, tally.error_count()));
         }
+    }
+
+    /// Shows the position and what is being done.
+    pub fn step(&self, position: u64, message: impl Into<Cow<'static, str>>) {
+        self.bar.set_position(position);
+        self.bar.set_message(message);
+    }
+
+    /// Shows this many steps as done, for what has no tally.
+    pub fn at(&self, steps: u64) {
+        self.bar.set_position(steps);
     }
 }
 

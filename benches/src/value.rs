@@ -39,6 +39,15 @@ pub enum Expected {
         /// Its length in bytes.
         length: u32,
     },
+    /// One of these versions with this length: several writes of the key were under way at once.
+    Within {
+        /// Oldest version that it may be.
+        oldest: u32,
+        /// Newest version that was sent.
+        newest: u32,
+        /// The length of all of them.
+        length: u32,
+    },
     /// Any whole version of the key (it was written by an earlier run, or a write was answered with an error).
     AnyVersion,
 }
@@ -77,6 +86,16 @@ pub enum Wrong {
         /// Version that came.
         found: u32,
     },
+    /// A whole value of this key, but of a version that was overwritten before, or was never sent.
+    #[error("version {found}, which is not within {oldest} and {newest}")]
+    OtherVersion {
+        /// Oldest version that it may be.
+        oldest: u32,
+        /// Newest version that was sent.
+        newest: u32,
+        /// Version that came.
+        found: u32,
+    },
     /// The header is good, a byte behind it is not.
     #[error("wrong byte at {at}")]
     Byte {
@@ -87,29 +106,31 @@ pub enum Wrong {
 
 /// Appends the value of (key, version) with this length.
 pub fn fill(out: &mut Vec<u8>, key: KeyId, version: u32, length: u32) {
-    let size = length as usize;
-    if size < HEADER_BYTES {
-        let pattern = checksum(&head(key, 0, length));
-        for (index, chunk) in (0..size.div_ceil(8)).zip((0..size).step_by(8)) {
-            out.extend_from_slice(&word(pattern, index)[..(size - chunk).min(8)]);
-        }
+    if (length as usize) < HEADER_BYTES {
+        fill_pattern(out, length as usize, checksum(&head(key, 0, length)));
         return;
     }
     let head = head(key, version, length);
     let checksum = checksum(&head);
     out.extend_from_slice(&head);
     out.extend_from_slice(&checksum.to_le_bytes());
-    let rest = size - HEADER_BYTES;
-    for index in 0..rest / 8 {
-        out.extend_from_slice(&word(checksum, index));
+    fill_pattern(out, length as usize - HEADER_BYTES, checksum);
+}
+
+fn fill_pattern(out: &mut Vec<u8>, bytes: usize, checksum: u64) {
+    let start = out.len();
+    out.resize(start + bytes, 0);
+    let (words, rest) = out[start..].as_chunks_mut::<8>();
+    for (index, place) in words.iter_mut().enumerate() {
+        *place = word(checksum, index);
     }
-    out.extend_from_slice(&word(checksum, rest / 8)[..rest % 8]);
+    rest.copy_from_slice(&word(checksum, words.len())[..rest.len()]);
 }
 
 /// Checks every byte of a value that was read for `key`.
 pub fn verify(value: &[u8], key: KeyId, expected: Expected) -> Result<Found, Wrong> {
     let length = value.len() as u32;
-    if let Expected::Exactly { length: wanted, .. } = expected
+    if let Expected::Exactly { length: wanted, .. } | Expected::Within { length: wanted, .. } = expected
         && u64::from(wanted) != value.len() as u64
     {
         return Err(Wrong::Length { expected: wanted.into(), found: value.len() as u64 });
@@ -134,6 +155,9 @@ pub fn verify(value: &[u8], key: KeyId, expected: Expected) -> Result<Found, Wro
     verify_pattern(&value[HEADER_BYTES..], HEADER_BYTES, checksum)?;
     match expected {
         Expected::Exactly { version, .. } if version != found => Err(Wrong::Version { expected: version, found }),
+        Expected::Within { oldest, newest, .. } if !(oldest..=newest).contains(&found) => {
+            Err(Wrong::OtherVersion { oldest, newest, found })
+        }
         _ => Ok(Found { version: found, length }),
     }
 }
@@ -235,6 +259,10 @@ mod tests {
         let expected = Expected::Exactly { version: 3, length: 64 };
         let old = value_of(7, 2, 64);
         assert_eq!(verify(&old, KeyId(7), expected), Err(Wrong::Version { expected: 3, found: 2 }));
+        let window = |oldest, newest| Expected::Within { oldest, newest, length: 64 };
+        assert!(verify(&old, KeyId(7), window(1, 2)).is_ok() && verify(&old, KeyId(7), window(2, 5)).is_ok());
+        assert_eq!(verify(&old, KeyId(7), window(3, 5)), Err(Wrong::OtherVersion { oldest: 3, newest: 5, found: 2 }));
+        assert!(verify(&old, KeyId(7), window(1, 1)).is_err(), "a version that was never sent");
         let other = value_of(8, 3, 64);
         assert_eq!(verify(&other, KeyId(7), expected), Err(Wrong::OtherKey(8)));
     }

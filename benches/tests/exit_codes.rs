@@ -1,8 +1,10 @@
 //! The tool as a script sees it: against a small server with planted faults, each ends with its own exit code, and the JSON
 //! report says what happened.
-#![expect(clippy::disallowed_methods, reason = "writes a trace for the tool to read")]
+#![expect(clippy::disallowed_methods, reason = "writes a trace for the tool to read, waits for real servers")]
 
 mod mini_server;
+#[path = "exit_codes/runs.rs"]
+mod runs;
 
 use mini_server::{Fault, MiniServer};
 use serde_json::Value;
@@ -29,16 +31,16 @@ fn replay(server: &MiniServer, more: &[&str]) -> (Option<i32>, Value) {
     let arguments = [&["replay", trace.to_str().unwrap(), "--value-size", "100"], more].concat();
     let output = bench(server, &arguments);
     let text = String::from_utf8(output.stdout).unwrap();
-    let report = serde_json::from_str(&text)
+    let record: Value = serde_json::from_str(&text)
         .unwrap_or_else(|error| panic!("{error}: {text} {}", String::from_utf8_lossy(&output.stderr)));
-    (output.status.code(), report)
+    (output.status.code(), record["results"]["passes"][0].clone())
 }
 
 fn load(server: &MiniServer, more: &[&str]) -> (Option<i32>, Vec<Value>) {
     let output = bench(server, &[&["load", "--keys", "1000"], more].concat());
     let text = String::from_utf8(output.stdout).unwrap();
-    let reports = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    (output.status.code(), reports)
+    let record: Value = serde_json::from_str(&text).unwrap();
+    (output.status.code(), record["results"]["passes"].as_array().unwrap().clone())
 }
 
 #[test]
@@ -155,7 +157,8 @@ fn an_interrupt_ends_with_a_valid_partial_report() {
     assert!(interrupt.success());
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0));
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let record: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let report = &record["results"]["passes"][0];
     assert_eq!(report["complete"], false);
     assert!(report["failure"].is_null());
     assert!(report["operations"].as_u64().unwrap() > 0);
@@ -172,4 +175,22 @@ fn a_trace_without_sizes_needs_one_before_anything_is_sent() {
     let words = String::from_utf8(output.stderr).unwrap();
     assert!(words.contains("--value-size"), "{words}");
     assert!(server.commands().is_empty());
+}
+
+#[test]
+fn the_demo_without_a_terminal_loads_mixes_and_ends_by_itself() {
+    use thermocline_bench::cli::Cli;
+    let server = MiniServer::start(Fault::None, true);
+    let words = ["bench", "demo", "--data", "1mb", "--seconds", "1", "--move-every", "0"];
+    let thermocline_bench::cli::Command::Demo(arguments) = <Cli as clap::Parser>::parse_from(words).command else {
+        panic!("the demo was asked for");
+    };
+    let target = thermocline_bench::control::Target::local(server.port, thermocline_bench::wire::Speech::Resp);
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let reports = thermocline_bench::demo::play(&arguments, &target, false, &stop).unwrap();
+    assert_eq!(reports.iter().map(|report| report.name.as_str()).collect::<Vec<_>>(), ["load", "mix"]);
+    assert_eq!(reports[0].operations, 1_024);
+    assert!(reports.iter().all(|report| report.complete && report.wrong == 0 && report.lost == 0));
+    let shares = reports[1].shares.unwrap();
+    assert!(shares.hot > 0.0 && shares.cold > 0.0 && shares.miss == 0.0, "{shares:?}");
 }

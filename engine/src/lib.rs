@@ -19,6 +19,9 @@ mod engine;
 mod error;
 mod hash;
 mod index;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 mod keylock;
 mod lane;
 mod large;

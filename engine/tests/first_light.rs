@@ -88,5 +88,8 @@ fn more_data_than_memory_is_all_there() {
         assert_eq!(get(&engine, format!("key{n}").as_bytes()).0, Some(value(n)), "key{n}");
     }
     let stats = engine.stats();
-    assert_eq!(stats.cold_reads, stats.cold_hits, "one read per cold get");
+    // One read per cold get; a stranger's record is read only when two keys share every tag bit of the index,
+    // a chance of one in thousands that a random hash secret once drew here (3,989 reads for 3,988 gets).
+    let strangers = stats.cold_reads.abs_diff(stats.cold_hits);
+    assert!(strangers <= stats.cold_hits / 200, "one read per cold get: {stats:?}");
 }

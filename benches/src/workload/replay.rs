@@ -5,17 +5,20 @@
 //! may differ by what is in flight; each key's own history never does, so every read is checked against the one version
 //! that it must be.
 //!
+//! In an open loop a request is due by the timetable, or at the trace's own moment; it is never read from the trace before.
+//!
 //! Bounded: read ahead for other connections is limited; per key 8 bytes are kept.
 
-use super::{ValueSizes, accepted, refused};
+use super::schedule::Schedule;
+use super::{Speaker, ValueSizes, accepted, refused};
 use crate::client::{Answer, Next, Workload};
+use crate::report::{LoopReport, WorkloadReport};
 use crate::tally::{Kind, Tally};
 use crate::trace::{Operation, Request, TraceReader};
 use crate::value::{self, Expected, KeyId};
-use crate::wire::{self, KeyText, NewValue};
+use crate::wire::{Key, NewValue, Reply};
 use anyhow::{Context as _, Result};
 use std::collections::VecDeque;
-use thermocline_resp::Value;
 
 /// Requests read ahead because their connection was busy, over all connections.
 const READ_AHEAD_MAX: usize = 1 << 16;
@@ -36,49 +39,70 @@ pub struct Ticket {
     sent: Operation,
 }
 
+/// A request and the moment when it should be sent.
+#[derive(Debug, Clone, Copy)]
+struct Due {
+    request: Request,
+    due_ns: u64,
+}
+
 #[derive(Default)]
 struct Lane {
-    queue: VecDeque<Request>,
+    queue: VecDeque<Due>,
     fill_ins: VecDeque<Request>,
     busy: Vec<KeyId>,
 }
 
 /// A trace on its way.
 pub struct Replay {
-    trace: std::iter::Take<TraceReader>,
+    trace: std::iter::Peekable<std::iter::Take<TraceReader>>,
+    schedule: Schedule,
+    speed: Option<f64>,
     lanes: Vec<Lane>,
     queued: usize,
+    /// The trace has no more requests.
+    ended: bool,
     known: Vec<Known>,
-    text: KeyText,
-    sizes: Option<ValueSizes>,
-    ttl_s: Option<u32>,
+    options: ReplayOptions,
+}
+
+/// What the trace has for a connection.
+enum Ahead {
+    Request(Due),
+    Later(u64),
+    Nothing,
 }
 
 /// How a trace is turned into requests.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ReplayOptions {
+    /// Name of the trace.
+    pub name: String,
     /// Requests to replay at most.
     pub requests: Option<u64>,
-    /// The keys' text.
-    pub text: KeyText,
+    /// The keys' text, and the language.
+    pub speaker: Speaker,
     /// Sizes of values where the trace has none.
     pub sizes: Option<ValueSizes>,
     /// Time to live where the trace has none.
     pub ttl_s: Option<u32>,
+    /// Open loop by the trace's own times, so many times as fast.
+    pub speed: Option<f64>,
 }
 
 impl Replay {
     /// Begins at the trace's first request.
-    pub fn new(trace: TraceReader, connections: usize, options: ReplayOptions) -> Self {
+    pub fn new(trace: TraceReader, connections: usize, options: ReplayOptions, schedule: Schedule) -> Self {
         let requests = options.requests.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
         Self {
-            trace: trace.take(requests),
+            trace: trace.take(requests).peekable(),
+            schedule: if options.speed.is_some() { Schedule::given() } else { schedule },
+            speed: options.speed,
             lanes: (0..connections).map(|_| Lane::default()).collect(),
             queued: 0,
+            ended: false,
             known: Vec::new(),
-            text: options.text,
-            sizes: options.sizes,
-            ttl_s: options.ttl_s,
+            options,
         }
     }
 
@@ -87,10 +111,17 @@ impl Replay {
         self.known.iter().filter(|known| known.version > 0).count() as u64
     }
 
-    /// Moves the trace forward until this connection has a request; false at its end or when too much is queued.
-    fn read_ahead(&mut self, lane: usize) -> Result<Option<Request>> {
+    /// Moves the trace forward until this connection has a request that is due.
+    fn read_ahead(&mut self, lane: usize, now_ns: u64) -> Result<Ahead> {
         while self.lanes[lane].queue.is_empty() && self.queued < READ_AHEAD_MAX {
+            if let (Some(speed), Some(Ok(request))) = (self.speed, self.trace.peek()) {
+                self.schedule.at((request.time_s.unwrap_or(0.0) / speed * 1e9) as u64);
+            }
+            if self.trace.peek().is_some() && self.schedule.due_ns(now_ns) > now_ns {
+                return Ok(Ahead::Later(self.schedule.due_ns(now_ns)));
+            }
             let Some(request) = self.trace.next() else {
+                self.ended = true;
                 break;
             };
             let request = request?;
@@ -99,14 +130,15 @@ impl Replay {
                 self.known.resize(key + 1, Known::default());
             }
             let owner = (request.key.spread() % self.lanes.len() as u64) as usize;
-            self.lanes[owner].queue.push_back(request);
+            let due_ns = self.schedule.take(now_ns);
+            self.lanes[owner].queue.push_back(Due { request, due_ns });
             self.queued += 1;
         }
-        Ok(self.lanes[lane].queue.front().copied())
+        Ok(self.lanes[lane].queue.front().map_or(Ahead::Nothing, |due| Ahead::Request(*due)))
     }
 
     fn send_set(&mut self, request: Request, out: &mut Vec<u8>, tally: &mut Tally) -> Result<Ticket> {
-        let length = match (request.value_bytes, self.sizes) {
+        let length = match (request.value_bytes, self.options.sizes) {
             (Some(length), _) => length,
             (None, Some(sizes)) => sizes.of(request.key),
             (None, None) => {
@@ -115,12 +147,11 @@ impl Replay {
         };
         let known = &mut self.known[request.key.0 as usize];
         known.version += 1;
-        let ttl_s = request.ttl_s.or(self.ttl_s);
+        let ttl_s = request.ttl_s.or(self.options.ttl_s);
         let new = NewValue { version: known.version, length, ttl_s };
         known.length = length;
-        wire::set(out, &self.text, request.key, request.key_bytes, new);
-        tally.value_bytes_sent += u64::from(length);
-        tally.key_bytes_sent += self.text.length(request.key, request.key_bytes) as u64;
+        let speaker = &self.options.speaker;
+        speaker.set(out, Key { bytes: request.key_bytes, ..speaker.text.key(request.key) }, new, tally);
         Ok(Ticket { request, sent: Operation::Set })
     }
 
@@ -147,13 +178,15 @@ impl Replay {
 impl Workload for Replay {
     type Ticket = Ticket;
 
-    fn next(&mut self, lane: usize, out: &mut Vec<u8>, tally: &mut Tally) -> Result<Next<Ticket>> {
+    fn next(&mut self, lane: usize, now_ns: u64, out: &mut Vec<u8>, tally: &mut Tally) -> Result<Next<Ticket>> {
         if let Some(request) = self.lanes[lane].fill_ins.pop_front() {
-            return Ok(Next::Send(self.send_set(request, out, tally)?));
+            return Ok(Next::send(self.send_set(request, out, tally)?, now_ns));
         }
-        let Some(request) = self.read_ahead(lane)? else {
-            let pending = !self.lanes[lane].busy.is_empty() || self.queued > 0;
-            return Ok(if pending { Next::Wait } else { Next::Finished });
+        let Due { request, due_ns } = match self.read_ahead(lane, now_ns)? {
+            Ahead::Request(due) => due,
+            Ahead::Later(due_ns) => return Ok(Next::Later(due_ns)),
+            Ahead::Nothing if self.lanes[lane].busy.is_empty() && self.queued == 0 => return Ok(Next::Finished),
+            Ahead::Nothing => return Ok(Next::Wait),
         };
         if self.lanes[lane].busy.contains(&request.key) {
             return Ok(Next::Wait);
@@ -161,39 +194,58 @@ impl Workload for Replay {
         self.lanes[lane].queue.pop_front();
         self.queued -= 1;
         self.lanes[lane].busy.push(request.key);
+        self.schedule.sent(due_ns, now_ns);
         if request.operation == Operation::Set {
-            return Ok(Next::Send(self.send_set(request, out, tally)?));
+            return Ok(Next::send(self.send_set(request, out, tally)?, due_ns));
         }
-        wire::get(out, &self.text, request.key, request.key_bytes);
-        Ok(Next::Send(Ticket { request, sent: Operation::Get }))
+        let speaker = &self.options.speaker;
+        speaker.protocol.get(out, Key { bytes: request.key_bytes, ..speaker.text.key(request.key) });
+        Ok(Next::send(Ticket { request, sent: Operation::Get }, due_ns))
     }
 
-    fn answered(&mut self, lane: usize, ticket: Ticket, answer: Answer, tally: &mut Tally) {
+    fn answered(&mut self, lane: usize, ticket: Ticket, answer: Answer<'_>, tally: &mut Tally) {
         let key = ticket.request.key;
         if ticket.sent == Operation::Set {
             tally.answered(Kind::Set, answer.tier, answer.latency_ns, answer.now_ns);
-            if !accepted(&answer.value, tally) {
+            if !accepted(answer.reply, tally) {
                 self.known[key.0 as usize].length = LENGTH_UNKNOWN;
             }
         } else {
             tally.answered(Kind::Get, answer.tier, answer.latency_ns, answer.now_ns);
-            match &answer.value {
-                Value::Bulk(found) => {
+            match answer.reply {
+                Reply::Value(found) => {
                     tally.found += 1;
                     self.check(key, found, tally);
                 }
-                Value::Null => {
+                Reply::Missing => {
                     tally.missed += 1;
                     tally.lost += u64::from(self.known[key.0 as usize].version > 0);
                     tally.fill_ins += 1;
                     self.lanes[lane].fill_ins.push_back(ticket.request);
                     return; // the key stays busy until its SET is answered
                 }
-                other => refused(other, tally),
+                other => refused(other, "GET", tally),
             }
         }
         let busy = &mut self.lanes[lane].busy;
         let at = busy.iter().position(|other| *other == key).expect("a key in flight is busy");
         busy.swap_remove(at);
+    }
+
+    fn describe(&self) -> WorkloadReport {
+        let mut parameters = std::collections::BTreeMap::new();
+        if let Some(requests) = self.options.requests {
+            parameters.insert("requests".to_owned(), requests.to_string());
+        }
+        if let Some(speed) = self.options.speed {
+            parameters.insert("speed".to_owned(), speed.to_string());
+        }
+        WorkloadReport { name: self.options.name.clone(), source: None, parameters }
+    }
+
+    fn pacing(&self, ended_ns: u64) -> LoopReport {
+        let report = self.schedule.report(ended_ns);
+        let unsent_at_end = if self.ended { self.queued as u64 } else { report.unsent_at_end + self.queued as u64 };
+        LoopReport { unsent_at_end, ..report }
     }
 }

@@ -1,6 +1,10 @@
 //! What a run counts while it goes: operations, latencies by kind and by tier, wrong values, errors.
 //!
-//! Bounded: histograms are fixed, error kinds and remembered wrong values are few, one number per second of the timeline.
+//! Bounded: histograms are fixed, error kinds and remembered wrong values are few, the timeline has its own bound.
+
+mod recorder;
+
+pub use recorder::Recorder;
 
 use crate::value::{KeyId, Wrong};
 use crate::wire::Tier;
@@ -9,7 +13,6 @@ use std::collections::BTreeMap;
 
 const ERROR_KINDS_MAX: usize = 32;
 const WRONG_SHOWN_MAX: usize = 10;
-const TIMELINE_SECONDS_MAX: usize = 86_400;
 const LATENCY_NS_MAX: u64 = 3_600_000_000_000;
 
 /// What kind of command an answer belongs to.
@@ -19,6 +22,10 @@ pub enum Kind {
     Get,
     /// SET.
     Set,
+    /// DEL.
+    Delete,
+    /// Many keys in one request.
+    Scan,
 }
 
 /// Latencies in nanoseconds, three digits.
@@ -37,15 +44,19 @@ pub struct Tally {
     pub get: Latencies,
     /// Latencies of SET.
     pub set: Latencies,
+    /// Latencies of DEL.
+    pub delete: Latencies,
+    /// Latencies of reads of many keys at once.
+    pub scan: Latencies,
     /// GETs served from DRAM.
     pub hot: Latencies,
     /// GETs served from the SSD.
     pub cold: Latencies,
     /// GETs of keys that are not there, when the server tells tiers.
     pub miss: Latencies,
-    /// GETs that found a value.
+    /// Reads that found a value.
     pub found: u64,
-    /// GETs that found none.
+    /// Reads that found none.
     pub missed: u64,
     /// Of these, keys that this run had written: lost, evicted or expired.
     pub lost: u64,
@@ -65,37 +76,44 @@ pub struct Tally {
     pub value_bytes_sent: u64,
     /// Bytes of keys sent with SET.
     pub key_bytes_sent: u64,
-    /// Answers in each second of the run.
-    pub timeline: Vec<u64>,
+    /// The run over time.
+    pub timeline: Recorder,
 }
 
 impl Tally {
+    /// Begins to count anew at this moment of the run, behind a warm-up. Wrong values and errors are kept: they matter
+    /// whenever they came.
+    pub fn restart(&mut self, now_ns: u64) {
+        let before = std::mem::take(self);
+        self.wrong = before.wrong;
+        self.wrong_shown = before.wrong_shown;
+        self.errors = before.errors;
+        self.first_error = before.first_error;
+        self.timeline = Recorder::starting(now_ns);
+    }
+
     /// Counts an answer at this moment of the run.
     pub fn answered(&mut self, kind: Kind, tier: Option<Tier>, latency_ns: u64, now_ns: u64) {
+        let tier = tier.filter(|_| kind == Kind::Get);
         match kind {
             Kind::Get => self.get.0.saturating_record(latency_ns),
             Kind::Set => self.set.0.saturating_record(latency_ns),
+            Kind::Delete => self.delete.0.saturating_record(latency_ns),
+            Kind::Scan => self.scan.0.saturating_record(latency_ns),
         }
-        if kind == Kind::Get
-            && let Some(tier) = tier
-        {
-            let by_tier = match tier {
-                Tier::Hot => &mut self.hot,
-                Tier::Cold => &mut self.cold,
-                Tier::Miss => &mut self.miss,
-            };
-            by_tier.0.saturating_record(latency_ns);
+        match tier {
+            Some(Tier::Hot) => self.hot.0.saturating_record(latency_ns),
+            Some(Tier::Cold) => self.cold.0.saturating_record(latency_ns),
+            Some(Tier::Miss) => self.miss.0.saturating_record(latency_ns),
+            None => {}
         }
-        let second = ((now_ns / 1_000_000_000) as usize).min(TIMELINE_SECONDS_MAX);
-        if self.timeline.len() <= second {
-            self.timeline.resize(second + 1, 0);
-        }
-        self.timeline[second] += 1;
+        self.timeline.answered(tier, latency_ns, now_ns);
     }
 
     /// Counts a wrong value and remembers the first ones.
     pub fn wrong_value(&mut self, key: KeyId, wrong: Wrong) {
         self.wrong += 1;
+        self.timeline.error();
         if self.wrong_shown.len() < WRONG_SHOWN_MAX {
             self.wrong_shown.push(format!("key {}: {wrong}", key.0));
         }
@@ -103,18 +121,29 @@ impl Tally {
 
     /// Counts an error by its code (`ERR`, `OOM`, ...).
     pub fn error(&mut self, text: &str) {
+        self.timeline.error();
         self.first_error.get_or_insert_with(|| text.to_owned());
         let code = text.split(' ').next().unwrap_or_default();
-        if self.errors.len() < ERROR_KINDS_MAX || self.errors.contains_key(code) {
-            *self.errors.entry(code.to_owned()).or_default() += 1;
-        } else {
-            *self.errors.entry("other".to_owned()).or_default() += 1;
-        }
+        let known = self.errors.len() < ERROR_KINDS_MAX || self.errors.contains_key(code);
+        *self.errors.entry(if known { code } else { "other" }.to_owned()).or_default() += 1;
     }
 
     /// Answers so far.
     pub fn operations(&self) -> u64 {
-        self.get.0.len() + self.set.0.len()
+        [&self.get, &self.set, &self.delete, &self.scan].iter().map(|latencies| latencies.0.len()).sum()
+    }
+
+    /// All latencies by their name in reports.
+    pub fn by_name(&self) -> [(&'static str, &Latencies); 7] {
+        [
+            ("get", &self.get),
+            ("set", &self.set),
+            ("delete", &self.delete),
+            ("scan", &self.scan),
+            ("hot", &self.hot),
+            ("cold", &self.cold),
+            ("miss", &self.miss),
+        ]
     }
 
     /// Errors of all kinds.
