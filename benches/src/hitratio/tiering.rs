@@ -52,7 +52,7 @@ impl Table {
 
 impl Objects for Table {
     fn look(&mut self, entry: Entry) -> Option<Look> {
-        self.hot(entry).map(|object| Look { bytes: object.bytes as usize, heat: object.heat })
+        self.hot(entry).map(|object| Look { bytes: object.bytes as usize, heat: object.heat, main: object.main })
     }
 
     fn set_heat(&mut self, entry: Entry, heat: u8) {
