@@ -80,8 +80,8 @@ impl Inner {
         }
     }
 
-    /// The databases of `plan` are what there is from now on. The caller holds all latches and has logged the map as `seq`.
-    pub(crate) fn switch_spaces(&self, guards: &mut Guards<'_>, plan: &SpacePlan, seq: u64) {
+    /// The databases of `plan` are what there is from now on; the group has also `touched` these keys. The caller holds all latches and has logged the map as `seq`.
+    pub(crate) fn switch_spaces(&self, guards: &mut Guards<'_>, plan: &SpacePlan, touched: &[(u32, &[u8])], seq: u64) {
         for (_, shard) in guards.iter_mut() {
             shard.high_seq = shard.high_seq.max(seq);
         }
@@ -89,7 +89,7 @@ impl Inner {
             cell.store(space.0, Ordering::Release);
         }
         *self.spaces.write() = plan.after.clone();
-        self.move_watches(guards, &plan.before, &plan.after);
+        self.move_watches(guards, &plan.before, &plan.after, touched);
     }
 
     /// The largest group: the log asks for a ready segment for each third of one, and one more.
@@ -132,7 +132,7 @@ impl SpacePlan {
     }
 
     /// Does it change anything?
-    pub(crate) fn is_change(&self) -> bool {
+    pub fn is_change(&self) -> bool {
         self.before != self.after
     }
 
