@@ -7,7 +7,7 @@ use crate::change::{Access, Changes, Done, Key, SpaceId, View};
 use crate::engine::{Engine, Inner, Spaces};
 use crate::error::Result;
 use crate::index::State;
-use crate::log::record::RecordKind;
+use crate::log::record::{Address, RecordKind};
 use crate::options::{READY_SEGMENTS, SCAN_READS_MAX};
 use crate::place::{CLASS_SECTORS, Place, SECTOR_BYTES};
 use crate::run::{GroupEnd, Guards, Need};
@@ -212,7 +212,7 @@ impl Engine {
     /// next cursor, 0 at the end. Cold keys cost one read each.
     ///
     /// # Errors
-    /// A read failed.
+    /// A read failed, or a record is damaged: whose it was nobody can say, so it cannot be left out quietly.
     pub async fn scan(
         &self,
         space: SpaceId,
@@ -251,7 +251,9 @@ impl Engine {
             for flight in flights {
                 let record = Landing(flight).await?;
                 if record.is_corrupt() {
-                    continue;
+                    // Leaving it out would be a loss without a word.
+                    let Address { segment, offset, .. } = record.address();
+                    return Err(Error::Corrupt { segment, offset });
                 }
                 let fields = record.record();
                 if let RecordKind::Value(kind) = fields.kind {

@@ -98,7 +98,7 @@ pub(crate) fn recover(
     let names: Vec<String> =
         disk.list().map_err(|e| Error::io("listing the data directory", &e))?.into_iter().map(|e| e.name).collect();
     let mut report = RecoveryReport::default();
-    let block = match newest_superblock(&**disk)? {
+    let block = match newest_superblock(&**disk, &mut report.notes)? {
         Some(block) => block,
         None => {
             // Nothing but torn superblocks: the power went while the directory was made, before anything was in it.
@@ -106,7 +106,10 @@ pub(crate) fn recover(
                 names.iter().find(|n| !n.starts_with('.') && !superblock::FILES.contains(&n.as_str()))
             {
                 let words = if is_ours(foreign) {
-                    "the data directory has segments but no valid superblock; restore a backup, or move its files away to start empty".into()
+                    let unread: String = report.notes.iter().map(|note| format!(" ({note})")).collect();
+                    format!(
+                        "the data directory has segments but no valid superblock{unread}; restore a backup, or move its files away to start empty"
+                    )
                 } else {
                     format!(
                         "the data directory holds '{foreign}', which is not ours; choose an empty `dir`, or move the file away"
@@ -180,10 +183,10 @@ fn fresh_superblock(options: &Options, clock: &dyn Clock) -> Superblock {
     }
 }
 
-fn newest_superblock(disk: &dyn Disk) -> Result<Option<Superblock>> {
+fn newest_superblock(disk: &dyn Disk, notes: &mut Vec<String>) -> Result<Option<Superblock>> {
     let mut newest: Option<(Superblock, &str, Vec<u8>)> = None;
     for name in superblock::FILES {
-        if let Some(bytes) = read_whole(disk, name)?
+        if let Some(bytes) = read_whole(disk, name, notes)
             && let Some(block) = Superblock::decode(&bytes)?
             && newest.as_ref().is_none_or(|n| block.generation > n.0.generation)
         {
@@ -195,14 +198,17 @@ fn newest_superblock(disk: &dyn Disk) -> Result<Option<Superblock>> {
     Ok(Some(block))
 }
 
-/// A whole small file, `None` if it does not exist.
-fn read_whole(disk: &dyn Disk, name: &str) -> Result<Option<Vec<u8>>> {
-    let Ok(file) = disk.open(name) else { return Ok(None) };
-    let io = |e: std::io::Error| Error::io(format!("reading {name}"), &e);
-    let mut bytes = vec![0; disk.length(file).map_err(io)? as usize];
-    let read = disk.read_at(file, 0, &mut bytes).map_err(io)?;
-    bytes.truncate(read);
-    Ok(Some(bytes))
+/// A whole small file, `None` if there is none, or none that can be read: each is written twice, and the other copy serves.
+fn read_whole(disk: &dyn Disk, name: &str, notes: &mut Vec<String>) -> Option<Vec<u8>> {
+    let file = disk.open(name).ok()?;
+    let read = || {
+        let mut bytes = vec![0; disk.length(file)? as usize];
+        let read = disk.read_at(file, 0, &mut bytes)?;
+        bytes.truncate(read);
+        Ok(bytes)
+    };
+    let unreadable = |e: std::io::Error| notes.push(format!("{name} cannot be read: {e}; its other copy is used"));
+    read().map_err(unreadable).ok()
 }
 
 /// All segments that may exist, with the files that do.
@@ -272,10 +278,10 @@ fn blank(
 }
 
 /// The newest map and its bytes.
-fn newest_map(disk: &dyn Disk, store: u32) -> Result<Option<(u64, Map)>> {
+fn newest_map(disk: &dyn Disk, store: u32, notes: &mut Vec<String>) -> Result<Option<(u64, Map)>> {
     let mut newest: Option<(Map, &str, Vec<u8>)> = None;
     for name in map::FILES {
-        if let Some(bytes) = read_whole(disk, name)?
+        if let Some(bytes) = read_whole(disk, name, notes)
             && let Some(map) = Map::decode(store, &bytes)
             && newest.as_ref().is_none_or(|n| map.generation > n.0.generation)
         {
@@ -297,7 +303,7 @@ fn existing(
 ) -> Result<Recovered> {
     let segment_bytes = block.segment_bytes;
     let segments = open_segments(&**disk, options, u64::from(segment_bytes), names, &mut report)?;
-    let newest = newest_map(&**disk, block.store)?;
+    let newest = newest_map(&**disk, block.store, &mut report.notes)?;
     let map_generation = newest.as_ref().map_or(0, |(_, map)| map.generation);
     let headers = checkpoint_headers(&**disk, block.store, map_generation)?;
     let depth = match &newest {
@@ -365,7 +371,11 @@ fn existing(
             next_seq += 2 * (options.log_buffer_bytes() * 3 / 2 / crate::log::record::RECORD_BYTES_MIN) as u64;
         }
         cuts = merged_cuts(old_cuts, &outcome, &scans);
-        settle_segments(&segments, segment_bytes, &scans, &report);
+        settle_segments(&segments, segment_bytes, &scans);
+    }
+    tell_damage(&scans, options, &mut report)?;
+    for &damaged in &report.quarantined {
+        segments[damaged as usize].set_state(SegmentState::Quarantined);
     }
     report.keys = builder.tidy()?;
     for pending in &mut builder.pending {
@@ -475,16 +485,20 @@ fn replay(
     }
     for damage in &outcome.damage {
         let name = crate::log::segment_name(damage.segment);
-        if options.recovery == RecoveryMode::Strict {
-            return Err(Error::Format {
-                words: format!(
-                    "{name} is damaged at offset {} (tier-recovery strict); start with tier-recovery salvage to serve the rest",
-                    damage.offset
-                ),
-            });
+        match damage.hole {
+            Some(seqs) => {
+                let words = format!("the log lacks {seqs} records before {name}, offset {}", damage.offset);
+                refuse_if_strict(options, &words)?;
+                report.lost_records += seqs;
+                report.notes.push(format!("{words}: what they changed is lost"));
+            }
+            None => {
+                let words = format!("{name} is damaged at offset {}", damage.offset);
+                refuse_if_strict(options, &words)?;
+                report.quarantined.push(damage.segment);
+                report.notes.push(format!("{words}: what it held is quarantined"));
+            }
         }
-        report.quarantined.push(damage.segment);
-        report.notes.push(format!("{name} is damaged at offset {}: what it held is quarantined", damage.offset));
     }
     report.truncated_bytes = outcome.void_bytes;
     Ok(outcome)
@@ -500,9 +514,45 @@ fn merged_cuts(mut cuts: Vec<Cut>, outcome: &Outcome, scans: &[SegmentScan<'_>])
     cuts
 }
 
+/// `tier-recovery strict` starts only on a sound store.
+fn refuse_if_strict(options: &Options, words: &str) -> Result<()> {
+    if options.recovery != RecoveryMode::Strict {
+        return Ok(());
+    }
+    let cure = "start with tier-recovery salvage to serve the rest";
+    Err(Error::Format { words: format!("{words} (tier-recovery strict); {cure}") })
+}
+
+/// Says what segments have lost beside the stream: blocks that the disk refuses, values that the map calls live and that are not
+/// there.
+fn tell_damage(scans: &[SegmentScan<'_>], options: &Options, report: &mut RecoveryReport) -> Result<()> {
+    for scan in scans {
+        let name = crate::log::segment_name(scan.segment);
+        let mut told = Vec::new();
+        if let Some(unreadable) = scan.unreadable() {
+            told.push(format!("{name} cannot be read at offset {}: {}", unreadable.offset, unreadable.words));
+        }
+        if let Some(offset) = scan.doubtful {
+            told.push(format!("{name} is damaged at offset {offset}, and a key may be lost with it"));
+        }
+        if scan.missing > 0 {
+            told.push(format!("{name} has no footer and is damaged: {} values in it are lost", scan.missing));
+        }
+        report.lost_records += u64::from(scan.missing);
+        for words in told {
+            refuse_if_strict(options, &words)?;
+            report.quarantined.push(scan.segment);
+            report.notes.push(words);
+        }
+    }
+    report.quarantined.sort_unstable();
+    report.quarantined.dedup();
+    Ok(())
+}
+
 /// States after a replay. A segment wholly covered by the map with no bit set is free. One whose last value died in the replay is
 /// not: the map on the disk still names it, so it waits for the next map like any victim.
-fn settle_segments(segments: &[Segment], segment_bytes: u32, scans: &[SegmentScan<'_>], report: &RecoveryReport) {
+fn settle_segments(segments: &[Segment], segment_bytes: u32, scans: &[SegmentScan<'_>]) {
     for scan in scans {
         let segment = &segments[scan.segment as usize];
         if segment.state() == SegmentState::Sealed {
@@ -511,9 +561,6 @@ fn settle_segments(segments: &[Segment], segment_bytes: u32, scans: &[SegmentSca
             if scan.is_dead_by_map() || by_bits {
                 segment.set_state(SegmentState::Free);
             }
-        }
-        if report.quarantined.contains(&scan.segment) {
-            segment.set_state(SegmentState::Quarantined);
         }
     }
 }

@@ -35,6 +35,8 @@ pub(crate) struct Tail {
 pub(crate) struct Damage {
     pub(crate) segment: u32,
     pub(crate) offset: u32,
+    /// The place is sound, but in the stream so many seqs are missing before it.
+    pub(crate) hole: Option<Seq>,
 }
 
 /// How the stream ended.
@@ -159,7 +161,8 @@ impl Tail {
             if !broken && run.prev_seq > last {
                 // A hole. Was it durable once?
                 if vouched.max(run.watermark) > last {
-                    outcome.damage.push(Damage { segment: scan.segment, offset: run.offset });
+                    let hole = Some(run.prev_seq - last);
+                    outcome.damage.push(Damage { segment: scan.segment, offset: run.offset, hole });
                 } else {
                     broken = true;
                 }
@@ -192,9 +195,13 @@ impl Tail {
                         return;
                     }
                     Met::Bad(offset, suspect) => {
-                        damage.push(Damage { segment: scan.segment, offset });
-                        match suspect {
-                            Some(found) => found,
+                        damage.push(Damage { segment: scan.segment, offset, hole: None });
+                        match suspect.filter(|found| !is_fact(found.entry.kind)) {
+                            // Its own seq proves nothing either: within a chunk they follow each other.
+                            Some(mut found) => {
+                                found.entry.seq = (reached + 1).min(run.last_seq);
+                                found
+                            }
                             None => return,
                         }
                     }
@@ -213,7 +220,7 @@ impl Tail {
             outcome.damage.append(&mut damage);
             if hole.is_none() && reached < run.last_seq && end < cut {
                 if vouched > last {
-                    outcome.damage.push(Damage { segment: scan.segment, offset: end });
+                    outcome.damage.push(Damage { segment: scan.segment, offset: end, hole: None });
                     last = last.max(run.last_seq);
                 } else {
                     hole = Some(end);
@@ -248,7 +255,11 @@ fn sealed(
         if is_fact(found.entry.kind) {
             match scan.fact(disk, &found.entry)? {
                 Some(fact) => found.fact = fact,
-                None => outcome.damage.push(Damage { segment: scan.segment, offset: found.entry.offset }),
+                None => {
+                    let offset = found.entry.offset;
+                    outcome.damage.push(Damage { segment: scan.segment, offset, hole: None });
+                    continue; // a fact without its payload says nothing
+                }
             }
         }
         visit(found)?;
