@@ -19,6 +19,7 @@ pub mod fuse;
 pub mod ledger;
 pub mod plan;
 pub mod random;
+pub mod switch;
 pub mod world;
 
 pub use campaign::{Campaign, Failure, Tally, seeds_until_found};
