@@ -362,7 +362,8 @@ impl World {
     /// One step of a switch, if this life has any.
     fn step_switch(&mut self, life: &mut Life, more: bool) -> Result<(), String> {
         life.drivers[0].enter();
-        let lenient = life.shared.lenient.get();
+        // The closing of a store may be cut short by a fuse, and a switch with it.
+        let lenient = life.shared.lenient.get() || self.fuse.is_set();
         life.switches.step(&life.engine, &mut life.shared.ledger.borrow_mut(), more, lenient)
     }
 
