@@ -372,7 +372,8 @@ fn append(
     growing: bool,
 ) -> Result<(SmallVec<[Appended; 2]>, u64), Missing> {
     let mut appended = SmallVec::new();
-    if !inner.options.durability.logs() {
+    // Asked under the latches: who switches the log on waits for them.
+    if !inner.log.mode.logs() {
         return Ok((appended, 0));
     }
     let mut sweeps: SmallVec<[(SpaceId, [u8; 12]); 2]> = SmallVec::new();

@@ -330,7 +330,7 @@ async fn prepare_one(inner: &Arc<Inner>) {
 /// `always` flushes each group on its own: unwritten extents would cost a journal commit per flush, so the segment is written
 /// once before it is used.
 async fn zero(inner: &Arc<Inner>, file: thermocline_io::FileId) -> io::Result<()> {
-    if inner.options.durability != Durability::Always {
+    if inner.log.mode.log() != Durability::Always {
         return Ok(());
     }
     let bytes = ZERO_BYTES.min(inner.log.segment_bytes as usize);
@@ -475,7 +475,7 @@ async fn keep_hot_set(inner: Weak<Inner>) {
     while let Some(inner) = inner.upgrade() {
         let now_us = inner.clock.monotonic_us();
         let due = now_us.saturating_sub(noted_us) >= inner.options.hot_list_seconds * 1_000_000;
-        if due && inner.options.hot_list && inner.options.durability.logs() && !inner.closing.load(Ordering::Acquire) {
+        if due && inner.options.hot_list && inner.log.mode.logs() && !inner.closing.load(Ordering::Acquire) {
             noted_us = now_us;
             if let Err(error) = inner.write_hot_list().await {
                 tracing::warn!(%error, "the hot-set list could not be written; the next start is colder");

@@ -116,6 +116,7 @@ pub(crate) struct Inner {
     pub(crate) max_memory: AtomicU64,
     pub(crate) client_bytes: AtomicI64,
     pub(crate) pinned_bytes: AtomicU64,
+    pub(crate) switch: crate::switch::Switch,
     /// The newest superblock on the disk.
     pub(crate) superblock: Mutex<crate::log::superblock::Superblock>,
     pub(crate) next_id: AtomicU64,
@@ -289,6 +290,7 @@ impl Engine {
             // No id is ever given twice: a life's ids lie above those of all lives before it, used, lost or swept.
             next_id: AtomicU64::new(recovered.block.generation << 32),
             superblock: Mutex::new(recovered.block),
+            switch: crate::switch::Switch::default(),
             active_expire: AtomicBool::new(true),
             closed: AtomicBool::new(false),
             closing: AtomicBool::new(false),
@@ -451,9 +453,9 @@ impl Engine {
         *self.inner.eviction.lock() = policy;
     }
 
-    /// What an acknowledgement means here.
+    /// What an acknowledgement means now.
     pub fn durability(&self) -> Durability {
-        self.inner.options.durability
+        self.inner.log.mode.promised()
     }
 
     /// Which backend carries the disk's requests, and why.

@@ -152,6 +152,7 @@ fn add(sum: &mut Report, one: &Report) {
     sum.checkpoints += one.checkpoints;
     sum.checkpoints_used += one.checkpoints_used;
     sum.warmed += one.warmed;
+    sum.switches += one.switches;
 }
 
 /// How many seeds a planted bug needs until it is noticed, and how; `None` if it is not within `seeds_max`.

@@ -21,6 +21,7 @@ pub mod ledger;
 pub mod plan;
 pub mod random;
 pub mod salvage;
+pub mod switch;
 pub mod world;
 
 pub use campaign::{Campaign, Failure, Tally, seeds_until_found};

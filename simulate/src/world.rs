@@ -12,6 +12,7 @@ use crate::ledger::{Keys, Ledger, Number, State};
 use crate::plan::{Plan, Profile, Settings};
 use crate::random::Random;
 use crate::salvage::{self, Ever};
+use crate::switch::{Left, Switches};
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::rc::Rc;
@@ -48,6 +49,8 @@ pub struct Report {
     pub checkpoints_used: u64,
     /// Values that a hot-set list brought back.
     pub warmed: u64,
+    /// Changes of the mode in the middle of a life.
+    pub switches: u64,
 }
 
 /// How a life ended.
@@ -86,6 +89,7 @@ struct Life {
     clients: Vec<Option<Task<'static, ()>>>,
     drivers: Vec<Driver>,
     background: Background,
+    switches: Switches,
     engine: Engine,
     shared: Rc<Shared>,
 }
@@ -108,7 +112,7 @@ impl World {
 
     fn run(&mut self) -> Result<(), String> {
         self.say(|| format!("{:?}", self.plan));
-        let mut before: Option<(Ledger, Durability, End)> = None;
+        let mut before: Option<(Ledger, Left, End)> = None;
         for life in 0..=self.plan.lives {
             let durability = match self.random.below(10) {
                 0..5 => Durability::Always,
@@ -141,6 +145,8 @@ impl World {
             self.report.checkpoints += stats.checkpoints_written;
             self.report.checkpoints_used += u64::from(recovery.checkpoint);
             self.report.warmed += stats.warm_up_promoted;
+            self.report.switches += life_now.switches.done;
+            let left = life_now.switches.left();
             if let Some(words) = wrong {
                 return Err(words);
             }
@@ -153,7 +159,7 @@ impl World {
                     self.report.closes += 1;
                 }
                 End::Crash { .. } => {
-                    if durability.logs() {
+                    if left == Left::Prefix {
                         ledger.durable_to(stats.watermark);
                     }
                     self.report.crashes += 1;
@@ -162,7 +168,7 @@ impl World {
             self.ever.absorb(&ledger);
             self.crash();
             drop(life_now);
-            before = Some((ledger, durability, end));
+            before = Some((ledger, left, end));
         }
         Ok(())
     }
@@ -204,6 +210,7 @@ impl World {
     }
 
     fn life(&self, engine: Engine, durability: Durability) -> Life {
+        let switches = Switches::new(engine.options().seed, durability);
         let background = engine.background();
         let drivers = (0..2).map(|_| engine.driver().expect("the lying disk always gives a queue")).collect();
         let shared = Rc::new(Shared {
@@ -216,14 +223,14 @@ impl World {
             finished: Cell::default(),
         });
         debug_assert_eq!(engine.durability(), durability);
-        Life { clients: (0..self.plan.clients).map(|_| None).collect(), drivers, background, engine, shared }
+        Life { clients: (0..self.plan.clients).map(|_| None).collect(), drivers, background, switches, engine, shared }
     }
 
     /// Compares the store with what the last life left. Returns what it holds.
     fn audit(
         &mut self,
         life: &mut Life,
-        before: Option<(Ledger, Durability, End)>,
+        before: Option<(Ledger, Left, End)>,
         durability: Durability,
         interrupted: bool,
     ) -> Result<State, String> {
@@ -239,10 +246,10 @@ impl World {
             .finish(life, false, read_all(&engine, &plan, excused))?
             .map_err(|e| format!("a read after recovery: {e}"))?;
         let now_ms = self.engine_now(life);
-        let (ledger, left, end) = before.unwrap_or((Ledger::default(), Durability::Always, End::Clean));
+        let (ledger, left, end) = before.unwrap_or((Ledger::default(), Left::Prefix, End::Clean));
         let empty = holding.keys.iter().all(Keys::is_empty) && holding.refused.is_empty();
-        let unlogged = !left.logs() && end != End::Clean;
-        let may_be_empty = unlogged || interrupted && !durability.logs();
+        let unlogged = left == Left::Nothing && end != End::Clean;
+        let may_be_empty = unlogged || left == Left::Either && end != End::Clean || interrupted && !durability.logs();
         let mut believed = State::default();
         if !(empty && may_be_empty) {
             if unlogged && end == (End::Crash { closing: false }) {
@@ -323,6 +330,7 @@ impl World {
         self.disk.set_faults(self.plan.faults(&self.settings));
         for _ in 0..self.plan.steps {
             self.step(life, true);
+            self.step_switch(life, true)?;
             if life.shared.wrong.borrow().is_some() || self.random.below(100_000) < self.plan.crash_rate {
                 return Ok(End::Crash { closing: false });
             }
@@ -388,13 +396,25 @@ impl World {
         }
     }
 
+    /// One step of a switch, if this life has any.
+    fn step_switch(&mut self, life: &mut Life, more: bool) -> Result<(), String> {
+        life.drivers[0].enter();
+        // The closing of a store may be cut short by a fuse, and a switch with it.
+        let lenient = life.shared.lenient.get() || self.fuse.is_set();
+        life.switches.step(&life.engine, &mut life.shared.ledger.borrow_mut(), more, lenient)
+    }
+
     /// Lets all clients finish.
     fn drain(&mut self, life: &mut Life) -> Result<(), String> {
         for _ in 0..STUCK_STEPS {
-            if life.clients.iter().all(Option::is_none) || life.shared.wrong.borrow().is_some() {
+            if life.clients.iter().all(Option::is_none) && life.switches.is_idle()
+                || life.shared.wrong.borrow().is_some()
+            {
                 return Ok(());
             }
             self.round(life);
+            let lenient = life.shared.lenient.get();
+            life.switches.go_on(&mut life.shared.ledger.borrow_mut(), lenient)?;
         }
         self.say(|| format!("{:?}", life.engine.stats()));
         Err(format!("STUCK: {} commands never end", life.clients.iter().flatten().count()))
@@ -484,6 +504,7 @@ impl World {
             }
             life.shared.lenient.set(life.shared.lenient.get() || self.fuse.blown());
             self.step(life, false);
+            self.step_switch(life, false)?;
         }
         self.say(|| format!("{:?}", life.engine.stats()));
         Err("STUCK: close never ends".to_owned())

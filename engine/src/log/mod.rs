@@ -9,6 +9,7 @@ pub mod chunk;
 pub mod footer;
 pub mod hot_list;
 pub mod map;
+pub mod mode;
 pub mod record;
 pub mod segment;
 pub mod superblock;
@@ -28,6 +29,7 @@ use crate::wait::WaitList;
 use chunk::CHUNK_HEADER_BYTES;
 use flush::Sealing;
 use footer::{Entry, FooterBuilder};
+use mode::Mode;
 use parking_lot::{Mutex, RwLock};
 use record::{Address, FLAG_FIRST, FLAG_LAST, Record, RecordKind, Seq, padded, record_bytes};
 use segment::{Segment, SegmentState, raise};
@@ -204,8 +206,8 @@ pub struct Log {
     pub store: u32,
     /// Size of a segment.
     pub segment_bytes: u32,
-    /// Mode.
-    pub durability: Durability,
+    /// What it does with changes, and what is promised.
+    pub mode: Mode,
     /// All segments that may exist.
     pub segments: Box<[Segment]>,
     /// Wakes who waits for the watermark.
@@ -267,7 +269,7 @@ impl Log {
             disk,
             store,
             segment_bytes: options.segment_bytes() as u32,
-            durability: options.durability,
+            mode: Mode::new(options.durability),
             segments,
             durable: WaitList::default(),
             room: WaitList::default(),
@@ -394,7 +396,7 @@ impl Log {
             out.push(self.append_one(&mut tail, stream, &now_us, draft, group));
         }
         self.last_seq.store(tail.last_seq, Ordering::Release);
-        if self.durability == Durability::Always && tail.flushes == 0 {
+        if self.mode.log() == Durability::Always && tail.flushes == 0 {
             self.ripe.store(true, Ordering::Release);
         }
         Ok(())
@@ -421,7 +423,7 @@ impl Log {
         if tail.buffered_bytes >= buffered_max {
             return Err(NoRoom::Buffers);
         }
-        if self.durability == Durability::EverySecond && purpose == Purpose::Growth && self.is_late(tail, now_us()) {
+        if self.mode.log() == Durability::EverySecond && purpose == Purpose::Growth && self.is_late(tail, now_us()) {
             return Err(NoRoom::Buffers);
         }
         self.check_segments(tail, stream, purpose, drafts)

@@ -13,9 +13,7 @@ use crate::log::record::{Record, RecordKind, padded};
 use crate::log::segment::SegmentState;
 use crate::log::walk::{Step, Walk};
 use crate::log::{Draft, FOREGROUND, NoRoom, Purpose, STREAMS};
-use crate::options::{
-    BLOCK_BYTES, Durability, GC_READ_BYTES, GC_RECORDS_PER_STEP, GC_RESERVE_SEGMENTS, REMOVAL_RESERVE_SEGMENTS,
-};
+use crate::options::{BLOCK_BYTES, GC_READ_BYTES, GC_RECORDS_PER_STEP, GC_RESERVE_SEGMENTS, REMOVAL_RESERVE_SEGMENTS};
 use crate::place::Place;
 use crate::tier::sweep::yield_now;
 use smallvec::SmallVec;
@@ -64,10 +62,14 @@ impl Inner {
         if !waiting {
             return Ok(0);
         }
-        if self.options.durability.logs() && !crate::planted::is(crate::planted::Bug::ReuseWithoutMap) {
+        let needs_map = || self.log.mode.logs() && !crate::planted::is(crate::planted::Bug::ReuseWithoutMap);
+        if !needs_map() {
+            self.wait_for_causes().await?;
+        }
+        if needs_map() {
+            // Perhaps only now: a log may have been begun meanwhile.
             self.write_map(false).await?;
         } else {
-            self.wait_for_causes().await?;
             let mut maps = self.maps.lock();
             maps.tick += 1;
             maps.durable_tick = maps.tick;
@@ -88,7 +90,7 @@ impl Inner {
                 continue;
             }
             let max_seq = meta.max_seq.load(Ordering::Acquire);
-            if max_seq > watermark && self.options.durability.logs() {
+            if max_seq > watermark && self.log.mode.logs() {
                 continue;
             }
             let live = meta.live.lock().bytes;
@@ -256,7 +258,7 @@ impl Inner {
 
     /// Logs the tombstone of an expired record. False: no room now.
     pub(crate) fn bury(&self, record: &Record<'_>, key: &crate::Key<'_>) -> bool {
-        if self.options.durability == Durability::None {
+        if !self.log.mode.logs() {
             return true;
         }
         if matches!(record.kind, RecordKind::Value(crate::Kind::LargeString)) {
@@ -298,7 +300,7 @@ impl Inner {
         {
             let mut maps = self.maps.lock();
             let (durable_tick, watermark) = (maps.durable_tick, self.log.watermark());
-            let logs = self.options.durability.logs();
+            let logs = self.log.mode.logs();
             maps.victims.retain(|&(segment, scanned)| {
                 let meta = &self.log.segments[segment as usize];
                 let below = meta.max_seq.load(Ordering::Acquire) <= watermark || !logs;

@@ -364,7 +364,8 @@ fn existing(
     progress.enter("replaying the log");
     let (mut last_seq, mut next_seq, mut cuts) = (map.last_seq, block.next_seq.max(map.b), Vec::new());
     if depth != Depth::Map {
-        let outcome = replay(&mut builder, options, &map, &scans, &tail, &old_cuts, &mut last_seq, &mut report)?;
+        let outcome =
+            replay(&mut builder, options, &map, &scans, &tail, &old_cuts, &mut last_seq, progress, &mut report)?;
         next_seq = next_seq.max(tail.highest_seq.max(last_seq) + 1);
         if scans.iter().any(|scan| scan.skipped) {
             // Void blocks that nobody looked at: what they may hold was in the buffers once.
@@ -444,9 +445,12 @@ fn replay(
     tail: &Tail,
     old_cuts: &[Cut],
     last_seq: &mut Seq,
+    progress: &RecoveryProgress,
     report: &mut RecoveryReport,
 ) -> Result<Outcome> {
     let disk = builder.disk;
+    let (records, bytes) = tail.size();
+    progress.expect(records, bytes);
     for scan in scans.iter().filter(|scan| scan.stream != 0 && scan.has_beyond()) {
         let mut copies = Vec::new();
         scan.beyond(disk, |found| {
@@ -459,6 +463,7 @@ fn replay(
     }
     let mut group: Vec<Found> = Vec::new();
     let mut outcome = tail.walk(disk, scans, map.last_seq, old_cuts, |found| {
+        progress.step(1);
         if found.entry.flags & FLAG_FIRST != 0 {
             group.clear();
         }

@@ -127,6 +127,8 @@ struct Loader {
     window: Vec<u8>,
     words: Vec<u64>,
     slots: Vec<u32>,
+    /// In this frame.
+    records: u64,
     bad: bool,
 }
 
@@ -167,13 +169,19 @@ fn load(
     progress: &RecoveryProgress,
 ) -> Result<Option<Loaded>> {
     let frames = &candidate.table.frames;
-    progress.expect(frames.len() as u64);
-    let state = || Loader { window: Vec::new(), words: Vec::new(), slots: vec![0; builder.segments.len()], bad: false };
+    progress.expect(frames.len(), frames.iter().map(|frame| u64::from(frame.bytes)).sum());
+    let state = || Loader {
+        window: Vec::new(),
+        words: Vec::new(),
+        slots: vec![0; builder.segments.len()],
+        records: 0,
+        bad: false,
+    };
     let loaders = in_parallel(builder.threads, frames.len(), state, |loader, number| {
         if !loader.bad {
             loader.bad = !load_frame(builder, candidate.file, &frames[number], believed, loader)?;
         }
-        progress.step();
+        progress.step(std::mem::take(&mut loader.records));
         Ok(())
     })?;
     if loaders.iter().any(|loader| loader.bad) {
@@ -196,7 +204,7 @@ fn load_frame(
     believed: &[Option<Believed<'_>>],
     loader: &mut Loader,
 ) -> Result<bool> {
-    let Loader { window, words, slots, .. } = loader;
+    let Loader { window, words, slots, records, .. } = loader;
     window.resize(frame.bytes as usize, 0);
     let Ok(read) = builder.disk.read_at(file, frame.offset, window) else { return Ok(false) };
     if read < window.len() || crc32fast::hash(window) != frame.crc {
@@ -217,6 +225,7 @@ fn load_frame(
             let live = believed.get(at).and_then(Option::as_ref).is_some_and(|b| b.live(offset));
             if live {
                 slots[at] += 1;
+                *records += 1;
                 expiring += u64::from(slot.has_ttl());
             }
             live

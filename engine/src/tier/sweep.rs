@@ -71,7 +71,7 @@ impl Inner {
             }
             yield_now().await;
         }
-        if self.options.durability.logs()
+        if self.log.mode.logs()
             && self
                 .log_fact(RecordKind::Swept, pending.space, &pending.id.to_le_bytes(), Purpose::Removal)
                 .await

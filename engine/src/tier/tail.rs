@@ -5,6 +5,7 @@
 
 use crate::error::Result;
 use crate::log::chunk::CHUNK_HEADER_BYTES;
+use crate::log::footer::ENTRY_BYTES;
 use crate::log::record::{Seq, padded};
 use crate::log::superblock::Cut;
 use crate::tier::scan_log::{Found, Met, SegmentScan, is_fact};
@@ -111,6 +112,13 @@ impl Tail {
         }
         tail.runs.sort_by_key(|run| (run.prev_seq, run.last_seq));
         tail
+    }
+
+    /// Records at most, and the bytes that tell of them.
+    pub(crate) fn size(&self) -> (usize, u64) {
+        let records = |run: &Run| run.last_seq.saturating_sub(run.prev_seq);
+        let bytes = |run: &Run| if run.sealed { records(run) * ENTRY_BYTES as u64 } else { u64::from(run.used) };
+        (self.runs.iter().map(records).sum::<u64>() as usize, self.runs.iter().map(bytes).sum())
     }
 
     /// For each run, the highest watermark of those behind it.

@@ -9,7 +9,6 @@ use super::context::SessionContext;
 use super::reply::CommandError;
 use super::row::{Body, Flag, Flags, Group, Row, Shape};
 use crate::config::{DIRECTIVES, amount, eviction, place};
-use crate::server::Server;
 
 fn get(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
     let mut found: Vec<(&'static str, usize)> = Vec::new();
@@ -56,7 +55,7 @@ fn set(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
         let value = String::from_utf8_lossy(args.at(at + 1));
         changes.push((place, directive.normal(&value).map_err(|reason| refuse(&reason))?));
     }
-    apply(context.server, &mut changes)?;
+    apply(context, &mut changes)?;
     context.server.settings.replace(&changes);
     context.reply.ok();
     Ok(())
@@ -67,7 +66,8 @@ fn refusal(name: &str, reason: &str) -> CommandError {
 }
 
 /// Carries the changes to the store. What can be refused comes first, so that a refusal leaves everything as it was.
-fn apply(server: &Server, changes: &mut [(usize, String)]) -> Result<(), CommandError> {
+fn apply(context: &SessionContext<'_>, changes: &mut [(usize, String)]) -> Result<(), CommandError> {
+    let server = context.server;
     let settings = &server.settings;
     for (place, value) in changes.iter() {
         let name = DIRECTIVES[*place].name;
@@ -86,12 +86,14 @@ fn apply(server: &Server, changes: &mut [(usize, String)]) -> Result<(), Command
             };
             *value = bytes.to_string();
             // The only one that the store may refuse: nothing was changed before it.
-            server.engine.set_max_memory(bytes).map_err(|error| refusal("maxmemory", &error.to_string()))?;
+            context.engine()?.set_max_memory(bytes).map_err(|error| refusal("maxmemory", &error.to_string()))?;
         }
     }
     for (place, value) in changes.iter() {
-        if DIRECTIVES[*place].name == "maxmemory-policy" {
-            server.engine.set_eviction(eviction(value));
+        match DIRECTIVES[*place].name {
+            "maxmemory-policy" => context.engine()?.set_eviction(eviction(value)),
+            "key-load-delay" => server.progress.delay_records_us(value.parse().unwrap_or(0)),
+            _ => {}
         }
     }
     Ok(())
@@ -99,7 +101,9 @@ fn apply(server: &Server, changes: &mut [(usize, String)]) -> Result<(), Command
 
 fn resetstat(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
     context.server.counters.reset();
-    context.server.engine.reset_stats();
+    if let Some(engine) = context.server.store() {
+        engine.reset_stats();
+    }
     context.reply.ok();
     Ok(())
 }

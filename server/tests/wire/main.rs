@@ -3,6 +3,7 @@
 mod administration;
 mod library;
 mod life;
+mod loading;
 mod protocol;
 mod sessions;
 mod support;
