@@ -81,10 +81,15 @@ impl Server {
         self.process.wait().expect("it ends");
     }
 
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Bytes of memory it has now, as the system counts them.
     pub fn resident_bytes(&self) -> u64 {
         #[expect(clippy::disallowed_methods, reason = "the system's word, not a file of the store")]
-        let text = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("it runs");
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("it runs");
         let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it is resident");
         line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") << 10
     }
