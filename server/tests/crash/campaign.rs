@@ -73,7 +73,7 @@ impl Campaign<'_> {
             let crashed = std::thread::scope(|scope| {
                 for writer in &mut writers {
                     let connection = server.connect();
-                    scope.spawn(move || writer.run(connection, rest));
+                    scope.spawn(move || writer.run(connection, rest, u64::MAX));
                 }
                 std::thread::sleep(Duration::from_millis(WRITING_MS.0 + random % WRITING_MS.1));
                 seen.cold_hits += watcher.info("cold_hits");

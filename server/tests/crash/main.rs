@@ -9,8 +9,10 @@ use crate::process::now;
 mod campaign;
 mod oracle;
 #[path = "../promises/process.rs"]
+#[expect(dead_code, reason = "each test folder uses a part of it")]
 mod process;
 mod value;
+#[expect(dead_code, reason = "each test folder uses a part of it")]
 mod writer;
 
 const KILLS: u64 = 6;

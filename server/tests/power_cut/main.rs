@@ -21,10 +21,12 @@ mod file_system;
 #[path = "../crash/oracle.rs"]
 mod oracle;
 #[path = "../promises/process.rs"]
+#[expect(dead_code, reason = "each test folder uses a part of it")]
 mod process;
 #[path = "../crash/value.rs"]
 mod value;
 #[path = "../crash/writer.rs"]
+#[expect(dead_code, reason = "each test folder uses a part of it")]
 mod writer;
 
 const CUTS: u64 = 5;
