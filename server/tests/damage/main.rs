@@ -1,5 +1,5 @@
-//! Random damage to the data files of a stopped store, one at a time: bits, zeros, noise, swapped blocks, a short file, a block as
-//! it was one life before.
+//! Random damage to the data files of a stopped store, one at a time: bits, zeros, noise, swapped blocks, a short file, no file, a
+//! block as it was one life before.
 //!
 //! Each damage meets three fresh copies: a start with `tier-recovery salvage`, one with `strict`, and `thermocline verify` (where
 //! the tool is built; `cargo test --workspace` builds it).

@@ -27,6 +27,7 @@ pub enum Kind {
     /// Two blocks change places: this one and the one at the offset.
     Swap(u64),
     Truncate,
+    Remove,
     /// A block as it was one life before.
     OldBlock,
 }
@@ -93,6 +94,7 @@ pub fn draw(store: &Store, random: &mut Random) -> Wound {
         2 => (offset, Kind::Zeros(range)),
         3 => (offset, Kind::Noise(range)),
         4 => (block(offset), Kind::Swap(block(random.below(bytes)))),
+        5 if file.starts_with("segment-") && random.below(4) == 0 => (0, Kind::Remove),
         5 => (offset, Kind::Truncate),
         _ => (block(changed(store, &file, offset, random)), Kind::OldBlock),
     };
@@ -144,6 +146,7 @@ pub fn strike(wound: &Wound, store: &Store, directory: &Path, random: &mut Rando
             bytes[other..other + length].copy_from_slice(&one);
         }
         Kind::Truncate => bytes.truncate(at),
+        Kind::Remove => return std::fs::remove_file(&path).expect("it is there"),
         Kind::OldBlock => {
             let old = read(&store.older.join(&wound.file));
             let end = end(BLOCK).min(old.len());
