@@ -1,4 +1,4 @@
-//! The liveness map: which records of the log are live, as of a seq `B`. Small, durable in two files written in turn.
+//! The liveness map: which records of the log are live, as of a seq `B`. Small, durable in two files, one written after the other.
 //!
 //! ```text
 //!  header 64: | crc u32 | "TCMP" | store u32 | segments u32 | generation u64 | B u64 | last seq u64 | body bytes u64 | spaces u32 | sweeps u32 | next space u32 | 0 |

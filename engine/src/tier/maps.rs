@@ -9,6 +9,7 @@
 
 use crate::engine::Inner;
 use crate::error::{Error, Result};
+use crate::log::copies;
 use crate::log::map::{FILES, Map, MapBody, MapSegment};
 use crate::options::META_PIECE_BYTES;
 use crate::planted::{self, Bug};
@@ -122,7 +123,13 @@ impl Inner {
         let (head, body) = map.encode_with(self.log.store, body);
         let bytes = (head.len() + body.len()) as u64;
         let held = Held::new(self, bytes);
-        self.write_meta(FILES[(generation % 2) as usize], &[&head, &body]).await?;
+        let [first, second] = copies::in_order(FILES, generation);
+        self.write_meta(first, &[&head, &body]).await?;
+        if let Err(error) = self.write_meta(second, &[&head, &body]).await {
+            // Spent: the next map must not begin with the copy that is good.
+            self.maps.lock().map.generation = generation;
+            return Err(error);
+        }
         drop(held);
         let mut maps = self.maps.lock();
         maps.durable_tick = tick;

@@ -10,8 +10,8 @@
 //!    chunks that nothing vouches for. A checkpoint is not: if it goes, footers say the same.
 //! 7. A superblock with the cuts and a next seq above all that may have been given, before anything is written.
 //!
-//! Equal space and equal 96-bit hash are one key. `tier-recovery strict` reads every record beyond the map instead of footers, to
-//! refuse a start on damage.
+//! Equal space and equal 96-bit hash are one key. `tier-recovery strict` reads every record beyond the map instead of footers, and
+//! every value that the map calls live (strict.rs), to refuse a start on damage.
 //!
 //! Promises: what is served is a prefix of what happened, with everything acknowledged as durable in it. Never: writes before
 //! it has decided; refuses without a reason.
@@ -33,12 +33,13 @@ use crate::shard::{Shard, SpaceIndex};
 use crate::shutdown::put_superblock;
 use crate::stats::RecoveryReport;
 use crate::tier::base::base;
-use crate::tier::harden::{harden_chunks, harden_file};
+use crate::tier::harden::{harden_chunks, harden_copies};
 use crate::tier::maps::{MapState, Written};
 use crate::tier::progress::RecoveryProgress;
 use crate::tier::rebuild::Builder;
 use crate::tier::reload::{checkpoint_headers, load_checkpoint};
 use crate::tier::scan_log::{Depth, Found, SegmentScan};
+use crate::tier::strict::{check_live, refusal};
 use crate::tier::survey::Survey;
 use crate::tier::tail::{Outcome, Tail, cut_of};
 use std::sync::Arc;
@@ -194,7 +195,7 @@ fn newest_superblock(disk: &dyn Disk, notes: &mut Vec<String>) -> Result<Option<
         }
     }
     let Some((block, name, bytes)) = newest else { return Ok(None) };
-    harden_file(disk, name, &bytes)?;
+    harden_copies(disk, superblock::FILES, name, &bytes)?;
     Ok(Some(block))
 }
 
@@ -217,24 +218,38 @@ fn open_segments(
     options: &Options,
     segment_bytes: u64,
     names: &[String],
+    map: &Map,
     report: &mut RecoveryReport,
 ) -> Result<Box<[Segment]>> {
     let existing: Vec<u32> = names.iter().filter_map(|n| n.strip_prefix("segment-")?.parse().ok()).collect();
-    let count = (options.max_disk / segment_bytes).max(existing.iter().max().map_or(0, |&m| u64::from(m) + 1));
+    let wanted: Vec<u32> = map.segments.iter().filter(|s| !s.none_live()).map(|s| s.segment).collect();
+    let highest = existing.iter().chain(&wanted).max();
+    let count = (options.max_disk / segment_bytes).max(highest.map_or(0, |&m| u64::from(m) + 1));
     let segments: Box<[Segment]> = (0..count).map(|_| Segment::absent()).collect();
-    for id in existing {
+    for id in existing.iter().copied().chain(wanted.iter().copied().filter(|id| !existing.contains(id))) {
         let name = crate::log::segment_name(id);
-        let file = disk.open(&name).map_err(|e| Error::io(format!("opening {name}"), &e))?;
-        let length = disk.length(file).map_err(|e| Error::io(format!("asking the length of {name}"), &e))?;
+        let io = |what: &str| {
+            let what = format!("{what} {name}");
+            move |e: std::io::Error| Error::io(what, &e)
+        };
+        let (file, length) = match disk.open(&name) {
+            Ok(file) => (file, disk.length(file).map_err(io("asking the length of"))?),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io("opening")(error)),
+            Err(_) if options.recovery == RecoveryMode::Strict => return Err(refusal(id, 0, "the file is missing")),
+            Err(_) => (disk.create(&name, segment_bytes).map_err(io("making the missing"))?, 0),
+        };
         if length < segment_bytes {
             let mut first = vec![0; crate::options::BLOCK_BYTES as usize];
-            let read = disk.read_at(file, 0, &mut first).map_err(|e| Error::io(format!("reading {name}"), &e))?;
-            if first[..read].iter().all(|&b| b == 0) {
+            let read = disk.read_at(file, 0, &mut first).map_err(io("reading"))?;
+            if first[..read].iter().all(|&b| b == 0) && !wanted.contains(&id) {
                 // A crash while it was created: nothing was ever written to it.
-                disk.remove(&name).map_err(|e| Error::io(format!("removing the unfinished {name}"), &e))?;
+                disk.remove(&name).map_err(io("removing the unfinished"))?;
                 continue;
             }
-            disk.truncate(file, segment_bytes).map_err(|e| Error::io(format!("lengthening {name}"), &e))?;
+            if options.recovery == RecoveryMode::Strict {
+                return Err(refusal(id, length, "the file ends here"));
+            }
+            disk.truncate(file, segment_bytes).map_err(io("lengthening"))?;
             report.notes.push(format!("{name} was cut short at {length} bytes: what lay behind is lost"));
             report.quarantined.push(id);
         }
@@ -252,12 +267,10 @@ fn blank(
     report: RecoveryReport,
 ) -> Result<Recovered> {
     let mut report = report;
-    let segments = open_segments(&**disk, options, u64::from(block.segment_bytes), names, &mut report)?;
+    let nothing = Map::default();
+    let segments = open_segments(&**disk, options, u64::from(block.segment_bytes), names, &nothing, &mut report)?;
     let shard_bits = options.shard_bits().min(u32::from(block.base_bits));
     let mut block = block.clone();
-    block.generation += 1;
-    put_superblock(&**disk, &block)?;
-    // The other copy must not be of another store.
     block.generation += 1;
     put_superblock(&**disk, &block)?;
     Ok(Recovered {
@@ -289,7 +302,7 @@ fn newest_map(disk: &dyn Disk, store: u32, notes: &mut Vec<String>) -> Result<Op
         }
     }
     let Some((map, name, bytes)) = newest else { return Ok(None) };
-    harden_file(disk, name, &bytes)?;
+    harden_copies(disk, map::FILES, name, &bytes)?;
     Ok(Some((bytes.len() as u64, map)))
 }
 
@@ -302,7 +315,6 @@ fn existing(
     progress: &RecoveryProgress,
 ) -> Result<Recovered> {
     let segment_bytes = block.segment_bytes;
-    let segments = open_segments(&**disk, options, u64::from(segment_bytes), names, &mut report)?;
     let newest = newest_map(&**disk, block.store, &mut report.notes)?;
     let map_generation = newest.as_ref().map_or(0, |(_, map)| map.generation);
     let headers = checkpoint_headers(&**disk, block.store, map_generation)?;
@@ -315,6 +327,7 @@ fn existing(
         let (next_space, spaces) = (block.next_space, block.spaces.clone());
         (0, Map { b: 1, next_space, spaces, ..Map::default() })
     });
+    let segments = open_segments(&**disk, options, u64::from(segment_bytes), names, &map, &mut report)?;
     let mut spaces = Spaces { of_database: map.spaces.clone(), next: map.next_space };
     extend_databases(&mut spaces, options.databases);
     let mut builder = Builder::new(
@@ -361,6 +374,9 @@ fn existing(
     progress.enter("reading footers");
     let usable = loaded.map(|l| l.usable).unwrap_or_default();
     base(&mut builder, &mut scans, &usable, block.format, progress)?;
+    if options.recovery == RecoveryMode::Strict {
+        check_live(&**disk, &scans, builder.threads, progress)?;
+    }
     progress.enter("replaying the log");
     let (mut last_seq, mut next_seq, mut cuts) = (map.last_seq, block.next_seq.max(map.b), Vec::new());
     if depth != Depth::Map {
@@ -498,10 +514,17 @@ fn replay(
                 report.notes.push(format!("{words}: what they changed is lost"));
             }
             None => {
-                let words = format!("{name} is damaged at offset {}", damage.offset);
-                refuse_if_strict(options, &words)?;
+                if options.recovery == RecoveryMode::Strict {
+                    return Err(refusal(
+                        damage.segment,
+                        u64::from(damage.offset),
+                        "what was durable here does not hold",
+                    ));
+                }
                 report.quarantined.push(damage.segment);
-                report.notes.push(format!("{words}: what it held is quarantined"));
+                report
+                    .notes
+                    .push(format!("{name} is damaged at offset {}: what it held is quarantined", damage.offset));
             }
         }
     }
