@@ -46,11 +46,17 @@ pub enum Bug {
     SeqBeforeLatch,
     /// Changes of names are not synced. (Planted in the simulated disk: a real one syncs in `create`, `rename` and `remove`.)
     NoDirectorySync,
+    /// GC places copies of values that have died.
+    GcCopyAfterDeath,
+    /// What a segment says has expired goes by the clock alone, whatever its key is by now.
+    ExpiredByTime,
+    /// A start says nothing of values that damage took. (For the disk that damages what it stores.)
+    QuietDamage,
 }
 
 impl Bug {
     /// All of them, with the names that the simulator's command line takes.
-    pub const ALL: [(&'static str, Bug); 20] = [
+    pub const ALL: [(&'static str, Bug); 23] = [
         ("ack-early", Bug::AckEarly),
         ("skip-flush", Bug::SkipFlush),
         ("skip-crc", Bug::SkipCrc),
@@ -71,6 +77,9 @@ impl Bug {
         ("flight-joined-across-overwrite", Bug::FlightJoinedAcrossOverwrite),
         ("seq-before-latch", Bug::SeqBeforeLatch),
         ("no-directory-sync", Bug::NoDirectorySync),
+        ("gc-copy-after-death", Bug::GcCopyAfterDeath),
+        ("expired-by-time", Bug::ExpiredByTime),
+        ("quiet-damage", Bug::QuietDamage),
     ];
 }
 

@@ -485,7 +485,7 @@ impl World {
             life.shared.lenient.set(life.shared.lenient.get() || self.fuse.blown());
             self.step(life, false);
         }
-        self.say(|| format!("{:?}", life.engine.stats()));
+        self.say(|| format!("{:?}\n{}", life.engine.stats(), life.engine.describe_segments()));
         Err("STUCK: close never ends".to_owned())
     }
 }
