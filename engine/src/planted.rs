@@ -52,6 +52,12 @@ pub enum Bug {
     EnterLogDirty,
     /// What was written while nothing was promised is not synced when something is.
     EnterLogUnsynced,
+    /// GC places copies of values that have died.
+    GcCopyAfterDeath,
+    /// What a segment says has expired goes by the clock alone, whatever its key is by now.
+    ExpiredByTime,
+    /// A start says nothing of values that damage took. (For the disk that damages what it stores.)
+    QuietDamage,
 }
 
 impl Bug {
@@ -80,6 +86,9 @@ impl Bug {
         ("leave-log-unsaid", Bug::LeaveLogUnsaid),
         ("enter-log-dirty", Bug::EnterLogDirty),
         ("enter-log-unsynced", Bug::EnterLogUnsynced),
+        ("gc-copy-after-death", Bug::GcCopyAfterDeath),
+        ("expired-by-time", Bug::ExpiredByTime),
+        ("quiet-damage", Bug::QuietDamage),
     ];
 }
 

@@ -115,7 +115,7 @@ impl Inner {
             if let Some(reason) = self.log.failure().or_else(|| self.starved.read().clone()) {
                 return Err(Error::Misconfigured { reason });
             }
-            if self.is_disk_full() && tries > 1000 {
+            if self.is_disk_full() && tries > 1000 || self.gc_futile.load(Ordering::Acquire) {
                 return Err(Error::OutOfMemory);
             }
             self.gc_wanted.store(true, Ordering::Release);

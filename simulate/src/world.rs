@@ -506,7 +506,7 @@ impl World {
             self.step(life, false);
             self.step_switch(life, false)?;
         }
-        self.say(|| format!("{:?}", life.engine.stats()));
+        self.say(|| format!("{:?}\n{}", life.engine.stats(), life.engine.describe_segments()));
         Err("STUCK: close never ends".to_owned())
     }
 }

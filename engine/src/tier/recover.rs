@@ -554,6 +554,7 @@ fn refuse_if_strict(options: &Options, words: &str) -> Result<()> {
 /// Says what segments have lost beside the stream: blocks that the disk refuses, values that the map calls live and that are not
 /// there.
 fn tell_damage(scans: &[SegmentScan<'_>], options: &Options, report: &mut RecoveryReport) -> Result<()> {
+    let scans = if planted::is(Bug::QuietDamage) { &[] } else { scans };
     for scan in scans {
         let name = crate::log::segment_name(scan.segment);
         let mut told = Vec::new();
