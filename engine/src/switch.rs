@@ -99,6 +99,7 @@ impl Inner {
             mode.set(Durability::None, Durability::None);
             return Err(error);
         }
+        // If this fails the log stays on: the superblock may say so.
         self.write_mode(true)?;
         mode.set(durability, durability);
         Ok(())
@@ -138,6 +139,10 @@ impl Inner {
     /// Makes durable in a superblock whether there is a log. Blocking: two small writes, at a moment that an operator chose.
     fn write_mode(&self, logs: bool) -> Result<()> {
         let mut newest = self.superblock.lock();
+        if let Some(reason) = self.log.failure() {
+            // Healing may be writing the next superblock right now.
+            return Err(Error::Misconfigured { reason });
+        }
         let block = Superblock {
             generation: newest.generation + 1,
             next_seq: self.log.next_seq(),

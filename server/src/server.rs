@@ -30,6 +30,8 @@ pub struct Server {
     pub counters: Counters,
     /// Facts of this run that do not change.
     pub about: About,
+    /// Whoever changes settings that the store follows: store and settings change together.
+    pub changing: tokio::sync::Mutex<()>,
     shutdown: watch::Sender<bool>,
 }
 
@@ -73,6 +75,7 @@ impl Server {
             clients: Clients::default(),
             counters: Counters::new(about.workers),
             about,
+            changing: tokio::sync::Mutex::default(),
             shutdown: watch::Sender::new(false),
         }
     }

@@ -44,6 +44,7 @@ pub struct Switches {
     /// A switch has failed: the files may say what the store does not.
     failed: bool,
     is_switching: bool,
+    trace: bool,
     /// Switches that ended well.
     pub done: u64,
 }
@@ -54,10 +55,10 @@ fn settled(durability: Durability) -> Left {
 
 impl Switches {
     /// The switches of a life that begins in this mode.
-    pub fn new(seed: u64, durability: Durability) -> Switches {
+    pub fn new(seed: u64, durability: Durability, trace: bool) -> Switches {
         let mut random = Random::new(seed);
         let is_switching = random.chance(SWITCHING_LIVES);
-        Switches { random, running: None, left: settled(durability), failed: false, is_switching, done: 0 }
+        Switches { random, running: None, left: settled(durability), failed: false, is_switching, trace, done: 0 }
     }
 
     /// What a crash leaves now.
@@ -88,6 +89,9 @@ impl Switches {
         if from.logs() != to.logs() {
             self.left = Left::Either;
         }
+        if self.trace {
+            println!("  switch from {from:?} to {to:?} begins");
+        }
         let engine = engine.clone();
         let task = Task::new(async move { engine.set_durability(to).await });
         self.running = Some(Running { task, from, to, effects: ledger.effects.len() });
@@ -99,6 +103,9 @@ impl Switches {
         let Some(result) = running.task.poll() else { return Ok(()) };
         let Running { from, to, effects, .. } = *running;
         self.running = None;
+        if self.trace {
+            println!("  switch from {from:?} to {to:?}: {result:?}");
+        }
         match result {
             Ok(()) => {
                 self.done += 1;

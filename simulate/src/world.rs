@@ -210,7 +210,7 @@ impl World {
     }
 
     fn life(&self, engine: Engine, durability: Durability) -> Life {
-        let switches = Switches::new(engine.options().seed, durability);
+        let switches = Switches::new(engine.options().seed, durability, self.settings.trace);
         let background = engine.background();
         let drivers = (0..2).map(|_| engine.driver().expect("the lying disk always gives a queue")).collect();
         let shared = Rc::new(Shared {

@@ -164,13 +164,16 @@ fn persistence(text: &mut String, server: &Server) {
         "rdb_last_bgsave_time_sec": -1,
         "rdb_current_bgsave_time_sec": -1,
         "rdb_saves": 0,
-        "aof_enabled": u8::from(server.settings.is_yes("appendonly")),
-        "aof_rewrite_in_progress": 0,
+        "aof_enabled": u8::from(match store {
+            Some(engine) => engine.durability().logs(),
+            None => server.settings.is_yes("appendonly"),
+        }),
+        "aof_rewrite_in_progress": u8::from(store.is_some_and(Engine::is_entering_log)),
         "aof_rewrite_scheduled": 0,
         "aof_last_rewrite_time_sec": -1,
         "aof_current_rewrite_time_sec": -1,
         "aof_last_bgrewrite_status": "ok",
-        "aof_last_write_status": "ok",
+        "aof_last_write_status": if store.is_some_and(|engine| engine.refuses_writes(false).is_some()) { "err" } else { "ok" },
     );
     match store {
         Some(engine) => recovery(text, engine.recovery()),
