@@ -118,17 +118,17 @@ impl Store {
                     let mut changes = Changes::new(1);
                     engine.run(&keys, &mut changes, |_, c| c.put(0, Kind::String, &value, Expiry::Clear)).await
                 };
-                drop(self.finish(set).unwrap());
+                let _ = self.finish(set).unwrap();
             }
             Step::Remove(key) => {
                 let remove = async {
                     let keys = [(engine.key(space, std::slice::from_ref(&key)), Access::Overwrite)];
                     engine.run(&keys, &mut Changes::new(1), |_, c| c.remove(0)).await
                 };
-                drop(self.finish(remove).unwrap());
+                let _ = self.finish(remove).unwrap();
             }
             Step::Demote(key) => {
-                drop(self.finish(engine.demote(&engine.key(space, std::slice::from_ref(&key)))).unwrap())
+                let _ = self.finish(engine.demote(&engine.key(space, std::slice::from_ref(&key)))).unwrap();
             }
             Step::FlushDatabase => drop(self.finish(engine.flush_database(0)).unwrap()),
         }

@@ -61,12 +61,12 @@ pub fn excuses(disk: &FaultDisk, segment_bytes: u64, error: &Error) -> bool {
 
 /// Does the start tell of damage?
 pub fn tells_damage(report: &RecoveryReport) -> bool {
-    !report.quarantined.is_empty() || report.lost_records > 0
+    !report.quarantined.is_empty() || report.lost_records > 0 || report.emptied
 }
 
 /// Damage that the start tells of and that the disk has not done, in words.
 pub fn false_alarm(disk: &FaultDisk, report: &RecoveryReport) -> Option<String> {
-    if tells_damage(report) && damages(disk) == 0 {
+    if (!report.quarantined.is_empty() || report.lost_records > 0) && damages(disk) == 0 {
         return Some(format!("FALSE ALARM: the disk has done nothing, but {:?}", report.notes));
     }
     let sound = report.quarantined.iter().find(|&&segment| !disk.is_wounded(&name_of(segment), 0..u64::MAX))?;

@@ -123,7 +123,7 @@ impl World {
             self.say(|| format!("life {life}: {durability:?}"));
             let (engine, interrupted) = self.open(durability)?;
             let recovery = engine.recovery().clone();
-            self.say(|| format!("recovered: {recovery:?}"));
+            self.say(|| format!("recovered: {recovery:?}; the disk has damaged {:?}", self.disk.wounds()));
             if recovery.checkpoint_refused && self.settings.profile == Profile::Crash {
                 return Err("a checkpoint disagrees with the map that serves it".to_owned());
             }

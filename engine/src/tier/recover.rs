@@ -41,7 +41,7 @@ use crate::tier::reload::{checkpoint_headers, load_checkpoint};
 use crate::tier::scan_log::{Depth, Found, SegmentScan};
 use crate::tier::strict::{check_live, refusal};
 use crate::tier::survey::Survey;
-use crate::tier::tail::{Outcome, Tail, cut_of};
+use crate::tier::tail::{Damage, Outcome, Tail, cut_of};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use thermocline_io::Disk;
@@ -99,7 +99,7 @@ pub(crate) fn recover(
     let names: Vec<String> =
         disk.list().map_err(|e| Error::io("listing the data directory", &e))?.into_iter().map(|e| e.name).collect();
     let mut report = RecoveryReport::default();
-    let block = match newest_superblock(&**disk, &mut report.notes)? {
+    let mut block = match newest_superblock(&**disk, &mut report.notes)? {
         Some(block) => block,
         None => {
             // Nothing but torn superblocks: the power went while the directory was made, before anything was in it.
@@ -125,6 +125,12 @@ pub(crate) fn recover(
     for foreign in names.iter().filter(|n| !n.starts_with('.') && !is_ours(n)) {
         report.notes.push(format!("'{foreign}' in the data directory is not ours; it is left alone"));
     }
+    let newest = newest_map(&**disk, block.store, &mut report.notes)?;
+    if block.clean && newest.as_ref().is_none_or(|(_, map)| map.b != block.next_seq) {
+        // Its last write may have been lost; an older one does not say everything.
+        report.notes.push("the last shutdown was clean, but the map that it wrote is not there".into());
+        block.clean = false;
+    }
     let mut recovered = if !report.fresh && block.mode == 0 && !block.clean {
         report.emptied = true;
         report.notes.push("`appendonly no` and the last shutdown was not clean: the store starts empty".into());
@@ -137,7 +143,7 @@ pub(crate) fn recover(
     } else if report.fresh {
         blank(disk, options, &block, &names, report)?
     } else {
-        existing(disk, options, &block, &names, report, progress)?
+        existing(disk, options, &block, newest, &names, report, progress)?
     };
     recovered.report.us = clock.monotonic_us().saturating_sub(began_us);
     Ok(recovered)
@@ -310,12 +316,12 @@ fn existing(
     disk: &Arc<dyn Disk>,
     options: &Options,
     block: &Superblock,
+    newest: Option<(u64, Map)>,
     names: &[String],
     mut report: RecoveryReport,
     progress: &RecoveryProgress,
 ) -> Result<Recovered> {
     let segment_bytes = block.segment_bytes;
-    let newest = newest_map(&**disk, block.store, &mut report.notes)?;
     let map_generation = newest.as_ref().map_or(0, |(_, map)| map.generation);
     let headers = checkpoint_headers(&**disk, block.store, map_generation)?;
     let depth = match &newest {
@@ -378,7 +384,8 @@ fn existing(
         check_live(&**disk, &scans, builder.threads, progress)?;
     }
     progress.enter("replaying the log");
-    let (mut last_seq, mut next_seq, mut cuts) = (map.last_seq, block.next_seq.max(map.b), Vec::new());
+    let mut next_seq = block.next_seq.max(map.b).max(map.durable_seq + 1);
+    let (mut last_seq, mut cuts) = (map.last_seq, Vec::new());
     if depth != Depth::Map {
         let outcome =
             replay(&mut builder, options, &map, &scans, &tail, &old_cuts, &mut last_seq, progress, &mut report)?;
@@ -505,28 +512,25 @@ fn replay(
         outcome.cut_at(found.segment, found.entry.offset); // a group may span segments
     }
     for damage in &outcome.damage {
-        let name = crate::log::segment_name(damage.segment);
-        match damage.hole {
-            Some(seqs) => {
-                let words = format!("the log lacks {seqs} records before {name}, offset {}", damage.offset);
-                refuse_if_strict(options, &words)?;
-                report.lost_records += seqs;
-                report.notes.push(format!("{words}: what they changed is lost"));
+        let (words, seqs) = match *damage {
+            Damage::Bytes { segment, offset } => {
+                let name = crate::log::segment_name(segment);
+                report.quarantined.push(segment);
+                (format!("{name} is damaged at offset {offset}: what it held is quarantined"), 0)
             }
-            None => {
-                if options.recovery == RecoveryMode::Strict {
-                    return Err(refusal(
-                        damage.segment,
-                        u64::from(damage.offset),
-                        "what was durable here does not hold",
-                    ));
-                }
-                report.quarantined.push(damage.segment);
-                report
-                    .notes
-                    .push(format!("{name} is damaged at offset {}: what it held is quarantined", damage.offset));
+            Damage::Hole { seqs, segment, offset } => {
+                let name = crate::log::segment_name(segment);
+                (
+                    format!("the log lacks {seqs} records before {name}, offset {offset}: what they changed is lost"),
+                    seqs,
+                )
             }
-        }
+            Damage::End { seqs } => {
+                (format!("the log lacks {seqs} records at its end: what they changed is lost"), seqs)
+            }
+        };
+        report.lost_records += seqs;
+        tell(options, report, words)?;
     }
     report.truncated_bytes = outcome.void_bytes;
     Ok(outcome)
@@ -542,13 +546,14 @@ fn merged_cuts(mut cuts: Vec<Cut>, outcome: &Outcome, scans: &[SegmentScan<'_>])
     cuts
 }
 
-/// `tier-recovery strict` starts only on a sound store.
-fn refuse_if_strict(options: &Options, words: &str) -> Result<()> {
-    if options.recovery != RecoveryMode::Strict {
-        return Ok(());
+/// Notes damage; `tier-recovery strict` starts only on a sound store.
+fn tell(options: &Options, report: &mut RecoveryReport, words: String) -> Result<()> {
+    if options.recovery == RecoveryMode::Strict {
+        let cure = "start with tier-recovery salvage to serve the rest";
+        return Err(Error::Format { words: format!("{words} (tier-recovery strict); {cure}") });
     }
-    let cure = "start with tier-recovery salvage to serve the rest";
-    Err(Error::Format { words: format!("{words} (tier-recovery strict); {cure}") })
+    report.notes.push(words);
+    Ok(())
 }
 
 /// Says what segments have lost beside the stream: blocks that the disk refuses, values that the map calls live and that are not
@@ -557,21 +562,21 @@ fn tell_damage(scans: &[SegmentScan<'_>], options: &Options, report: &mut Recove
     let scans = if planted::is(Bug::QuietDamage) { &[] } else { scans };
     for scan in scans {
         let name = crate::log::segment_name(scan.segment);
-        let mut told = Vec::new();
+        let before = report.notes.len();
         if let Some(unreadable) = scan.unreadable() {
-            told.push(format!("{name} cannot be read at offset {}: {}", unreadable.offset, unreadable.words));
+            let words = format!("{name} cannot be read at offset {}: {}", unreadable.offset, unreadable.words);
+            tell(options, report, words)?;
         }
         if let Some(offset) = scan.doubtful {
-            told.push(format!("{name} is damaged at offset {offset}, and a key may be lost with it"));
+            tell(options, report, format!("{name} is damaged at offset {offset}, and a key may be lost with it"))?;
         }
         if scan.missing > 0 {
-            told.push(format!("{name} has no footer and is damaged: {} values in it are lost", scan.missing));
+            report.lost_records += u64::from(scan.missing);
+            let words = format!("{name} has no footer and is damaged: {} values in it are lost", scan.missing);
+            tell(options, report, words)?;
         }
-        report.lost_records += u64::from(scan.missing);
-        for words in told {
-            refuse_if_strict(options, &words)?;
+        if report.notes.len() > before {
             report.quarantined.push(scan.segment);
-            report.notes.push(words);
         }
     }
     report.quarantined.sort_unstable();

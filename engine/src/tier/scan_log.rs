@@ -89,6 +89,8 @@ pub(crate) struct SegmentScan<'m> {
     pub(crate) file: FileId,
     pub(crate) store: u32,
     pub(crate) segment_bytes: u32,
+    /// Spaces that the map knows are below it: a space of bytes that do not hold must be one of them.
+    pub(crate) spaces_end: u32,
     /// Values that the map calls live and that were not found, and where they may have been.
     pub(crate) missing: u32,
     /// The first record that the map calls live and that names its key only by bytes that do not hold.
@@ -131,6 +133,7 @@ impl<'m> SegmentScan<'m> {
             file,
             store,
             segment_bytes,
+            spaces_end: 0,
             missing: 0,
             doubtful: None,
             unreadable: Mutex::default(),
@@ -377,7 +380,8 @@ impl<'m> SegmentScan<'m> {
                 }
                 Step::BadRecord { offset, .. } if offset >= to => return Ok(()),
                 Step::BadRecord { offset, suspect, .. } => {
-                    visit(Met::Bad(offset, suspect.map(|record| self.found(offset, &record))));
+                    let known = suspect.filter(|record| record.space.visible().0 < self.spaces_end);
+                    visit(Met::Bad(offset, known.map(|record| self.found(offset, &record))));
                 }
                 Step::More { from, .. } if from >= to => return Ok(()),
                 Step::More { from, bytes } => {

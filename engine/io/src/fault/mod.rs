@@ -89,6 +89,12 @@ impl FaultDisk {
         state.find(name).is_ok_and(|file| state.wounds.touch(file, &range))
     }
 
+    /// What is damaged: file and range.
+    pub fn wounds(&self) -> Vec<(String, std::ops::Range<u64>)> {
+        let state = self.state.lock();
+        state.wounds.open().map(|(file, range)| (state.name(file), range)).collect()
+    }
+
     /// The faults committed so far.
     pub fn injected(&self) -> Injected {
         self.state.lock().injected

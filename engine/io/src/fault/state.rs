@@ -180,6 +180,11 @@ impl State {
         self.names.get(name).copied().ok_or_else(|| no_such_name(name))
     }
 
+    /// The visible name of a file, empty if it has none.
+    pub(super) fn name(&self, file: FileId) -> String {
+        self.names.iter().find(|name| *name.1 == file).map(|name| name.0.clone()).unwrap_or_default()
+    }
+
     pub(super) fn list(&self) -> Vec<Entry> {
         let length = |file: FileId| self.files[file.0 as usize].as_ref().map_or(0, |file| file.visible.length());
         self.names.iter().map(|(name, &file)| Entry { name: name.clone(), bytes: length(file) }).collect()

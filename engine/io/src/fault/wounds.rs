@@ -68,10 +68,14 @@ impl Wounds {
         self.0.retain(|w| w.file != file);
     }
 
+    /// All of them.
+    pub(super) fn open(&self) -> impl Iterator<Item = (FileId, Range<u64>)> {
+        self.0.iter().filter(|w| w.healed_by.is_none()).map(|w| (w.file, w.range.clone()))
+    }
+
     /// Is anything in this range of the file damaged?
     pub(super) fn touch(&self, file: FileId, range: &Range<u64>) -> bool {
-        let open = |w: &Wound| w.healed_by.is_none() && w.file == file;
-        self.0.iter().any(|w| open(w) && w.range.start < range.end && range.start < w.range.end)
+        self.open().any(|(of, damaged)| of == file && damaged.start < range.end && range.start < damaged.end)
     }
 }
 
