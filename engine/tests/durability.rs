@@ -12,6 +12,7 @@ use thermocline_io::{FaultDisk, Faults};
 const STEPS_MAX: usize = 100_000;
 const MODES: [Durability; 4] = [Durability::None, Durability::No, Durability::EverySecond, Durability::Always];
 const KEYS: u8 = 40;
+const TURNS_AT_FIRST: usize = 200;
 
 /// What somebody did.
 #[derive(Copy, Clone, Debug)]
@@ -73,7 +74,10 @@ impl Store {
         let clock = Arc::new(ManualClock::at_ms(1_000_000));
         let engine = Engine::open(Arc::new(disk.clone()), options, clock.clone()).unwrap();
         let driver = engine.driver().unwrap();
-        Store { engine, driver, disk: disk.clone(), clock }
+        let mut store = Store { engine, driver, disk: disk.clone(), clock };
+        // The first segments are made: a demotion does not wait for one.
+        (0..TURNS_AT_FIRST).for_each(|_| store.turn());
+        store
     }
 
     fn turn(&mut self) {
@@ -118,19 +122,21 @@ impl Store {
                     let mut changes = Changes::new(1);
                     engine.run(&keys, &mut changes, |_, c| c.put(0, Kind::String, &value, Expiry::Clear)).await
                 };
-                let _ = self.finish(set).unwrap();
+                self.finish(set).unwrap();
             }
             Step::Remove(key) => {
                 let remove = async {
                     let keys = [(engine.key(space, std::slice::from_ref(&key)), Access::Overwrite)];
                     engine.run(&keys, &mut Changes::new(1), |_, c| c.remove(0)).await
                 };
-                let _ = self.finish(remove).unwrap();
+                self.finish(remove).unwrap();
             }
             Step::Demote(key) => {
-                let _ = self.finish(engine.demote(&engine.key(space, std::slice::from_ref(&key)))).unwrap();
+                self.finish(engine.demote(&engine.key(space, std::slice::from_ref(&key)))).unwrap();
             }
-            Step::FlushDatabase => drop(self.finish(engine.flush_database(0)).unwrap()),
+            Step::FlushDatabase => {
+                self.finish(engine.flush_database(0)).unwrap();
+            }
         }
     }
 

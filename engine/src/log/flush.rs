@@ -69,6 +69,7 @@ impl Log {
             prev_seq: chunk.prev_seq,
             max_seq: chunk.max_seq,
             whole_seq: chunk.whole_seq,
+            opened_us: chunk.opened_us,
             buffer: Arc::new(chunk.buffer),
             state: Mutex::new(ChunkState::Closed),
         });
@@ -240,7 +241,7 @@ impl Log {
                 self.count_flush(now_us.saturating_sub(began_us));
                 if is_all {
                     *chunk.state.lock() = ChunkState::Durable;
-                    self.settle(&mut tail);
+                    self.settle(&mut tail, now_us);
                 } else {
                     *chunk.state.lock() = ChunkState::Written;
                     tail.written_unsynced_bytes += chunk.bytes as usize;
@@ -260,7 +261,7 @@ impl Log {
                     *chunk.state.lock() = ChunkState::Durable;
                     tail.written_unsynced_bytes -= chunk.bytes as usize;
                 }
-                self.settle(&mut tail);
+                self.settle(&mut tail, now_us);
             }
             FlushJob::Footer(segment) => {
                 self.segments[segment as usize].pins.fetch_sub(1, Ordering::AcqRel);
@@ -283,13 +284,16 @@ impl Log {
     }
 
     /// Retires what is durable in order, per stream, and moves the watermark.
-    fn settle(&self, tail: &mut Tail) {
+    fn settle(&self, tail: &mut Tail, now_us: u64) {
         for stream in 0..STREAMS {
             while tail.streams[stream].pending.front().is_some_and(|c| c.is_durable()) {
                 let Some(chunk) = tail.streams[stream].pending.pop_front() else { break };
                 let meta = &self.segments[chunk.segment as usize];
                 meta.durable_to.store(chunk.offset + chunk.bytes, Ordering::Release);
                 meta.undurable.fetch_sub(1, Ordering::AcqRel);
+                if stream == FOREGROUND {
+                    self.counters.commit_us.note(now_us.saturating_sub(chunk.opened_us));
+                }
                 if stream == FOREGROUND && chunk.whole_seq != 0 {
                     self.watermark.store(chunk.whole_seq, Ordering::Release);
                 }

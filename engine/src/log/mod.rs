@@ -9,6 +9,7 @@ pub mod chunk;
 pub(crate) mod copies;
 pub mod footer;
 pub mod hot_list;
+pub mod latency;
 pub mod map;
 pub mod mode;
 pub mod record;
@@ -30,6 +31,7 @@ use crate::wait::WaitList;
 use chunk::CHUNK_HEADER_BYTES;
 use flush::Sealing;
 use footer::{Entry, FooterBuilder};
+use latency::Latency;
 use mode::Mode;
 use parking_lot::{Mutex, RwLock};
 use record::{Address, FLAG_FIRST, FLAG_LAST, Record, RecordKind, Seq, padded, record_bytes};
@@ -126,6 +128,7 @@ pub struct Chunk {
     max_seq: Seq,
     /// Seq of the last record that ended a group; 0 = none did.
     whole_seq: Seq,
+    opened_us: u64,
     buffer: Arc<Buffer>,
     state: Mutex<ChunkState>,
 }
@@ -197,6 +200,8 @@ pub struct LogCounters {
     pub flush_us_sum: AtomicU64,
     /// Longest flush.
     pub flush_us_max: AtomicU64,
+    /// How old the oldest record of a foreground chunk was when the chunk became durable.
+    pub commit_us: Latency,
 }
 
 /// The log.

@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use thermocline::{Engine, RecoveryReport};
+use thermocline::Engine;
 
 use super::context::SessionContext;
 use super::reply::CommandError;
@@ -175,19 +175,38 @@ fn persistence(text: &mut String, server: &Server) {
         "aof_last_bgrewrite_status": "ok",
         "aof_last_write_status": if store.is_some_and(|engine| engine.refuses_writes(false).is_some()) { "err" } else { "ok" },
     );
-    match store {
-        Some(engine) => recovery(text, engine.recovery()),
-        None => loading(text, server),
+    if store.is_none() {
+        return loading(text, server);
+    }
+    for (name, value) in tier_fields(server).iter().filter(|(name, _)| PERSISTENCE.contains(name)) {
+        let _ = write!(text, "{name}:{value}\r\n");
     }
 }
 
-/// What the last start found.
-fn recovery(text: &mut String, report: &RecoveryReport) {
-    lines!(text,
-        "recovery_truncated_bytes": report.truncated_bytes,
-        "recovery_quarantined_segments": report.quarantined.len(),
-    );
-}
+/// Fields of section `tier` that tell of persistence, and are shown there, too: how long a group takes until it is durable, what
+/// the log writes beside the records, what the last start found, and how far the hot set is back.
+const PERSISTENCE: &[&str] = &[
+    "record_bytes_appended",
+    "device_bytes_written",
+    "padding_bytes",
+    "write_amplification",
+    "maps_written",
+    "checkpoints_written",
+    "warm_up_entries",
+    "warm_up_done",
+    "warm_up_promoted",
+    "flushes",
+    "commits",
+    "commit_us_p50",
+    "commit_us_p99",
+    "log_heals",
+    "recovery_truncated_bytes",
+    "recovery_records_replayed",
+    "recovery_seconds",
+    "recovery_keys",
+    "recovery_quarantined_segments",
+    "recovery_checkpoint_used",
+];
 
 /// How far this start has come.
 fn loading(text: &mut String, server: &Server) {

@@ -14,6 +14,7 @@ pub fn tier_fields(server: &Server) -> Vec<(&'static str, String)> {
     let mut fields: Vec<(&'static str, String)> =
         stats.fields().into_iter().map(|(name, value)| (name, value.to_string())).collect();
     fields.push(("write_amplification", thousandths(stats.write_amplification_milli())));
+    fields.push(("recovery_seconds", thousandths(stats.recovery_us / 1000)));
     fields.push(("reads_per_cold_get", thousandths(stats.reads_per_cold_get_milli())));
     fields.push(("bytes_per_cold_get", stats.bytes_per_cold_get().to_string()));
     let (backend, reason) = backend_words(engine);
