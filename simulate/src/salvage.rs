@@ -54,7 +54,7 @@ pub fn excuses(disk: &FaultDisk, segment_bytes: u64, error: &Error) -> bool {
         }
         Error::Io { .. } => disk.injected().latent_sector > 0,
         // A large value whose parts are lost.
-        Error::Misconfigured { reason } => reason.contains("the parts of a value") && damages(disk) > 0,
+        Error::PartsMissing { .. } => damages(disk) > 0,
         _ => false,
     }
 }
