@@ -47,20 +47,29 @@ pub struct Server {
 impl Server {
     /// Starts one, and returns when it serves.
     pub fn start(directory: &Path, directives: &[&str]) -> Server {
-        let server = Server::start_unasked(directory, directives);
+        let mut server = Server::start_unasked(directory, directives);
         server.wait_until_loaded();
         server
     }
 
-    /// Returns when it serves.
-    fn wait_until_loaded(&self) {
-        let mut connection = self.connect();
+    /// Returns when it serves. A connection that is cut meanwhile was perhaps somebody else's, who had the port a moment before:
+    /// only the end of the process is a failure.
+    fn wait_until_loaded(&mut self) {
         for _ in 0..TRIES {
-            match connection.call(&["PING"]) {
-                Value::Simple(pong) if pong == b"PONG" => return,
-                Value::Error(words) if words.starts_with(b"LOADING ") => std::thread::sleep(PAUSE),
-                other => panic!("no answer to PING: {}", shown(&other)),
+            let answer = self.try_connect().map(|mut connection| {
+                connection.push(&["PING"]);
+                connection.flush().and_then(|()| connection.answer())
+            });
+            match answer {
+                Some(Ok(Value::Simple(pong))) if pong == b"PONG" => return,
+                Some(Ok(Value::Error(words))) if words.starts_with(b"LOADING ") => {}
+                Some(Ok(other)) => panic!("no answer to PING: {}", shown(&other)),
+                Some(Err(_)) | None => {
+                    let end = self.process.try_wait().expect("a child");
+                    assert!(end.is_none(), "the server ended by itself ({end:?}): {}", self.words());
+                }
             }
+            std::thread::sleep(PAUSE);
         }
         panic!("the server on port {} is loading for ever", self.port);
     }
