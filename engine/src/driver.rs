@@ -12,6 +12,7 @@ use crate::log::segment::SegmentState;
 use crate::log::segment_name;
 use crate::options::{Durability, READY_SEGMENTS, REMOVAL_RESERVE_SEGMENTS};
 use crate::tier::checkpoint::Due;
+use crate::tier::compact::Gain;
 use crate::tier::expire::ExpiryWalk;
 use crate::tier::sweep::yield_now;
 use crate::wait::next_period;
@@ -345,7 +346,13 @@ async fn zero(inner: &Arc<Inner>, file: thermocline_io::FileId) -> io::Result<()
 }
 
 async fn collect_garbage(inner: Weak<Inner>) {
+    let mut gain = Gain::default();
     while let Some(inner) = inner.upgrade() {
+        if inner.gc_futile.load(Ordering::Acquire) && !gain.has_moved(&inner) {
+            drop(inner);
+            next_period().await;
+            continue;
+        }
         let wanted = inner.gc_wanted.load(Ordering::Acquire)
             && inner.log.segments.iter().any(|s| s.state() == SegmentState::Sealed);
         if inner.needs_gc()
@@ -356,6 +363,7 @@ async fn collect_garbage(inner: Weak<Inner>) {
                     let idle = freed == 0 && inner.maps.lock().victims.is_empty();
                     // A writer that only waits for a file to be made (a slow disk) must not be told that all is full.
                     inner.gc_stuck.store(idle && !wants_segments(&inner), Ordering::Release);
+                    inner.gc_futile.store(gain.is_over(&inner), Ordering::Release);
                     if idle {
                         drop(inner);
                         next_period().await;
@@ -372,6 +380,7 @@ async fn collect_garbage(inner: Weak<Inner>) {
             yield_now().await;
         } else {
             inner.gc_stuck.store(false, Ordering::Release);
+            inner.gc_futile.store(false, Ordering::Release);
             inner.free_victims();
             drop(inner);
             next_period().await;

@@ -141,6 +141,8 @@ pub(crate) struct Inner {
     pub(crate) map_written: WaitList,
     pub(crate) gc_wanted: AtomicBool,
     pub(crate) gc_stuck: AtomicBool,
+    /// GC moves records without gaining room, and rests until something is appended or dies.
+    pub(crate) gc_futile: AtomicBool,
     pub(crate) background_taken: AtomicBool,
     pub(crate) random: AtomicU64,
     /// Keeps other processes out of the directory.
@@ -306,6 +308,7 @@ impl Engine {
             map_written: WaitList::default(),
             gc_wanted: AtomicBool::new(false),
             gc_stuck: AtomicBool::new(false),
+            gc_futile: AtomicBool::new(false),
             background_taken: AtomicBool::new(false),
             random: AtomicU64::new(recovered.secret ^ options.seed),
             lock: std::sync::OnceLock::new(),

@@ -156,9 +156,7 @@ impl Inner {
                     return remove.await.map(|_| ());
                 }
                 if run.rounds > ROUNDS_MAX {
-                    return Err(Error::Misconfigured {
-                        reason: "the parts of a value went away while it was read".into(),
-                    });
+                    return Err(Error::PartsMissing { bytes: head.length });
                 }
                 yield_now().await;
                 return Ok(());

@@ -52,11 +52,17 @@ pub enum Bug {
     EnterLogDirty,
     /// What was written while nothing was promised is not synced when something is.
     EnterLogUnsynced,
+    /// GC places copies of values that have died.
+    GcCopyAfterDeath,
+    /// What a segment says has expired goes by the clock alone, whatever its key is by now.
+    ExpiredByTime,
+    /// A start says nothing of values that damage took. (For the disk that damages what it stores.)
+    QuietDamage,
 }
 
 impl Bug {
     /// All of them, with the names that the simulator's command line takes.
-    pub const ALL: [(&'static str, Bug); 23] = [
+    pub const ALL: [(&'static str, Bug); 26] = [
         ("ack-early", Bug::AckEarly),
         ("skip-flush", Bug::SkipFlush),
         ("skip-crc", Bug::SkipCrc),
@@ -80,6 +86,9 @@ impl Bug {
         ("leave-log-unsaid", Bug::LeaveLogUnsaid),
         ("enter-log-dirty", Bug::EnterLogDirty),
         ("enter-log-unsynced", Bug::EnterLogUnsynced),
+        ("gc-copy-after-death", Bug::GcCopyAfterDeath),
+        ("expired-by-time", Bug::ExpiredByTime),
+        ("quiet-damage", Bug::QuietDamage),
     ];
 }
 

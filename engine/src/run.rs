@@ -403,7 +403,7 @@ impl Inner {
                 }
                 self.gc_wanted.store(true, Ordering::Release);
                 self.counters.write_waits.fetch_add(1, Ordering::Relaxed);
-                if self.gc_stuck.load(Ordering::Acquire) {
+                if self.gc_stuck.load(Ordering::Acquire) || self.gc_futile.load(Ordering::Acquire) {
                     self.make_disk_room().await?;
                 }
                 self.pump(false);

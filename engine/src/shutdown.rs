@@ -121,7 +121,7 @@ impl Inner {
             if let Some(reason) = self.log.failure().or_else(|| self.starved.read().clone()) {
                 return Err(Error::Misconfigured { reason });
             }
-            if self.is_disk_full() && tries > 1000 {
+            if self.is_disk_full() && tries > 1000 || self.gc_futile.load(Ordering::Acquire) {
                 return Err(Error::OutOfMemory);
             }
             self.gc_wanted.store(true, Ordering::Release);
@@ -145,15 +145,19 @@ impl Inner {
             cuts: Vec::new(), // the shutdown's map covers them
             ..newest.clone()
         };
-        put_superblock(&*self.log.disk, &block)?;
+        let [first, second] = block.file_names();
+        put_copy(&*self.log.disk, first, &block)?;
         *newest = block;
-        Ok(())
+        put_copy(&*self.log.disk, second, &newest)
     }
 }
 
-/// Writes one copy of the superblock, in turn, durably.
+/// Writes both copies of the superblock durably, one after the other.
 pub(crate) fn put_superblock(disk: &dyn thermocline_io::Disk, block: &Superblock) -> Result<()> {
-    let name = block.file_name();
+    block.file_names().into_iter().try_for_each(|name| put_copy(disk, name, block))
+}
+
+fn put_copy(disk: &dyn thermocline_io::Disk, name: &str, block: &Superblock) -> Result<()> {
     let bytes = block.encode();
     let io = |what: &str| {
         let what = format!("{what} {name}");

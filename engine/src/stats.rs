@@ -154,6 +154,8 @@ pub struct RecoveryReport {
     pub keys: u64,
     /// Segments with damage.
     pub quarantined: Vec<u32>,
+    /// Records that damage took and whose keys nobody can name: at most so many.
+    pub lost_records: u64,
     /// Notes for the log: foreign files, damage.
     pub notes: Vec<String>,
     /// Time it took.

@@ -8,9 +8,10 @@ use crate::client::{Shared, perform};
 use crate::command::draw;
 use crate::executor::Task;
 use crate::fuse::Fuse;
-use crate::ledger::{Keys, Ledger, State};
+use crate::ledger::{Keys, Ledger, Number, State};
 use crate::plan::{Plan, Profile, Settings};
 use crate::random::Random;
+use crate::salvage::{self, Ever};
 use crate::switch::{Left, Switches};
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -80,6 +81,7 @@ struct World {
     clock: Arc<ManualClock>,
     writer: u64,
     report: Report,
+    ever: Ever,
 }
 
 struct Life {
@@ -99,7 +101,7 @@ impl World {
         let disk = FaultDisk::new(DISK_BYTES, random.word(), Faults::default());
         let fuse = Fuse::new(disk.clone());
         let clock = Arc::new(ManualClock::at_ms(1_000_000));
-        World { random, plan, settings, disk, fuse, clock, writer: 0, report: Report::default() }
+        World { random, plan, settings, disk, fuse, clock, writer: 0, report: Report::default(), ever: Ever::default() }
     }
 
     fn say(&self, words: impl FnOnce() -> String) {
@@ -121,7 +123,7 @@ impl World {
             self.say(|| format!("life {life}: {durability:?}"));
             let (engine, interrupted) = self.open(durability)?;
             let recovery = engine.recovery().clone();
-            self.say(|| format!("recovered: {recovery:?}"));
+            self.say(|| format!("recovered: {recovery:?}; the disk has damaged {:?}", self.disk.wounds()));
             if recovery.checkpoint_refused && self.settings.profile == Profile::Crash {
                 return Err("a checkpoint disagrees with the map that serves it".to_owned());
             }
@@ -163,6 +165,7 @@ impl World {
                     self.report.crashes += 1;
                 }
             }
+            self.ever.absorb(&ledger);
             self.crash();
             drop(life_now);
             before = Some((ledger, left, end));
@@ -213,7 +216,8 @@ impl World {
         let shared = Rc::new(Shared {
             ledger: RefCell::default(),
             wrong: RefCell::default(),
-            lenient: Cell::new(self.settings.profile != Profile::Crash),
+            lenient: Cell::new(self.settings.profile == Profile::Errors),
+            damaging: (self.settings.profile == Profile::Media).then(|| (self.disk.clone(), self.plan.segment_bytes)),
             trace: self.settings.trace,
             refused: Cell::default(),
             finished: Cell::default(),
@@ -233,13 +237,20 @@ impl World {
         life.engine.check().map_err(|words| format!("after recovery: {words}"))?;
         let engine = life.engine.clone();
         let plan = self.plan.clone();
-        let holding =
-            self.finish(life, false, read_all(&engine, &plan))?.map_err(|e| format!("a read after recovery: {e}"))?;
+        if let Some(words) = salvage::false_alarm(&self.disk, engine.recovery()) {
+            return Err(words);
+        }
+        let shared = life.shared.clone();
+        let excused = |error: &Error| shared.excuses(error);
+        let holding = self
+            .finish(life, false, read_all(&engine, &plan, excused))?
+            .map_err(|e| format!("a read after recovery: {e}"))?;
         let now_ms = self.engine_now(life);
         let (ledger, left, end) = before.unwrap_or((Ledger::default(), Left::Prefix, End::Clean));
-        let empty = holding.iter().all(Keys::is_empty);
+        let empty = holding.keys.iter().all(Keys::is_empty) && holding.refused.is_empty();
         let unlogged = left == Left::Nothing && end != End::Clean;
         let may_be_empty = unlogged || left == Left::Either && end != End::Clean || interrupted && !durability.logs();
+        let mut believed = State::default();
         if !(empty && may_be_empty) {
             if unlogged && end == (End::Crash { closing: false }) {
                 return Err("a store without a log holds something after a crash".to_owned());
@@ -248,17 +259,43 @@ impl World {
             if unlogged {
                 ledger.floor = ledger.effects.len();
             }
-            let count = find_prefix(&ledger, &holding, now_ms)?;
+            let count;
+            (count, believed) = self.judge(&ledger, &engine, &holding, now_ms)?;
             self.say(|| format!("the store is what it was after {count} of {} effects", ledger.effects.len()));
         }
+        let damaged = salvage::damages(&self.disk) > 0;
         if let Some(words) = self
-            .finish(life, false, count_all(&engine, &holding))?
+            .finish(life, false, count_all(&engine, &holding, damaged, excused))?
             .map_err(|e| format!("a SCAN after recovery: {e}"))?
         {
             return Err(words);
         }
         engine.check().map_err(|words| format!("after the audit: {words}"))?;
-        Ok(state_of(&engine, holding))
+        Ok(state_of(&engine, holding, &believed))
+    }
+
+    /// How many effects the store holds, and the state after them.
+    fn judge(
+        &self,
+        ledger: &Ledger,
+        engine: &Engine,
+        holding: &Holding,
+        now_ms: u64,
+    ) -> Result<(usize, State), String> {
+        let none = match find_prefix(ledger, holding, now_ms) {
+            Ok(count) => return Ok((count, ledger.state_after(count))),
+            Err(none) => none,
+        };
+        if salvage::damages(&self.disk) == 0 {
+            return Err(none.words);
+        }
+        if salvage::tells_damage(engine.recovery()) {
+            return salvage::nearest(ledger, engine, holding, &self.ever, now_ms);
+        }
+        match none.below {
+            Some(count) if salvage::a_segment_is_wounded(&self.disk) => Ok((count, ledger.state_after(count))),
+            _ => Err(none.words),
+        }
     }
 
     fn engine_now(&self, life: &Life) -> u64 {
@@ -404,14 +441,15 @@ impl World {
 
     /// The store as it is now is the ledger after all effects.
     fn compare_live(&mut self, life: &mut Life) -> Result<(), String> {
-        if self.settings.profile != Profile::Crash || life.shared.wrong.borrow().is_some() {
+        if self.settings.profile == Profile::Errors || life.shared.wrong.borrow().is_some() {
             return Ok(());
         }
-        let (engine, plan) = (life.engine.clone(), self.plan.clone());
+        let (engine, plan, shared) = (life.engine.clone(), self.plan.clone(), life.shared.clone());
+        let excused = |error: &Error| shared.excuses(error);
         let holding = loop {
             let now_ms = engine.now_ms();
             let holding =
-                self.finish(life, true, read_all(&engine, &plan))?.map_err(|e| format!("a live read: {e}"))?;
+                self.finish(life, true, read_all(&engine, &plan, excused))?.map_err(|e| format!("a live read: {e}"))?;
             if engine.now_ms() == now_ms {
                 break holding; // else a key may have expired on the way
             }
@@ -421,7 +459,7 @@ impl World {
         life.shared.ledger.borrow_mut().floor = all;
         let result = find_prefix(&life.shared.ledger.borrow(), &holding, engine.now_ms());
         life.shared.ledger.borrow_mut().floor = floor;
-        result.map_err(|words| format!("live: {words}"))?;
+        result.map_err(|none| format!("live: {}", none.words))?;
         engine.check().map_err(|words| format!("live: {words}"))
     }
 
@@ -448,8 +486,10 @@ impl World {
                         return Ok(if self.fuse.blown() { End::Crash { closing: true } } else { End::Clean });
                     }
                     Some(Err(error)) => {
-                        let expected =
-                            self.fuse.blown() || life.shared.lenient.get() || matches!(error, Error::OutOfMemory);
+                        let expected = self.fuse.blown()
+                            || life.shared.lenient.get()
+                            || matches!(error, Error::OutOfMemory)
+                            || life.shared.excuses(&error);
                         return if expected {
                             Ok(End::Crash { closing: true })
                         } else {
@@ -466,15 +506,21 @@ impl World {
             self.step(life, false);
             self.step_switch(life, false)?;
         }
-        self.say(|| format!("{:?}", life.engine.stats()));
+        self.say(|| format!("{:?}\n{}", life.engine.stats(), life.engine.describe_segments()));
         Err("STUCK: close never ends".to_owned())
     }
 }
 
-fn state_of(engine: &Engine, holding: Holding) -> State {
+/// What the store holds. A key that answers an error is still believed to be what it was.
+fn state_of(engine: &Engine, holding: Holding, believed: &State) -> State {
     let mut state = State::default();
-    for (database, keys) in holding.into_iter().enumerate() {
+    for (database, mut keys) in holding.keys.into_iter().enumerate() {
         let space = engine.space(database as u32);
+        for (_, key) in holding.refused.range((database, 0)..=(database, Number::MAX)) {
+            let was = believed.spaces.get(&space.0).and_then(|keys| keys.get(key));
+            keys.extend(was.map(|entry| (*key, entry.clone())));
+            state.fog.insert((space.0, *key));
+        }
         state.databases.push(space);
         state.spaces.insert(space.0, keys);
     }

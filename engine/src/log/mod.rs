@@ -6,6 +6,7 @@
 
 pub mod checkpoint;
 pub mod chunk;
+pub(crate) mod copies;
 pub mod footer;
 pub mod hot_list;
 pub mod latency;

@@ -1,12 +1,13 @@
-//! The superblock: what must be known before anything else can be read. Two files, written in turn.
+//! The superblock: what must be known before anything else can be read. In two files, one written after the other.
 //!
 //! ```text
 //!  | crc u32 | "TCSB" | format u32 | store u32 | generation u64 | secret u64 | next seq u64 | segment bytes u32 | base bits u8 | mode u8 |
 //!  | clean u8 | 0 | next space u32 | databases u32 | cuts u32 | space u32 x databases | (segment u32, epoch u32, length u32) x cuts |
 //!  crc over bytes 4.. of the used length, seeded with nothing: the superblock says where everything else is
 //! ```
-//! Promises: the older copy stays whole while the newer is written. Never: a newer format opened.
+//! Promises: one copy is whole at any time, both are when something relies on it (copies.rs). Never: a newer format opened.
 
+use super::copies;
 use super::record::{Seq, u32_at, u64_at};
 use crate::change::SpaceId;
 use crate::error::{Error, Result};
@@ -59,9 +60,9 @@ pub struct Superblock {
 }
 
 impl Superblock {
-    /// The file of this copy: the two are written in turn.
-    pub fn file_name(&self) -> &'static str {
-        FILES[(self.generation % 2) as usize]
+    /// Its two files, in the order in which they are written.
+    pub(crate) fn file_names(&self) -> [&'static str; 2] {
+        copies::in_order(FILES, self.generation)
     }
 
     /// The bytes of a copy, a multiple of 4 KiB.

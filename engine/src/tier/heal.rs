@@ -98,10 +98,11 @@ impl Inner {
             !reused && new.iter().all(|cut| cut.segment != old.segment)
         });
         block.cuts.extend_from_slice(new);
-        self.write_meta(block.file_name(), &[&block.encode()]).await?;
+        let (bytes, [first, second]) = (block.encode(), block.file_names());
+        self.write_meta(first, &[&bytes]).await?;
         // Only now: a retry must go to the same copy, or the good one would be in danger.
         *self.superblock.lock() = block;
-        Ok(())
+        self.write_meta(second, &[&bytes]).await
     }
 
     /// Appends one record again; if a slot or a header names its old place, that names the new one in the same hold.

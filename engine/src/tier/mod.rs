@@ -19,6 +19,7 @@ pub mod recover;
 pub mod reload;
 pub mod room;
 pub mod scan_log;
+pub mod strict;
 pub mod survey;
 pub mod sweep;
 pub mod tail;

@@ -51,13 +51,18 @@ pub(crate) fn checkpoint_headers(
             move |e: std::io::Error| Error::io(what, &e)
         };
         let mut block = vec![0; BODY_OFFSET as usize];
-        let read = disk.read_at(file, 0, &mut block).map_err(io("reading"))?;
-        if let Some(header) = CheckpointHeader::decode(&block[..read]).filter(|h| h.store == store) {
-            if header.map_generation > map_generation && !planted::is(Bug::CheckpointYounger) {
-                disk.write_at(file, 0, &[0; BODY_OFFSET as usize]).map_err(io("voiding the header of"))?;
-                disk.sync(file).map_err(io("syncing"))?;
-                continue;
+        let header = disk.read_at(file, 0, &mut block).map(|read| CheckpointHeader::decode(&block[..read]));
+        let void = match &header {
+            Ok(Some(header)) if header.store == store => {
+                header.map_generation > map_generation && !planted::is(Bug::CheckpointYounger)
             }
+            Ok(_) => continue,
+            Err(_) => true, // never to be believed by a later life either
+        };
+        if void {
+            disk.write_at(file, 0, &[0; BODY_OFFSET as usize]).map_err(io("voiding the header of"))?;
+            disk.sync(file).map_err(io("syncing"))?;
+        } else if let Ok(Some(header)) = header {
             found.push((file, header));
         }
     }
@@ -99,9 +104,7 @@ fn read_table(disk: &dyn Disk, file: FileId, header: &CheckpointHeader) -> Resul
         return Ok(None);
     }
     let mut bytes = vec![0; header.table_bytes as usize];
-    let read = disk
-        .read_at(file, header.table_offset, &mut bytes)
-        .map_err(|e| Error::io("reading a checkpoint's table", &e))?;
+    let Ok(read) = disk.read_at(file, header.table_offset, &mut bytes) else { return Ok(None) };
     Ok(Table::decode(header, &bytes[..read]))
 }
 
@@ -203,10 +206,7 @@ fn load_frame(
 ) -> Result<bool> {
     let Loader { window, words, slots, records, .. } = loader;
     window.resize(frame.bytes as usize, 0);
-    let read = builder
-        .disk
-        .read_at(file, frame.offset, window)
-        .map_err(|e| Error::io(format!("reading a checkpoint at {}", frame.offset), &e))?;
+    let Ok(read) = builder.disk.read_at(file, frame.offset, window) else { return Ok(false) };
     if read < window.len() || crc32fast::hash(window) != frame.crc {
         return Ok(false);
     }

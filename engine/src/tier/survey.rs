@@ -58,7 +58,9 @@ impl<'s> Survey<'s> {
         let (store, bytes, hasher) = (self.block.store, self.block.segment_bytes, self.hasher);
         let scans = in_parallel(self.threads, self.segments.len(), Vec::new, |scans, id| {
             let Some(file) = self.segments[id].file() else { return Ok(()) };
-            scans.push(SegmentScan::open(self.disk, store, id as u32, file, bytes, of_segment[id], hasher, depth)?);
+            let mut scan = SegmentScan::open(self.disk, store, id as u32, file, bytes, of_segment[id], hasher, depth)?;
+            scan.spaces_end = self.map.next_space;
+            scans.push(scan);
             self.progress.step(0);
             Ok(())
         })?;
@@ -71,7 +73,7 @@ impl<'s> Survey<'s> {
             })
         };
         let cuts: Vec<Cut> = self.block.cuts.iter().filter(|cut| holds(cut)).copied().collect();
-        let tail = if depth == Depth::Map { Tail::default() } else { Tail::of(&scans) };
+        let tail = if depth == Depth::Map { Tail::default() } else { Tail::of(&scans, self.map.durable_seq) };
         Ok((scans, cuts, tail))
     }
 

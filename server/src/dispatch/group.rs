@@ -39,8 +39,8 @@ struct Step<'q> {
 
 /// What a step does in the group.
 enum Part<'q> {
-    /// Runs over these of the group's keys.
-    Body(KeysBody, Vec<usize>, KeyPlaces),
+    /// Runs over these of the group's keys, which stand in these databases.
+    Body(KeysBody, Vec<usize>, Vec<u32>, KeyPlaces),
     /// Looks at a whole database.
     Walk(Walk<'q>, SpaceId, Gathered),
     /// Its effect is in the plan: it answers OK.
@@ -144,7 +144,8 @@ impl<'q> Plan<'q> {
             }
             keys.push(place);
         }
-        Ok(Part::Body(body, keys, KeyPlaces::of(&names)))
+        let databases = names.iter().map(|(database, _)| *database).collect();
+        Ok(Part::Body(body, keys, databases, KeyPlaces::of(&names)))
     }
 
     /// What the walks find beside the keys of the transaction.
@@ -175,7 +176,7 @@ impl<'q> Plan<'q> {
             let facts = Facts { row: step.id.command().row, database: step.database, ..facts };
             let mut reply = Reply::new(&mut answers.text, facts.protocol);
             match &step.part {
-                Part::Body(body, keys, places) => {
+                Part::Body(body, keys, databases, places) => {
                     let text = &mut answers.text;
                     let result = overlay.step(keys, |views, changes| {
                         run_body(*body, step.args, views, changes, places.as_slice(), facts, text, start)
@@ -183,6 +184,10 @@ impl<'q> Plan<'q> {
                     if let Err(error) = result {
                         answers.text.truncate(start);
                         answers.failures.push((number, error));
+                    }
+                    if self.spaces.is_change() {
+                        let set = (0..keys.len()).filter(|&at| overlay.has_put(at));
+                        set.for_each(|at| changes.touch(databases[at], self.keys[keys[at]].0.bytes));
                     }
                 }
                 Part::Walk(walk, space, found) => {

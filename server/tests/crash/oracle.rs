@@ -91,21 +91,29 @@ fn examples(base: &[State], changes: &[Change], read: &[State], now_ms: u64) -> 
     wrong.map(|key| format!("\n  key {key} holds {:?} instead of {:?}", read[key], model[key])).collect()
 }
 
-/// The longest prefix must reach every change acknowledged this long before the kill. Returns how much time was lost: from the
-/// acknowledgement of the first change that did not survive to the kill.
+/// Acknowledged changes that did not survive.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub struct Lost {
+    /// How many.
+    pub changes: usize,
+    /// From the acknowledgement of the first of them to the crash.
+    pub time: Duration,
+}
+
+/// The longest prefix must reach every change acknowledged this long before the crash; `None`: every change acknowledged.
 ///
 /// # Errors
 /// Too much is lost.
-pub fn lost(cuts: &Cuts, changes: &[Change], killed: Instant, allowed: Option<Duration>) -> Result<Duration, String> {
+pub fn lost(cuts: &Cuts, changes: &[Change], crashed: Instant, allowed: Option<Duration>) -> Result<Lost, String> {
     let survivors = cuts.range.end - 1;
     let gone = changes[survivors..].iter().filter(|change| change.acknowledged.is_some()).count();
     let first = changes[survivors..].iter().find_map(|change| change.acknowledged);
-    let lost = first.map_or(Duration::ZERO, |acknowledged| killed.saturating_duration_since(acknowledged));
+    let time = first.map_or(Duration::ZERO, |acknowledged| crashed.saturating_duration_since(acknowledged));
     match first {
-        Some(_) if allowed.is_none_or(|allowed| lost > allowed) => {
-            Err(format!("{gone} acknowledged changes are lost, the oldest acknowledged {lost:?} before the kill"))
+        Some(_) if allowed.is_none_or(|allowed| time > allowed) => {
+            Err(format!("{gone} acknowledged changes are lost, the oldest acknowledged {time:?} before the crash"))
         }
-        _ => Ok(lost),
+        _ => Ok(Lost { changes: gone, time }),
     }
 }
 
@@ -184,7 +192,8 @@ mod tests {
         let killed = start + Duration::from_millis(111);
         assert!(lost(&cut, &changes, killed, None).is_err());
         assert!(lost(&cut, &changes, killed, Some(Duration::from_millis(99))).is_err());
-        assert_eq!(lost(&cut, &changes, killed, Some(Duration::from_millis(100))), Ok(Duration::from_millis(100)));
+        let allowed = Some(Duration::from_millis(100));
+        assert_eq!(lost(&cut, &changes, killed, allowed), Ok(Lost { changes: 3, time: Duration::from_millis(100) }));
     }
 
     #[test]

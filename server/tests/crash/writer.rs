@@ -61,11 +61,19 @@ impl Writer {
         self.changes.clear();
     }
 
-    /// Changes keys until the connection ends, at full speed or with rests.
-    pub fn run(&mut self, mut connection: Connection, rest: Duration) {
-        while self.pipeline(&mut connection).is_ok() {
+    /// Changes keys until the connection ends or so many pipelines are answered, at full speed or with rests.
+    pub fn run(&mut self, mut connection: Connection, rest: Duration, pipelines_max: u64) {
+        for _ in 0..pipelines_max {
+            if self.pipeline(&mut connection).is_err() {
+                return;
+            }
             std::thread::sleep(rest);
         }
+    }
+
+    /// What its keys hold if everything was done.
+    pub fn states(&self) -> &[State] {
+        &self.states
     }
 
     /// Reads what all its keys hold.

@@ -47,20 +47,29 @@ pub struct Server {
 impl Server {
     /// Starts one, and returns when it serves.
     pub fn start(directory: &Path, directives: &[&str]) -> Server {
-        let server = Server::start_unasked(directory, directives);
+        let mut server = Server::start_unasked(directory, directives);
         server.wait_until_loaded();
         server
     }
 
-    /// Returns when it serves.
-    fn wait_until_loaded(&self) {
-        let mut connection = self.connect();
+    /// Returns when it serves. A connection that is cut meanwhile was perhaps somebody else's, who had the port a moment before:
+    /// only the end of the process is a failure.
+    fn wait_until_loaded(&mut self) {
         for _ in 0..TRIES {
-            match connection.call(&["PING"]) {
-                Value::Simple(pong) if pong == b"PONG" => return,
-                Value::Error(words) if words.starts_with(b"LOADING ") => std::thread::sleep(PAUSE),
-                other => panic!("no answer to PING: {}", shown(&other)),
+            let answer = self.try_connect().map(|mut connection| {
+                connection.push(&["PING"]);
+                connection.flush().and_then(|()| connection.answer())
+            });
+            match answer {
+                Some(Ok(Value::Simple(pong))) if pong == b"PONG" => return,
+                Some(Ok(Value::Error(words))) if words.starts_with(b"LOADING ") => {}
+                Some(Ok(other)) => panic!("no answer to PING: {}", shown(&other)),
+                Some(Err(_)) | None => {
+                    let end = self.process.try_wait().expect("a child");
+                    assert!(end.is_none(), "the server ended by itself ({end:?}): {}", self.words());
+                }
             }
+            std::thread::sleep(PAUSE);
         }
         panic!("the server on port {} is loading for ever", self.port);
     }
@@ -70,21 +79,61 @@ impl Server {
         let words = directory.with_extension("log");
         #[expect(clippy::disallowed_methods, reason = "the server's words, not a file of the store")]
         let file = OpenOptions::new().create(true).append(true).open(&words).expect("a file");
+        let errors = file.try_clone().expect("a file");
         let (mut command, port) = program(directory, directives);
-        Server { process: command.stdout(Stdio::from(file)).spawn().expect("the server starts"), port, words }
+        command.stdout(Stdio::from(file)).stderr(Stdio::from(errors));
+        Server { process: command.spawn().expect("the server starts"), port, words }
+    }
+
+    /// Starts one that may refuse to: its words then. It listens before it has opened the store, so only an answer counts.
+    pub fn start_or_refusal(directory: &Path, directives: &[&str]) -> Result<Server, String> {
+        let mut server = Server::start_unasked(directory, directives);
+        loop {
+            if let Some(mut connection) = server.try_connect() {
+                connection.push(&["PING"]);
+                let answer = connection.flush().and_then(|()| connection.answer());
+                if answer.is_ok_and(|answer| answer == Value::Simple(b"PONG".to_vec())) {
+                    return Ok(server);
+                }
+            }
+            if server.process.try_wait().expect("a child").is_some() {
+                return Err(server.words());
+            }
+            std::thread::sleep(PAUSE / 5);
+        }
+    }
+
+    /// Everything that it and those before it on this directory have said.
+    pub fn words(&self) -> String {
+        #[expect(clippy::disallowed_methods, reason = "the server's words, not a file of the store")]
+        std::fs::read_to_string(&self.words).unwrap_or_default()
+    }
+
+    /// Ends it as an operator does, and waits until it is gone.
+    pub fn shut_down(&mut self) {
+        let mut connection = self.connect();
+        connection.push(&["SHUTDOWN"]);
+        connection.flush().expect("the server takes it");
+        let status = self.process.wait().expect("it ends");
+        assert!(status.success(), "{status}: {}", self.words());
     }
 
     /// A connection.
     pub fn connect(&self) -> Connection {
         for _ in 0..TRIES {
-            if let Ok(stream) = TcpStream::connect(("127.0.0.1", self.port)) {
-                stream.set_nodelay(true).expect("a live socket");
-                stream.set_read_timeout(Some(PATIENCE)).expect("a live socket");
-                return Connection { stream, request: Vec::new(), unread: Vec::new(), start: 0 };
+            if let Some(connection) = self.try_connect() {
+                return connection;
             }
             std::thread::sleep(PAUSE);
         }
         panic!("no server answers on port {}", self.port);
+    }
+
+    fn try_connect(&self) -> Option<Connection> {
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        stream.set_nodelay(true).expect("a live socket");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a live socket");
+        Some(Connection { stream, request: Vec::new(), unread: Vec::new(), start: 0 })
     }
 
     /// kill -9, and waits until it is gone. It must have lived until now.
@@ -94,10 +143,15 @@ impl Server {
         self.process.wait().expect("it ends");
     }
 
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Bytes of memory it has now, as the system counts them.
     pub fn resident_bytes(&self) -> u64 {
         #[expect(clippy::disallowed_methods, reason = "the system's word, not a file of the store")]
-        let text = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("it runs");
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("it runs");
         let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it is resident");
         line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") << 10
     }
@@ -107,8 +161,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let ended = self.process.try_wait().expect("a child");
-            #[expect(clippy::disallowed_methods, reason = "the server's words, not a file of the store")]
-            let words = std::fs::read_to_string(&self.words).unwrap_or_default();
+            let words = self.words();
             let last: Vec<&str> = words.lines().rev().take(WORDS_SHOWN).collect();
             eprintln!("the server's end: {ended:?}; its last words, newest first:\n{}", last.join("\n"));
         }
