@@ -3,16 +3,21 @@
 //! Promises: after it the directory opens without reading the log; if it is interrupted anywhere, recovery works as after a
 //! crash. Never: marks a directory clean before everything else is durable.
 
+use crate::SpaceId;
 use crate::engine::Inner;
 use crate::error::{Error, Result};
 use crate::index::{Slot, State};
 use crate::log::superblock::{self, Superblock};
 use crate::stats::CloseReport;
 use crate::tier::maps::Turn;
+use crate::tier::sweep::yield_now;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use thermocline_io::Operation;
 use thermocline_memory::Handle;
+
+/// Slots looked at in one hold of a latch.
+const SLOTS_PER_HOLD: usize = 512;
 
 impl Inner {
     pub(crate) async fn shut(self: &Arc<Self>) -> Result<CloseReport> {
@@ -67,40 +72,41 @@ impl Inner {
     /// been begun) it goes on until nothing dirty is left: an object may be moved to another cell while room is waited for, and is met again by its new handle.
     pub(crate) async fn flush_dirty(self: &Arc<Self>, report: &mut CloseReport) -> Result<()> {
         for number in 0..self.shards.len() {
-            loop {
-                let dirty = self.dirty_slots(number);
-                for &(space, prefix, slot) in &dirty {
-                    report.flushed += u64::from(self.flush_slot(number, space, prefix, slot).await?);
-                }
-                if dirty.is_empty() || !self.closed.load(Ordering::Acquire) && !self.log.mode.logs() {
-                    break;
-                }
-            }
+            while self.flush_shard(number, report).await? > 0
+                && (self.closed.load(Ordering::Acquire) || self.log.mode.logs())
+            {}
         }
         Ok(())
     }
 
-    fn dirty_slots(&self, number: usize) -> Vec<(crate::SpaceId, u64, Slot)> {
-        let mut slots = Vec::new();
-        let shard = self.shards[number].lock();
-        for space in &shard.spaces {
-            space.index.for_each(|_, slot, prefix, _| {
-                if slot.state() == State::Hot && !shard.cell(Handle::from_bits(slot.place())).place.is_some() {
-                    slots.push((space.id, prefix, slot));
+    /// One walk through a shard, a few slots in one hold of its latch. Returns how many dirty objects it met.
+    async fn flush_shard(self: &Arc<Self>, number: usize, report: &mut CloseReport) -> Result<usize> {
+        let spaces: Vec<SpaceId> = self.shards[number].lock().spaces.iter().map(|space| space.id).collect();
+        let (mut met, mut dirty) = (0, Vec::new());
+        for id in spaces {
+            let mut cursor = Some(0);
+            while let Some(from) = cursor {
+                {
+                    let shard = self.shards[number].lock();
+                    let Some(space) = shard.space(id) else { break };
+                    cursor = space.index.scan(from, SLOTS_PER_HOLD, |_, slot, prefix, _| {
+                        if slot.state() == State::Hot && !shard.cell(Handle::from_bits(slot.place())).place.is_some() {
+                            dirty.push((prefix, slot));
+                        }
+                    });
                 }
-            });
+                met += dirty.len();
+                for (prefix, slot) in dirty.drain(..) {
+                    report.flushed += u64::from(self.flush_slot(number, id, prefix, slot).await?);
+                }
+                yield_now().await;
+            }
         }
-        slots
+        Ok(met)
     }
 
     /// Appends one dirty object; false if it is not where it was.
-    async fn flush_slot(
-        self: &Arc<Self>,
-        number: usize,
-        space: crate::SpaceId,
-        prefix: u64,
-        slot: Slot,
-    ) -> Result<bool> {
+    async fn flush_slot(self: &Arc<Self>, number: usize, space: SpaceId, prefix: u64, slot: Slot) -> Result<bool> {
         let mut tries = 0;
         loop {
             let ticket = self.log.room.ticket();

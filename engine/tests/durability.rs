@@ -159,9 +159,9 @@ impl Store {
     }
 }
 
-/// Performs the history in `from`, asks for `to`, and cuts the power after so many turns. Whether the switch had ended, and what
-/// the next start finds.
-fn cut_after(turns: usize, from: Durability, to: Durability, steps: &[Step]) -> (bool, Holding) {
+/// Performs the history in `from`, asks for `to`, and cuts the power after so many turns. Whether the switch had ended,
+/// whether a log was being begun, and what the next start finds.
+fn cut_after(turns: usize, from: Durability, to: Durability, steps: &[Step]) -> (bool, bool, Holding) {
     let disk = FaultDisk::new(64 << 20, turns as u64, Faults::default());
     let mut store = Store::open(&disk, from);
     steps.iter().for_each(|step| store.perform(*step));
@@ -182,9 +182,10 @@ fn cut_after(turns: usize, from: Durability, to: Durability, steps: &[Step]) -> 
         }
         ended
     };
+    let entering = store.engine.is_entering_log();
     drop(store);
     disk.power_cut();
-    (ended, Store::open(&disk, to).holding())
+    (ended, entering, Store::open(&disk, to).holding())
 }
 
 #[test]
@@ -194,7 +195,7 @@ fn a_power_cut_at_any_moment_of_a_switch_leaves_what_one_of_the_modes_promises()
     let all = states.last().unwrap();
     for (from, to) in MODES.into_iter().flat_map(|from| MODES.map(|to| (from, to))).filter(|(from, to)| from != to) {
         for turns in 0.. {
-            let (ended, holding) = cut_after(turns, from, to, &steps);
+            let (ended, entering, holding) = cut_after(turns, from, to, &steps);
             let fail = |words: &str| panic!("{from:?} to {to:?}, cut after {turns} turns: {words}: {holding:?}");
             match (ended, from.logs(), to.logs()) {
                 (true, _, false) if !holding.is_empty() => fail("nothing is logged, and something is there"),
@@ -208,7 +209,9 @@ fn a_power_cut_at_any_moment_of_a_switch_leaves_what_one_of_the_modes_promises()
                 _ if !states.contains(&holding) => fail("no prefix"),
                 _ => {}
             }
+            assert_eq!(entering, !ended && !from.logs(), "{from:?} to {to:?}: it shows while a log is begun");
             if ended {
+                assert!(turns > 20 || from.logs(), "{from:?} to {to:?}: only {turns} moments");
                 break;
             }
             assert!(turns < 2_000, "{from:?} to {to:?} never ends");
