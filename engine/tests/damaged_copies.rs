@@ -18,12 +18,7 @@ const ROUNDS: u32 = 12;
 const GROUP: u32 = 250;
 
 fn options() -> Options {
-    Options {
-        max_memory: 64 << 20,
-        max_disk: 4 << 20,
-        durability: Durability::Always,
-        ..Options::default()
-    }
+    Options { max_memory: 64 << 20, max_disk: 4 << 20, durability: Durability::Always, ..Options::default() }
 }
 
 fn open(path: &Path) -> Engine {
@@ -59,10 +54,11 @@ fn is_whole(engine: &Engine, rounds: &[u32], words: &str) {
     for (number, &round) in (0..KEYS).zip(rounds) {
         let name = number.to_be_bytes();
         let key = engine.key(engine.space(0), &name);
-        let (value, _) = block_on(engine.run(&[(key, Access::Read)], &mut Changes::new(1), |views, _| {
-            views[0].map(|view| view.value.to_vec())
-        }))
-        .unwrap();
+        let (value, _) =
+            block_on(engine.run(&[(key, Access::Read)], &mut Changes::new(1), |views, _| {
+                views[0].map(|view| view.value.to_vec())
+            }))
+            .unwrap();
         assert_eq!(value, content(number, round), "key {number}, {words}");
     }
 }

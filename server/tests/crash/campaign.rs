@@ -17,7 +17,7 @@ use crate::writer::{self, SOON_MS_MAX, Writer, unix_ms};
 /// Connections that write.
 const WRITERS: usize = 4;
 /// A crash comes this long after the writers began, and up to so much later.
-const WRITING_MS: (u64, u64) = (600, 1600);
+const WRITING_MS: (u64, u64) = (400, 1400);
 /// Writers rest so long between pipelines in every other round: slow ones leave more in the log's buffer than fast ones.
 const REST: Duration = Duration::from_millis(15);
 /// A crash within recovery comes at most this late.

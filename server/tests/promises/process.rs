@@ -198,6 +198,11 @@ impl Connection {
         }
     }
 
+    /// Waits so long for an answer; else it is an error.
+    pub fn be_patient(&mut self, patience: Duration) {
+        self.stream.set_read_timeout(Some(patience)).expect("a live socket");
+    }
+
     /// Sends a command and reads its answer.
     pub fn call<W: AsRef<[u8]>>(&mut self, words: &[W]) -> Value {
         self.push(words);
