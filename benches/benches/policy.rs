@@ -29,7 +29,7 @@ struct Table(Vec<Object>);
 impl Objects for Table {
     fn look(&mut self, entry: Entry) -> Option<Look> {
         let object = self.0[entry.0 as usize];
-        object.hot.then_some(Look { bytes: OBJECT_BYTES, heat: object.heat })
+        object.hot.then_some(Look { bytes: OBJECT_BYTES, heat: object.heat, main: object.main })
     }
 
     fn set_heat(&mut self, entry: Entry, heat: u8) {

@@ -123,6 +123,8 @@ pub(crate) enum Payload<'a> {
 pub struct Changes<'a> {
     staged: SmallVec<[Change<'a>; 2]>,
     scratch: Vec<u8>,
+    /// Keys that a group set, by database, before it flushed or swapped that database.
+    touched: Vec<(u32, &'a [u8])>,
     refused: bool,
 }
 
@@ -139,6 +141,7 @@ impl<'a> Changes<'a> {
         self.staged.clear();
         self.staged.resize_with(keys, Change::default);
         self.scratch.clear();
+        self.touched.clear();
         self.refused = false;
         if self.scratch.capacity() > crate::options::SCRATCH_KEPT_BYTES_MAX {
             self.scratch = Vec::new();
@@ -176,6 +179,16 @@ impl<'a> Changes<'a> {
     /// Only the expiry changes.
     pub fn expire(&mut self, key: usize, expiry: Expiry) {
         self.staged[key] = Change::Expire(expiry);
+    }
+
+    /// A key of a database that the same group flushes or swaps was set on the way: whoever watches it is told, even if it is not
+    /// there at the end.
+    pub fn touch(&mut self, database: u32, name: &'a [u8]) {
+        self.touched.push((database, name));
+    }
+
+    pub(crate) fn touched(&self) -> &[(u32, &'a [u8])] {
+        &self.touched
     }
 
     /// Nothing is to be done after all: not even what the plan of the group says about the databases.

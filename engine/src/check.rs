@@ -17,6 +17,20 @@ impl Engine {
         (self.inner.log.last_seq(), self.inner.log.watermark())
     }
 
+    /// The segments, one line each, for whoever wonders why there is no room.
+    pub fn describe_segments(&self) -> String {
+        let describe = |(id, meta): (usize, &crate::log::segment::Segment)| {
+            let (live, used) = (meta.live.lock(), meta.used.load(std::sync::atomic::Ordering::Acquire));
+            let (records, bytes, stream) =
+                (live.records, live.bytes, meta.stream.load(std::sync::atomic::Ordering::Acquire));
+            format!(
+                "segment {id}: {:?}, stream {stream}, {used} bytes used, {records} values of {bytes} bytes live\n",
+                meta.state()
+            )
+        };
+        self.inner.log.segments.iter().enumerate().map(describe).collect()
+    }
+
     /// Walks all slots and compares them with what segments, heaps and the policy count.
     ///
     /// # Errors

@@ -169,6 +169,7 @@ pub(crate) fn commit(
     let mut copies: SmallVec<[Vec<u8>; 2]> = SmallVec::new();
     let plan = plan(inner, guards, keys, items, changes, large, &mut copies)?;
     if plan.is_empty() && spaces.is_none() {
+        tell_watchers(guards, keys, items, changes);
         return Ok(0);
     }
     let growing = plan.iter().any(|p| p.2.is_some());
@@ -203,6 +204,10 @@ pub(crate) fn commit(
             return if changes.is_empty() && spaces.is_none() { Ok(0) } else { Err(missing) };
         }
     };
+    tell_watchers(guards, keys, items, changes);
+    let expired = |s: &&Step<'_>| s.payload.is_none() && items[s.item].expired && items[s.item].old_bytes > 0;
+    let expired = steps.iter().filter(expired).count();
+    inner.counters.expired.fetch_add(expired as u64, Ordering::Relaxed);
     let new_keys = steps.iter().any(|s| s.inserted.is_some());
     for step in &steps {
         swap(
@@ -221,7 +226,7 @@ pub(crate) fn commit(
         shard.high_seq = shard.high_seq.max(highest);
     }
     if let Some(plan) = spaces {
-        inner.switch_spaces(guards, plan, highest);
+        inner.switch_spaces(guards, plan, changes.touched(), highest);
     }
     settle_extents(inner, keys, items, &steps, large);
     inner.counters.changes.fetch_add(steps.len() as u64, Ordering::Relaxed);
@@ -263,16 +268,11 @@ fn plan<'p>(
                     continue;
                 }
                 out.push((n, Kind::String, None, None));
-                inner.counters.expired.fetch_add(1, Ordering::Relaxed);
             }
             Change::None => {}
-            Change::Remove(_) if item.at.is_some() => {
-                out.push((n, Kind::String, None, None));
-                inner.counters.expired.fetch_add(u64::from(item.expired && item.old_bytes > 0), Ordering::Relaxed);
-            }
-            Change::Remove(set_before) => {
-                if set_before {
-                    guards[item.guard].1.watches.changed(key, false);
+            Change::Remove(_) => {
+                if item.at.is_some() {
+                    out.push((n, Kind::String, None, None));
                 }
             }
             Change::Put(kind, payload, expiry) => {
@@ -313,6 +313,16 @@ fn plan<'p>(
         }
     }
     Ok(out)
+}
+
+/// Marks who watches a key that the group set and removed and that was not there before: for it there is no step. Only when
+/// nothing can be missing any more, else the group would find its own mark when it tries again.
+fn tell_watchers(guards: &Guards<'_>, keys: &[(Key<'_>, Access)], items: &[Item], changes: &Changes<'_>) {
+    for (n, item) in items.iter().enumerate().filter(|(_, item)| item.at.is_none()) {
+        if matches!(changes.get(n), Change::Remove(true)) {
+            guards[item.guard].1.watches.changed(&keys[n].0, false);
+        }
+    }
 }
 
 /// Takes cells and inserts slots: everything that may be missing.
@@ -367,7 +377,8 @@ fn append(
     growing: bool,
 ) -> Result<(SmallVec<[Appended; 2]>, u64), Missing> {
     let mut appended = SmallVec::new();
-    if !inner.options.durability.logs() {
+    // Asked under the latches: who switches the log on waits for them.
+    if !inner.log.mode.logs() {
         return Ok((appended, 0));
     }
     let mut sweeps: SmallVec<[(SpaceId, [u8; 12]); 2]> = SmallVec::new();

@@ -12,6 +12,7 @@ use crate::log::segment::SegmentState;
 use crate::log::segment_name;
 use crate::options::{Durability, READY_SEGMENTS, REMOVAL_RESERVE_SEGMENTS};
 use crate::tier::checkpoint::Due;
+use crate::tier::compact::Gain;
 use crate::tier::expire::ExpiryWalk;
 use crate::tier::sweep::yield_now;
 use crate::wait::next_period;
@@ -330,7 +331,7 @@ async fn prepare_one(inner: &Arc<Inner>) {
 /// `always` flushes each group on its own: unwritten extents would cost a journal commit per flush, so the segment is written
 /// once before it is used.
 async fn zero(inner: &Arc<Inner>, file: thermocline_io::FileId) -> io::Result<()> {
-    if inner.options.durability != Durability::Always {
+    if inner.log.mode.log() != Durability::Always {
         return Ok(());
     }
     let bytes = ZERO_BYTES.min(inner.log.segment_bytes as usize);
@@ -345,7 +346,13 @@ async fn zero(inner: &Arc<Inner>, file: thermocline_io::FileId) -> io::Result<()
 }
 
 async fn collect_garbage(inner: Weak<Inner>) {
+    let mut gain = Gain::default();
     while let Some(inner) = inner.upgrade() {
+        if inner.gc_futile.load(Ordering::Acquire) && !gain.has_moved(&inner) {
+            drop(inner);
+            next_period().await;
+            continue;
+        }
         let wanted = inner.gc_wanted.load(Ordering::Acquire)
             && inner.log.segments.iter().any(|s| s.state() == SegmentState::Sealed);
         if inner.needs_gc()
@@ -356,6 +363,7 @@ async fn collect_garbage(inner: Weak<Inner>) {
                     let idle = freed == 0 && inner.maps.lock().victims.is_empty();
                     // A writer that only waits for a file to be made (a slow disk) must not be told that all is full.
                     inner.gc_stuck.store(idle && !wants_segments(&inner), Ordering::Release);
+                    inner.gc_futile.store(gain.is_over(&inner), Ordering::Release);
                     if idle {
                         drop(inner);
                         next_period().await;
@@ -372,6 +380,7 @@ async fn collect_garbage(inner: Weak<Inner>) {
             yield_now().await;
         } else {
             inner.gc_stuck.store(false, Ordering::Release);
+            inner.gc_futile.store(false, Ordering::Release);
             inner.free_victims();
             drop(inner);
             next_period().await;
@@ -475,7 +484,7 @@ async fn keep_hot_set(inner: Weak<Inner>) {
     while let Some(inner) = inner.upgrade() {
         let now_us = inner.clock.monotonic_us();
         let due = now_us.saturating_sub(noted_us) >= inner.options.hot_list_seconds * 1_000_000;
-        if due && inner.options.hot_list && inner.options.durability.logs() && !inner.closing.load(Ordering::Acquire) {
+        if due && inner.options.hot_list && inner.log.mode.logs() && !inner.closing.load(Ordering::Acquire) {
             noted_us = now_us;
             if let Err(error) = inner.write_hot_list().await {
                 tracing::warn!(%error, "the hot-set list could not be written; the next start is colder");

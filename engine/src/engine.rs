@@ -116,6 +116,7 @@ pub(crate) struct Inner {
     pub(crate) max_memory: AtomicU64,
     pub(crate) client_bytes: AtomicI64,
     pub(crate) pinned_bytes: AtomicU64,
+    pub(crate) switch: crate::switch::Switch,
     /// The newest superblock on the disk.
     pub(crate) superblock: Mutex<crate::log::superblock::Superblock>,
     pub(crate) next_id: AtomicU64,
@@ -140,6 +141,8 @@ pub(crate) struct Inner {
     pub(crate) map_written: WaitList,
     pub(crate) gc_wanted: AtomicBool,
     pub(crate) gc_stuck: AtomicBool,
+    /// GC moves records without gaining room, and rests until something is appended or dies.
+    pub(crate) gc_futile: AtomicBool,
     pub(crate) background_taken: AtomicBool,
     pub(crate) random: AtomicU64,
     /// Keeps other processes out of the directory.
@@ -289,6 +292,7 @@ impl Engine {
             // No id is ever given twice: a life's ids lie above those of all lives before it, used, lost or swept.
             next_id: AtomicU64::new(recovered.block.generation << 32),
             superblock: Mutex::new(recovered.block),
+            switch: crate::switch::Switch::default(),
             active_expire: AtomicBool::new(true),
             closed: AtomicBool::new(false),
             closing: AtomicBool::new(false),
@@ -304,6 +308,7 @@ impl Engine {
             map_written: WaitList::default(),
             gc_wanted: AtomicBool::new(false),
             gc_stuck: AtomicBool::new(false),
+            gc_futile: AtomicBool::new(false),
             background_taken: AtomicBool::new(false),
             random: AtomicU64::new(recovered.secret ^ options.seed),
             lock: std::sync::OnceLock::new(),
@@ -451,9 +456,9 @@ impl Engine {
         *self.inner.eviction.lock() = policy;
     }
 
-    /// What an acknowledgement means here.
+    /// What an acknowledgement means now.
     pub fn durability(&self) -> Durability {
-        self.inner.options.durability
+        self.inner.log.mode.promised()
     }
 
     /// Which backend carries the disk's requests, and why.

@@ -26,6 +26,11 @@ pub enum Error {
         /// Byte offset in the segment.
         offset: u32,
     },
+    /// Extents of a large value are not there any more: their segment was damaged or lost. The rest is never served.
+    PartsMissing {
+        /// Length of the whole value.
+        bytes: u64,
+    },
     /// A key, value or group is larger than a bound.
     TooLarge {
         /// What is too large.
@@ -88,6 +93,10 @@ impl fmt::Display for Error {
             Error::Corrupt { segment, offset } => write!(
                 f,
                 "the record at segment {segment}, offset {offset} failed its checksum; DEL or SET may replace the key, `thermocline verify` lists the damage"
+            ),
+            Error::PartsMissing { bytes } => write!(
+                f,
+                "parts of this value of {bytes} bytes are not in the log any more; DEL or SET may replace the key, `thermocline verify` lists the damage"
             ),
             Error::TooLarge { what, bytes, bytes_max } => {
                 write!(f, "{what} of {bytes} bytes exceeds the bound of {bytes_max} bytes")

@@ -156,9 +156,7 @@ impl Inner {
                     return remove.await.map(|_| ());
                 }
                 if run.rounds > ROUNDS_MAX {
-                    return Err(Error::Misconfigured {
-                        reason: "the parts of a value went away while it was read".into(),
-                    });
+                    return Err(Error::PartsMissing { bytes: head.length });
                 }
                 yield_now().await;
                 return Ok(());
@@ -251,10 +249,11 @@ impl Inner {
     /// Logs an intent and returns its id.
     async fn intend(&self, space: SpaceId, extents: u32) -> Result<u64> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        if !self.options.durability.logs() {
+        // Without a log, too: one may be begun before the head is committed, and its map knows what is pending.
+        self.pending.lock().push(Pending { id, space, extents, intent: true });
+        if !self.log.mode.logs() {
             return Ok(id);
         }
-        self.pending.lock().push(Pending { id, space, extents, intent: true });
         let payload = sweep_payload(id, extents);
         self.log_fact(RecordKind::Intent, space, &payload, Purpose::Growth)
             .await

@@ -35,6 +35,7 @@ mod shard;
 mod shutdown;
 mod space;
 mod stats;
+mod switch;
 mod tier;
 mod wait;
 mod watch;

@@ -93,17 +93,18 @@ const _: () = assert!(RECORD_BYTES_MAX <= SEGMENT_BYTES_MAX / 4);
 const _: () = assert!(REMOVAL_RESERVE_SEGMENTS > GC_RESERVE_SEGMENTS);
 const _: () = assert!(FLUSH_AGE_US < FLUSH_AGE_US_MAX);
 
-/// What an acknowledgement means.
+/// What an acknowledgement means, from the least to the most.
 #[derive(Copy, Clone, Eq, PartialEq, Debug)]
+#[repr(u8)]
 pub enum Durability {
     /// `appendonly no`: in memory; the SSD only extends it.
-    None,
+    None = 0,
     /// `appendfsync no`: flushed at the log's pace.
-    No,
+    No = 1,
     /// `appendfsync everysec`: at most a second is lost.
-    EverySecond,
+    EverySecond = 2,
     /// `appendfsync always`: on the device.
-    Always,
+    Always = 3,
 }
 
 impl Durability {
@@ -161,7 +162,7 @@ pub struct Options {
     pub max_disk: u64,
     /// Workers that will drive the store.
     pub workers: usize,
-    /// What an acknowledgement means.
+    /// What an acknowledgement means at first; `Engine::set_durability` changes it.
     pub durability: Durability,
     /// Logical databases.
     pub databases: u32,

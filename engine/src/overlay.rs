@@ -58,6 +58,11 @@ impl<'v, 'a> Overlay<'v, 'a> {
         result
     }
 
+    /// Did the last command set the key at this place of its keys?
+    pub fn has_put(&self, at: usize) -> bool {
+        matches!(self.changes.get(at), Change::Put(..))
+    }
+
     /// What a command sees of a key now.
     pub fn view(&self, key: usize) -> Option<View<'_>> {
         let old = self.views[key];

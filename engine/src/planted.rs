@@ -46,11 +46,23 @@ pub enum Bug {
     SeqBeforeLatch,
     /// Changes of names are not synced. (Planted in the simulated disk: a real one syncs in `create`, `rename` and `remove`.)
     NoDirectorySync,
+    /// No superblock tells that nothing is logged any more.
+    LeaveLogUnsaid,
+    /// What was changed without a log is not appended when there is one again.
+    EnterLogDirty,
+    /// What was written while nothing was promised is not synced when something is.
+    EnterLogUnsynced,
+    /// GC places copies of values that have died.
+    GcCopyAfterDeath,
+    /// What a segment says has expired goes by the clock alone, whatever its key is by now.
+    ExpiredByTime,
+    /// A start says nothing of values that damage took. (For the disk that damages what it stores.)
+    QuietDamage,
 }
 
 impl Bug {
     /// All of them, with the names that the simulator's command line takes.
-    pub const ALL: [(&'static str, Bug); 20] = [
+    pub const ALL: [(&'static str, Bug); 26] = [
         ("ack-early", Bug::AckEarly),
         ("skip-flush", Bug::SkipFlush),
         ("skip-crc", Bug::SkipCrc),
@@ -71,6 +83,12 @@ impl Bug {
         ("flight-joined-across-overwrite", Bug::FlightJoinedAcrossOverwrite),
         ("seq-before-latch", Bug::SeqBeforeLatch),
         ("no-directory-sync", Bug::NoDirectorySync),
+        ("leave-log-unsaid", Bug::LeaveLogUnsaid),
+        ("enter-log-dirty", Bug::EnterLogDirty),
+        ("enter-log-unsynced", Bug::EnterLogUnsynced),
+        ("gc-copy-after-death", Bug::GcCopyAfterDeath),
+        ("expired-by-time", Bug::ExpiredByTime),
+        ("quiet-damage", Bug::QuietDamage),
     ];
 }
 

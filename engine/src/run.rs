@@ -117,7 +117,7 @@ impl Inner {
             self.region.give(span);
         }
         // A chunk that became full leaves at once; in `always` whoever waits for durability asks, so that groups form.
-        if self.log.is_ripe() && self.options.durability != Durability::Always {
+        if self.log.is_ripe() && self.log.mode.log() != Durability::Always {
             self.pump(false);
         }
         outcome
@@ -204,7 +204,7 @@ impl Inner {
         match commit(self, &mut guards, keys, &mut items, changes, large, scope.plan, spans) {
             Ok(seq) => {
                 self.after(&mut guards, keys, &items, changes, known);
-                let wait_seq = if self.options.durability == Durability::Always { wait_seq.max(seq) } else { 0 };
+                let wait_seq = if self.log.mode.promised() == Durability::Always { wait_seq.max(seq) } else { 0 };
                 let wait_seq = if wait_seq <= self.log.watermark() { 0 } else { wait_seq };
                 if wait_seq != 0
                     && seq == 0
@@ -416,7 +416,7 @@ impl Inner {
                 }
                 self.gc_wanted.store(true, Ordering::Release);
                 self.counters.write_waits.fetch_add(1, Ordering::Relaxed);
-                if self.gc_stuck.load(Ordering::Acquire) {
+                if self.gc_stuck.load(Ordering::Acquire) || self.gc_futile.load(Ordering::Acquire) {
                     self.make_disk_room().await?;
                 }
                 self.pump(false);

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::index::{Slot, State};
 use crate::log::superblock::{self, Superblock};
 use crate::stats::CloseReport;
+use crate::tier::maps::Turn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use thermocline_io::Operation;
@@ -28,6 +29,7 @@ impl Inner {
 
     async fn shut_down(self: &Arc<Self>) -> Result<CloseReport> {
         let began_us = self.clock.monotonic_us();
+        let _turn = Turn::take(self, |inner| &inner.switch.busy).await; // a switch that runs ends first
         let mut report = CloseReport::default();
         self.flush_dirty(&mut report).await?;
         self.closed.store(true, Ordering::Release);
@@ -39,7 +41,7 @@ impl Inner {
         self.frozen.store(true, Ordering::Release);
         self.log.drain();
         self.wait_for_causes().await?;
-        if !self.options.durability.logs() {
+        if !self.log.mode.promised().logs() {
             self.sync_segments().await?;
         }
         if self.options.hot_list && self.warm.ended.load(Ordering::Acquire) {
@@ -52,8 +54,8 @@ impl Inner {
         Ok(report)
     }
 
-    /// `appendonly no`: chunks were written, but nobody vouched for them.
-    async fn sync_segments(&self) -> Result<()> {
+    /// Vouches for what was written while nothing was promised.
+    pub(crate) async fn sync_segments(&self) -> Result<()> {
         for (id, file) in self.log.segments.iter().enumerate().filter_map(|(id, s)| s.file().map(|file| (id, file))) {
             let done = self.request(file, Operation::Sync).await;
             done.result.map_err(|e| Error::io(format!("syncing {}", crate::log::segment_name(id as u32)), &e))?;
@@ -61,16 +63,16 @@ impl Inner {
         Ok(())
     }
 
-    /// `appendonly no`: what the log does not hold yet is appended now. Once the store is closed it goes on until nothing dirty
-    /// is left: an object may be moved to another cell while room is waited for, and is met again by its new handle.
-    async fn flush_dirty(self: &Arc<Self>, report: &mut CloseReport) -> Result<()> {
+    /// What the log does not hold yet is appended now. Where nothing becomes dirty any more (the store is closed, or a log has
+    /// been begun) it goes on until nothing dirty is left: an object may be moved to another cell while room is waited for, and is met again by its new handle.
+    pub(crate) async fn flush_dirty(self: &Arc<Self>, report: &mut CloseReport) -> Result<()> {
         for number in 0..self.shards.len() {
             loop {
                 let dirty = self.dirty_slots(number);
                 for &(space, prefix, slot) in &dirty {
                     report.flushed += u64::from(self.flush_slot(number, space, prefix, slot).await?);
                 }
-                if dirty.is_empty() || !self.closed.load(Ordering::Acquire) {
+                if dirty.is_empty() || !self.closed.load(Ordering::Acquire) && !self.log.mode.logs() {
                     break;
                 }
             }
@@ -113,7 +115,7 @@ impl Inner {
             if let Some(reason) = self.log.failure().or_else(|| self.starved.read().clone()) {
                 return Err(Error::Misconfigured { reason });
             }
-            if self.is_disk_full() && tries > 1000 {
+            if self.is_disk_full() && tries > 1000 || self.gc_futile.load(Ordering::Acquire) {
                 return Err(Error::OutOfMemory);
             }
             self.gc_wanted.store(true, Ordering::Release);
@@ -130,7 +132,7 @@ impl Inner {
             format: superblock::FORMAT,
             generation: newest.generation + 1,
             next_seq: self.log.next_seq(),
-            mode: u8::from(self.options.durability.logs()),
+            mode: u8::from(self.log.mode.promised().logs()),
             clean,
             next_space: spaces.next,
             spaces: spaces.of_database.clone(),
@@ -149,7 +151,8 @@ pub(crate) fn put_superblock(disk: &dyn thermocline_io::Disk, block: &Superblock
     block.file_names().into_iter().try_for_each(|name| put_copy(disk, name, block))
 }
 
-fn put_copy(disk: &dyn thermocline_io::Disk, name: &str, block: &Superblock) -> Result<()> {
+/// Writes one copy of the superblock durably.
+pub(crate) fn put_copy(disk: &dyn thermocline_io::Disk, name: &str, block: &Superblock) -> Result<()> {
     let bytes = block.encode();
     let io = |what: &str| {
         let what = format!("{what} {name}");

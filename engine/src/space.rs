@@ -7,7 +7,7 @@ use crate::change::{Access, Changes, Done, Key, SpaceId, View};
 use crate::engine::{Engine, Inner, Spaces};
 use crate::error::Result;
 use crate::index::State;
-use crate::log::record::RecordKind;
+use crate::log::record::{Address, RecordKind};
 use crate::options::{READY_SEGMENTS, SCAN_READS_MAX};
 use crate::place::{CLASS_SECTORS, Place, SECTOR_BYTES};
 use crate::run::{GroupEnd, Guards, Need};
@@ -80,8 +80,8 @@ impl Inner {
         }
     }
 
-    /// The databases of `plan` are what there is from now on. The caller holds all latches and has logged the map as `seq`.
-    pub(crate) fn switch_spaces(&self, guards: &mut Guards<'_>, plan: &SpacePlan, seq: u64) {
+    /// The databases of `plan` are what there is from now on; the group has also `touched` these keys. The caller holds all latches and has logged the map as `seq`.
+    pub(crate) fn switch_spaces(&self, guards: &mut Guards<'_>, plan: &SpacePlan, touched: &[(u32, &[u8])], seq: u64) {
         for (_, shard) in guards.iter_mut() {
             shard.high_seq = shard.high_seq.max(seq);
         }
@@ -89,7 +89,7 @@ impl Inner {
             cell.store(space.0, Ordering::Release);
         }
         *self.spaces.write() = plan.after.clone();
-        self.move_watches(guards, &plan.before, &plan.after);
+        self.move_watches(guards, &plan.before, &plan.after, touched);
     }
 
     /// The largest group: the log asks for a ready segment for each third of one, and one more.
@@ -132,7 +132,7 @@ impl SpacePlan {
     }
 
     /// Does it change anything?
-    pub(crate) fn is_change(&self) -> bool {
+    pub fn is_change(&self) -> bool {
         self.before != self.after
     }
 
@@ -212,7 +212,7 @@ impl Engine {
     /// next cursor, 0 at the end. Cold keys cost one read each.
     ///
     /// # Errors
-    /// A read failed.
+    /// A read failed, or a record is damaged: whose it was nobody can say, so it cannot be left out quietly.
     pub async fn scan(
         &self,
         space: SpaceId,
@@ -251,7 +251,9 @@ impl Engine {
             for flight in flights {
                 let record = Landing(flight).await?;
                 if record.is_corrupt() {
-                    continue;
+                    // Leaving it out would be a loss without a word.
+                    let Address { segment, offset, .. } = record.address();
+                    return Err(Error::Corrupt { segment, offset });
                 }
                 let fields = record.record();
                 if let RecordKind::Value(kind) = fields.kind {

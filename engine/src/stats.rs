@@ -102,12 +102,18 @@ stats! {
     flushes,
     flush_us_sum,
     flush_us_max,
+    commits,
+    commit_us_p50,
+    commit_us_p99,
     longest_device_io_us,
     last_seq,
     watermark,
     recovery_truncated_bytes,
     recovery_records_replayed,
     recovery_us,
+    recovery_keys,
+    recovery_quarantined_segments,
+    recovery_checkpoint_used,
 }
 
 impl Stats {
@@ -148,6 +154,8 @@ pub struct RecoveryReport {
     pub keys: u64,
     /// Segments with damage.
     pub quarantined: Vec<u32>,
+    /// Records that damage took and whose keys nobody can name: at most so many.
+    pub lost_records: u64,
     /// Notes for the log: foreign files, damage.
     pub notes: Vec<String>,
     /// Time it took.
@@ -241,12 +249,18 @@ impl Engine {
         s.flushes = get(&log.flushes);
         s.flush_us_sum = get(&log.flush_us_sum);
         s.flush_us_max = get(&log.flush_us_max);
+        s.commits = log.commit_us.count();
+        s.commit_us_p50 = log.commit_us.percentile(50);
+        s.commit_us_p99 = log.commit_us.percentile(99);
         s.longest_device_io_us = get(&c.longest_read_us).max(s.flush_us_max);
         s.last_seq = inner.log.last_seq();
         s.watermark = inner.log.watermark();
         s.recovery_truncated_bytes = inner.recovery.truncated_bytes;
         s.recovery_records_replayed = inner.recovery.replayed;
         s.recovery_us = inner.recovery.us;
+        s.recovery_keys = inner.recovery.keys;
+        s.recovery_quarantined_segments = inner.recovery.quarantined.len() as u64;
+        s.recovery_checkpoint_used = u64::from(inner.recovery.checkpoint);
         s
     }
 
@@ -279,6 +293,7 @@ impl Engine {
         ] {
             counter.store(0, Ordering::Relaxed);
         }
+        log.commit_us.reset();
     }
 
     /// Exact number of keys of a space.

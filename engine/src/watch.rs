@@ -248,9 +248,15 @@ impl Inner {
         }
     }
 
-    /// The map of databases has changed, and all latches are held: who watched a key that was there, or is now, is marked; the
-    /// others go on watching in the new space.
-    pub(crate) fn move_watches(&self, guards: &mut Guards<'_>, before: &Spaces, after: &Spaces) {
+    /// The map of databases has changed, and all latches are held: who watched a key that was there, is now, or was `touched` in
+    /// between, is marked; the others go on watching in the new space.
+    pub(crate) fn move_watches(
+        &self,
+        guards: &mut Guards<'_>,
+        before: &Spaces,
+        after: &Spaces,
+        touched: &[(u32, &[u8])],
+    ) {
         let differs: Vec<bool> = before.of_database.iter().zip(&after.of_database).map(|(b, a)| b != a).collect();
         let mut moved = Vec::new();
         for (_, shard) in guards.iter_mut().filter(|g| !g.1.watches.is_empty()) {
@@ -270,7 +276,7 @@ impl Inner {
                 }
                 Found::Cold(..) | Found::Corrupt(..) | Found::Unknown(_) => true,
             };
-            if watch.seen || is_there {
+            if watch.seen || is_there || touched.contains(&(watch.database, &*name)) {
                 watch.mark.set();
             } else {
                 shard.watches.add(&key, watch);

@@ -14,6 +14,7 @@ fn options() -> Options {
         durability: Durability::Always,
         map_gap_bytes: 64 << 10,
         checkpoint_gap_bytes: 256 << 10,
+        tiny: true,
         ..Options::default()
     }
 }

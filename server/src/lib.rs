@@ -12,6 +12,7 @@ pub mod command;
 pub mod config;
 pub mod counters;
 pub mod dispatch;
+pub mod load;
 pub mod metrics;
 pub mod net;
 pub mod run;

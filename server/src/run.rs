@@ -3,18 +3,22 @@
 //! Promises: an error at start is one clear sentence (what, where, what to do) and exit code 1, with nothing touched; SIGTERM
 //! and SIGINT finish what runs, close the store and exit 0; a second SIGINT exits at once.
 
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use thermocline::{Durability, Engine};
+use thermocline::{Clock, Durability, SystemClock};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{Given, Settings, Startup, memory};
+use crate::load::load;
 use crate::metrics;
 use crate::net::{Worker, WorkerHandle, accept, listen};
 use crate::server::{About, Server};
 
+/// A start that is over by then is not seen by clients.
+const SHORT_START: Duration = Duration::from_millis(100);
 /// How often idle memory is asked back and silent clients are closed.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// A client is idle for memory's sake after this.
@@ -80,30 +84,22 @@ async fn serve(words: &[String]) -> Result<(), String> {
     let mut interrupts = signals(SignalKind::interrupt())?;
     let mut terminations = signals(SignalKind::terminate())?;
 
-    let engine = Engine::open_directory(&startup.directory, startup.options.clone(), startup.backend)
-        .map_err(|error| error.to_string())?;
-    tell_recovery(&engine);
-    let backend = engine.backend();
+    let clock = SystemClock::new();
     let about = About {
-        run_id: run_id(&engine),
-        started_ms: engine.now_ms(),
+        run_id: run_id(clock.now_ms()),
+        started_ms: clock.now_ms(),
         port,
         config_file: given.file.clone(),
-        io_backend: backend.name.to_owned(),
-        io_backend_reason: match backend.cure {
-            Some(cure) => format!("{}; {cure}", backend.reason),
-            None => backend.reason,
-        },
         workers: startup.options.workers,
         machine_bytes: startup.options.machine_bytes,
         max_memory: startup.options.max_memory,
         max_disk: startup.options.max_disk,
     };
-    let backend_words = format!("{} ({})", about.io_backend, about.io_backend_reason);
-    introduce(&startup, &settings, &backend_words);
-    let server = Arc::new(Server::new(engine, settings, about));
+    let server = Arc::new(Server::loading(settings, about));
     let (workers, handles) = start_workers(&server)?;
-    tracing::info!("Thermocline {}, PID: {}", env!("CARGO_PKG_VERSION"), std::process::id());
+    let mut loading = pin!(load(&server, &startup, &handles));
+    // Who comes during a short start waits in the backlog, and is never told that the server is loading.
+    let mut loaded = tokio::time::timeout(SHORT_START, &mut loading).await.ok();
     for listener in listeners {
         tokio::spawn(accept(listener, server.clone(), handles.clone()));
     }
@@ -111,12 +107,21 @@ async fn serve(words: &[String]) -> Result<(), String> {
         tokio::spawn(metrics::serve(listener, server.clone()));
     }
     tokio::spawn(keep_house(server.clone()));
-    tracing::info!("Ready to accept connections tcp");
-
-    tokio::select! {
-        () = server.ending() => {}
-        _ = interrupts.recv() => tracing::info!("Received SIGINT, scheduling shutdown..."),
-        _ = terminations.recv() => tracing::info!("Received SIGTERM, scheduling shutdown..."),
+    if loaded.is_none() {
+        loaded = tokio::select! {
+            loaded = &mut loading => Some(loaded),
+            () = asked_to_end(&server, &mut interrupts, &mut terminations) => None,
+        };
+    }
+    match loaded {
+        Some(Ok(())) => {
+            introduce(&startup, &server);
+            tracing::info!("Thermocline {}, PID: {}", env!("CARGO_PKG_VERSION"), std::process::id());
+            tracing::info!("Ready to accept connections tcp");
+            asked_to_end(&server, &mut interrupts, &mut terminations).await;
+        }
+        Some(Err(sentence)) => return Err(sentence),
+        None => tracing::info!("The store was still being loaded: its files are left as a crash would leave them"),
     }
     server.begin_shutdown();
     tokio::select! {
@@ -130,29 +135,12 @@ async fn serve(words: &[String]) -> Result<(), String> {
     Ok(())
 }
 
-/// What the start found in the directory, for the operator's log.
-fn tell_recovery(engine: &Engine) {
-    let report = engine.recovery();
-    if report.emptied {
-        tracing::warn!("appendonly is no and the last run did not end cleanly: the store starts empty");
-    }
-    if report.truncated_bytes > 0 {
-        tracing::warn!(
-            "the log's torn tail of {} bytes was cut: the last writes before the crash are not there",
-            report.truncated_bytes
-        );
-    }
-    if !report.quarantined.is_empty() {
-        tracing::warn!(
-            "damaged segments are set apart and not served: {:?}; `thermocline verify` lists the damage",
-            report.quarantined
-        );
-    }
-    for note in &report.notes {
-        tracing::warn!("{note}");
-    }
-    if !report.fresh {
-        tracing::info!("DB loaded from the log: {} keys in {:.3} seconds", report.keys, report.us as f64 / 1e6);
+/// Waits until somebody asks the server to end.
+async fn asked_to_end(server: &Server, interrupts: &mut Signal, terminations: &mut Signal) {
+    tokio::select! {
+        () = server.ending() => {}
+        _ = interrupts.recv() => tracing::info!("Received SIGINT, scheduling shutdown..."),
+        _ = terminations.recv() => tracing::info!("Received SIGTERM, scheduling shutdown..."),
     }
 }
 
@@ -174,8 +162,9 @@ fn start_log(settings: &Settings) {
 }
 
 /// Six lines for people.
-fn introduce(startup: &Startup, settings: &Settings, backend: &str) {
-    let options = &startup.options;
+fn introduce(startup: &Startup, server: &Server) {
+    let (options, settings) = (&startup.options, &server.settings);
+    let (backend, reason) = metrics::backend_words(server.engine());
     let durability = match options.durability {
         Durability::None => {
             "appendonly no: the SSD extends memory; a clean shutdown keeps everything, a crash does not"
@@ -188,7 +177,7 @@ fn introduce(startup: &Startup, settings: &Settings, backend: &str) {
     println!("  SSD         {} (maxdisk)", memory::human(options.max_disk));
     println!("  directory   {}", startup.directory.display());
     println!("  durability  {durability}");
-    println!("  disk I/O    {backend}");
+    println!("  disk I/O    {backend} ({reason})");
     println!("  port        {} on {}", settings.text("port"), settings.text("bind"));
 }
 
@@ -196,12 +185,8 @@ fn start_workers(server: &Arc<Server>) -> Result<(Vec<Worker>, Arc<Vec<WorkerHan
     let mut workers = Vec::new();
     let mut handles = Vec::new();
     for number in 0..server.about.workers {
-        let driver = server
-            .engine
-            .driver()
-            .map_err(|error| format!("cannot open worker {number}'s lane to the disk: {error}"))?;
-        let (worker, handle) = Worker::start(number, server.clone(), driver)
-            .map_err(|error| format!("cannot start worker {number}: {error}"))?;
+        let (worker, handle) =
+            Worker::start(number, server.clone()).map_err(|error| format!("cannot start worker {number}: {error}"))?;
         workers.push(worker);
         handles.push(handle);
     }
@@ -214,7 +199,7 @@ async fn keep_house(server: Arc<Server>) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let now_ms = server.engine.now_ms();
+        let now_ms = server.now_ms();
         let timeout_ms = server.settings.timeout_s() * 1000;
         for client in server.clients.all() {
             let idle_ms = client.idle_ms(now_ms);
@@ -243,8 +228,8 @@ async fn finish(server: &Server) -> Result<(), String> {
     if server.clients.count() > 0 {
         tracing::warn!(clients = server.clients.count(), "some clients' commands did not end within shutdown-timeout");
     }
-    server
-        .engine
+    let Some(engine) = server.store() else { return Ok(()) };
+    engine
         .close()
         .await
         .map_err(|error| format!("the store could not be closed cleanly: {error}; the next start recovers it"))?;
@@ -252,14 +237,11 @@ async fn finish(server: &Server) -> Result<(), String> {
 }
 
 /// Forty hexadecimal digits that differ from run to run.
-fn run_id(engine: &Engine) -> String {
+fn run_id(now_ms: u64) -> String {
     use std::hash::{BuildHasher, RandomState};
     let mut digits = String::new();
     while digits.len() < 40 {
-        digits.push_str(&format!(
-            "{:016x}",
-            RandomState::new().hash_one((engine.now_ms(), std::process::id(), digits.len()))
-        ));
+        digits.push_str(&format!("{:016x}", RandomState::new().hash_one((now_ms, std::process::id(), digits.len()))));
     }
     digits.truncate(40);
     digits

@@ -2,7 +2,7 @@
 //!
 //! Promises: a panic in the engine is a failure of its seed, with the panic's words. Never: a failing seed without its number.
 
-use crate::plan::Settings;
+use crate::plan::{Profile, Settings};
 use crate::world::{Report, run_seed};
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -152,9 +152,11 @@ fn add(sum: &mut Report, one: &Report) {
     sum.checkpoints += one.checkpoints;
     sum.checkpoints_used += one.checkpoints_used;
     sum.warmed += one.warmed;
+    sum.switches += one.switches;
 }
 
-/// How many seeds a planted bug needs until it is noticed, and how; `None` if it is not within `seeds_max`.
+/// How many seeds a planted bug needs until it is noticed, and how; `None` if it is not within `seeds_max`. A bug in what is said
+/// of damage needs a disk that does some.
 pub fn seeds_until_found(
     bug: Bug,
     settings: Settings,
@@ -162,7 +164,8 @@ pub fn seeds_until_found(
     seeds_max: u64,
     threads: usize,
 ) -> Option<(u64, Failure)> {
-    let settings = Settings { bug: Some(bug), trace: false, ..settings };
+    let profile = if bug == Bug::QuietDamage { Profile::Media } else { settings.profile };
+    let settings = Settings { profile, bug: Some(bug), trace: false, ..settings };
     let campaign = Campaign { start, seeds: seeds_max, settings, threads, failures_max: 1 };
     let tally = campaign.run(|_| {});
     tally.failures.first().map(|f| (f.seed - start + 1, f.clone()))

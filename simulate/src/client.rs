@@ -4,10 +4,12 @@
 
 use crate::command::{Act, Command, Part, name, number};
 use crate::ledger::{Delta, Effect, Entry, Ledger};
+use crate::salvage::excuses;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use thermocline::{Access, Attempt, Changes, Done, Durability, Engine, Error, Expiry, Key, Kind, SpaceId, View};
+use thermocline_io::FaultDisk;
 
 /// What clients and the world share in one life.
 pub struct Shared {
@@ -15,8 +17,10 @@ pub struct Shared {
     pub ledger: RefCell<Ledger>,
     /// The first thing that was wrong.
     pub wrong: RefCell<Option<String>>,
-    /// Errors are expected: a fault profile, or the power is gone.
+    /// Errors are expected: a disk that refuses, or the power is gone.
     pub lenient: Cell<bool>,
+    /// A disk that damages what it stores, and the size of a segment.
+    pub damaging: Option<(FaultDisk, u64)>,
     /// Print the steps.
     pub trace: bool,
     /// Commands refused.
@@ -44,9 +48,14 @@ impl Shared {
         self.refused.set(self.refused.get() + 1);
         self.say(|| format!("  #{writer} refused: {error}"));
         let expected = matches!(error, Error::OutOfMemory | Error::Closed | Error::TooLarge { .. });
-        if !expected && !self.lenient.get() {
+        if !expected && !self.lenient.get() && !self.excuses(error) {
             self.fail(format!("command {writer} failed: {error}"));
         }
+    }
+
+    /// Is this error the disk's doing?
+    pub fn excuses(&self, error: &Error) -> bool {
+        self.damaging.as_ref().is_some_and(|(disk, segment_bytes)| excuses(disk, *segment_bytes, error))
     }
 }
 
@@ -110,6 +119,8 @@ async fn keys(
     let names: Vec<Vec<u8>> = parts.iter().map(|p| name(p.key)).collect();
     let keys: Vec<(Key<'_>, Access)> =
         parts.iter().zip(&names).map(|(p, name)| (engine.key(space, name), p.access)).collect();
+    let corrupt_records = || shared.damaging.as_ref().map_or(0, |_| engine.stats().corrupt_records);
+    let corrupt_before = corrupt_records();
     let mut changes = Changes::new(keys.len());
     let body = |views: &[Option<View<'_>>], changes: &mut Changes<'_>| {
         stage(parts, views, changes);
@@ -126,16 +137,31 @@ async fn keys(
     // Still in the poll of the commit: nobody was in between.
     let (seq, _) = engine.log_position();
     let now_ms = engine.now_ms();
+    let met_damage = corrupt_records() > corrupt_before;
     let needs = {
         let mut ledger = shared.ledger.borrow_mut();
+        let mut replaced = Vec::new();
         if ledger.names(space) {
             for (part, seen) in parts.iter().zip(&seen) {
+                // Who overwrites a key replaces a damaged record, whatever it was.
+                if met_damage && part.access == Access::Overwrite && seen.is_none() {
+                    replaced.push(part.key);
+                    continue;
+                }
+                if ledger.now.is_foggy(space, part.key) {
+                    if let Some(seen) = seen {
+                        // Its value stays unknown, its expiry is.
+                        let entry = Entry { value: seen.value.as_slice().into(), expiry: seen.expiry };
+                        ledger.now.spaces.entry(space.0).or_default().insert(part.key, entry);
+                    }
+                    continue;
+                }
                 if let Some(words) = difference(part, seen.as_ref(), ledger.now.get(space, part.key, now_ms)) {
                     shared.fail(format!("command {writer}, key {} of space {}: {words}", part.key, space.0));
                 }
             }
         }
-        let deltas = deltas(&ledger, space, parts, now_ms);
+        let deltas = deltas(&ledger, space, parts, &replaced, now_ms);
         let changed = !deltas.is_empty();
         ledger.enter(Effect { seq, deltas });
         let position = ledger.effects.len();
@@ -201,7 +227,8 @@ async fn scan(engine: &Engine, shared: &Shared, database: u32, count: usize, wri
                 _ => None,
             })
             .collect();
-        for (key, entry) in before.iter().filter(|(key, _)| !touched.contains(key)) {
+        let known = |key: &u8| !touched.contains(key) && !ledger.now.is_foggy(space, *key);
+        for (key, entry) in before.iter().filter(|(key, _)| known(key)) {
             let times = found.get(&name(*key)).copied().unwrap_or(0);
             if entry.visible(ended_ms) && times != 1 {
                 shared.fail(format!("SCAN {writer} returned key {key} {times} times, but it was there throughout"));
@@ -211,7 +238,7 @@ async fn scan(engine: &Engine, shared: &Shared, database: u32, count: usize, wri
             }
         }
         for key in found.keys().filter_map(|name| number(name)) {
-            if !before.contains_key(&key) && !touched.contains(&key) {
+            if !before.contains_key(&key) && known(&key) {
                 shared.fail(format!("SCAN {writer} returned key {key}, which was not there"));
             }
         }
@@ -258,9 +285,12 @@ fn stage(parts: &[Part], views: &[Option<View<'_>>], changes: &mut Changes<'_>) 
     }
 }
 
-/// The same, from what the ledger knows.
-fn deltas(ledger: &Ledger, space: SpaceId, parts: &[Part], now_ms: u64) -> Vec<Delta> {
-    let there = |n: usize| ledger.now.get(space, parts[n].key, now_ms);
+/// The same, from what the ledger knows. `replaced`: keys whose damaged records were not seen.
+fn deltas(ledger: &Ledger, space: SpaceId, parts: &[Part], replaced: &[u8], now_ms: u64) -> Vec<Delta> {
+    let there = |n: usize| {
+        let key = parts[n].key;
+        ledger.now.get(space, key, now_ms).filter(|_| !replaced.contains(&key))
+    };
     let mut out = Vec::new();
     for (n, part) in parts.iter().enumerate() {
         let old = there(n);
@@ -273,6 +303,10 @@ fn deltas(ledger: &Ledger, space: SpaceId, parts: &[Part], now_ms: u64) -> Vec<D
         match &part.act {
             Act::Look => {}
             Act::Put(value, expiry) => out.push(put(Entry { value: value.clone(), expiry: expiry_of(expiry) })),
+            Act::Remove if replaced.contains(&part.key) || ledger.now.is_foggy(space, part.key) => {
+                out.push(Delta::Remove(space, part.key));
+            }
+            Act::Expire(_) if ledger.now.is_foggy(space, part.key) => {}
             Act::Remove | Act::Leave => out.extend(old.map(|_| Delta::Remove(space, part.key))),
             Act::Expire(expiry) => {
                 out.extend(old.map(|e| put(Entry { value: e.value.clone(), expiry: expiry_of(expiry) })));

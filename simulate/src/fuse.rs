@@ -31,6 +31,11 @@ impl Fuse {
         self.set(i64::MAX);
     }
 
+    /// It may blow, or has.
+    pub fn is_set(&self) -> bool {
+        self.left.load(Ordering::Relaxed) != i64::MAX
+    }
+
     /// It has blown.
     pub fn blown(&self) -> bool {
         self.left.load(Ordering::Relaxed) <= 0

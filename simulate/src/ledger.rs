@@ -6,7 +6,7 @@
 //!
 //! Promises: knows nothing of the engine's insides. Never: guesses; an expired key is judged by the clock, like a reader does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use thermocline::SpaceId;
 
@@ -39,6 +39,8 @@ pub struct State {
     pub databases: Vec<SpaceId>,
     /// Keys per space.
     pub spaces: BTreeMap<u32, Keys>,
+    /// Keys that answer an error: nobody knows what they are until they are written again.
+    pub fog: BTreeSet<(u32, Number)>,
 }
 
 /// One change.
@@ -67,14 +69,21 @@ impl State {
         self.spaces.get(&space.0)?.get(&key).filter(|e| e.visible(now_ms))
     }
 
+    /// Does nobody know what this key is?
+    pub fn is_foggy(&self, space: SpaceId, key: Number) -> bool {
+        self.fog.contains(&(space.0, key))
+    }
+
     /// Applies an effect.
     pub fn apply(&mut self, effect: &Effect) {
         for delta in &effect.deltas {
             match delta {
                 Delta::Put(space, key, entry) => {
+                    self.fog.remove(&(space.0, *key));
                     self.spaces.entry(space.0).or_default().insert(*key, entry.clone());
                 }
                 Delta::Remove(space, key) => {
+                    self.fog.remove(&(space.0, *key));
                     self.spaces.entry(space.0).or_default().remove(key);
                 }
                 Delta::Databases(databases) => self.databases.clone_from(databases),
@@ -122,6 +131,21 @@ impl Ledger {
                 self.touched.insert((space.0, *key), count);
             }
         }
+    }
+
+    /// All that was put, in order.
+    pub fn puts(&self) -> impl Iterator<Item = (SpaceId, Number, &Entry)> {
+        self.effects.iter().flat_map(|e| &e.deltas).filter_map(|delta| match delta {
+            Delta::Put(space, key, entry) => Some((*space, *key, entry)),
+            Delta::Remove(..) | Delta::Databases(_) => None,
+        })
+    }
+
+    /// The state after some effects.
+    pub fn state_after(&self, count: usize) -> State {
+        let mut state = self.base.clone();
+        self.effects[..count].iter().for_each(|effect| state.apply(effect));
+        state
     }
 
     /// How many effects must survive so that what a reader saw of this key survives.

@@ -5,7 +5,8 @@
 //!           time in an order that the seed chooses -> crash (power cut, kill) or clean shutdown -> reopen -> audit -> again
 //! ```
 //! The oracle is a [`ledger`]: each command's effect in the order of the log. After a recovery the store must equal the
-//! ledger after *some* number of effects, and that number must not be below what was acknowledged as durable.
+//! ledger after *some* number of effects, and that number must not be below what was acknowledged as durable. Where the disk
+//! has damaged what it stores, [`salvage`] says what that excuses.
 //!
 //! Promises: the same seed and build give the same run, step by step. Never: real time, a thread or a file inside a run.
 #![forbid(unsafe_code)]
@@ -19,6 +20,8 @@ pub mod fuse;
 pub mod ledger;
 pub mod plan;
 pub mod random;
+pub mod salvage;
+pub mod switch;
 pub mod world;
 
 pub use campaign::{Campaign, Failure, Tally, seeds_until_found};

@@ -8,9 +8,11 @@ use crate::client::{Shared, perform};
 use crate::command::draw;
 use crate::executor::Task;
 use crate::fuse::Fuse;
-use crate::ledger::{Keys, Ledger, State};
+use crate::ledger::{Keys, Ledger, Number, State};
 use crate::plan::{Plan, Profile, Settings};
 use crate::random::Random;
+use crate::salvage::{self, Ever};
+use crate::switch::{Left, Switches};
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::rc::Rc;
@@ -47,6 +49,8 @@ pub struct Report {
     pub checkpoints_used: u64,
     /// Values that a hot-set list brought back.
     pub warmed: u64,
+    /// Changes of the mode in the middle of a life.
+    pub switches: u64,
 }
 
 /// How a life ended.
@@ -77,6 +81,7 @@ struct World {
     clock: Arc<ManualClock>,
     writer: u64,
     report: Report,
+    ever: Ever,
 }
 
 struct Life {
@@ -84,6 +89,7 @@ struct Life {
     clients: Vec<Option<Task<'static, ()>>>,
     drivers: Vec<Driver>,
     background: Background,
+    switches: Switches,
     engine: Engine,
     shared: Rc<Shared>,
 }
@@ -95,7 +101,7 @@ impl World {
         let disk = FaultDisk::new(DISK_BYTES, random.word(), Faults::default());
         let fuse = Fuse::new(disk.clone());
         let clock = Arc::new(ManualClock::at_ms(1_000_000));
-        World { random, plan, settings, disk, fuse, clock, writer: 0, report: Report::default() }
+        World { random, plan, settings, disk, fuse, clock, writer: 0, report: Report::default(), ever: Ever::default() }
     }
 
     fn say(&self, words: impl FnOnce() -> String) {
@@ -106,7 +112,7 @@ impl World {
 
     fn run(&mut self) -> Result<(), String> {
         self.say(|| format!("{:?}", self.plan));
-        let mut before: Option<(Ledger, Durability, End)> = None;
+        let mut before: Option<(Ledger, Left, End)> = None;
         for life in 0..=self.plan.lives {
             let durability = match self.random.below(10) {
                 0..5 => Durability::Always,
@@ -117,7 +123,7 @@ impl World {
             self.say(|| format!("life {life}: {durability:?}"));
             let (engine, interrupted) = self.open(durability)?;
             let recovery = engine.recovery().clone();
-            self.say(|| format!("recovered: {recovery:?}"));
+            self.say(|| format!("recovered: {recovery:?}; the disk has damaged {:?}", self.disk.wounds()));
             if recovery.checkpoint_refused && self.settings.profile == Profile::Crash {
                 return Err("a checkpoint disagrees with the map that serves it".to_owned());
             }
@@ -139,6 +145,8 @@ impl World {
             self.report.checkpoints += stats.checkpoints_written;
             self.report.checkpoints_used += u64::from(recovery.checkpoint);
             self.report.warmed += stats.warm_up_promoted;
+            self.report.switches += life_now.switches.done;
+            let left = life_now.switches.left();
             if let Some(words) = wrong {
                 return Err(words);
             }
@@ -151,15 +159,16 @@ impl World {
                     self.report.closes += 1;
                 }
                 End::Crash { .. } => {
-                    if durability.logs() {
+                    if left == Left::Prefix {
                         ledger.durable_to(stats.watermark);
                     }
                     self.report.crashes += 1;
                 }
             }
+            self.ever.absorb(&ledger);
             self.crash();
             drop(life_now);
-            before = Some((ledger, durability, end));
+            before = Some((ledger, left, end));
         }
         Ok(())
     }
@@ -201,38 +210,47 @@ impl World {
     }
 
     fn life(&self, engine: Engine, durability: Durability) -> Life {
+        let switches = Switches::new(engine.options().seed, durability, self.settings.trace);
         let background = engine.background();
         let drivers = (0..2).map(|_| engine.driver().expect("the lying disk always gives a queue")).collect();
         let shared = Rc::new(Shared {
             ledger: RefCell::default(),
             wrong: RefCell::default(),
-            lenient: Cell::new(self.settings.profile != Profile::Crash),
+            lenient: Cell::new(self.settings.profile == Profile::Errors),
+            damaging: (self.settings.profile == Profile::Media).then(|| (self.disk.clone(), self.plan.segment_bytes)),
             trace: self.settings.trace,
             refused: Cell::default(),
             finished: Cell::default(),
         });
         debug_assert_eq!(engine.durability(), durability);
-        Life { clients: (0..self.plan.clients).map(|_| None).collect(), drivers, background, engine, shared }
+        Life { clients: (0..self.plan.clients).map(|_| None).collect(), drivers, background, switches, engine, shared }
     }
 
     /// Compares the store with what the last life left. Returns what it holds.
     fn audit(
         &mut self,
         life: &mut Life,
-        before: Option<(Ledger, Durability, End)>,
+        before: Option<(Ledger, Left, End)>,
         durability: Durability,
         interrupted: bool,
     ) -> Result<State, String> {
         life.engine.check().map_err(|words| format!("after recovery: {words}"))?;
         let engine = life.engine.clone();
         let plan = self.plan.clone();
-        let holding =
-            self.finish(life, false, read_all(&engine, &plan))?.map_err(|e| format!("a read after recovery: {e}"))?;
+        if let Some(words) = salvage::false_alarm(&self.disk, engine.recovery()) {
+            return Err(words);
+        }
+        let shared = life.shared.clone();
+        let excused = |error: &Error| shared.excuses(error);
+        let holding = self
+            .finish(life, false, read_all(&engine, &plan, excused))?
+            .map_err(|e| format!("a read after recovery: {e}"))?;
         let now_ms = self.engine_now(life);
-        let (ledger, left, end) = before.unwrap_or((Ledger::default(), Durability::Always, End::Clean));
-        let empty = holding.iter().all(Keys::is_empty);
-        let unlogged = !left.logs() && end != End::Clean;
-        let may_be_empty = unlogged || interrupted && !durability.logs();
+        let (ledger, left, end) = before.unwrap_or((Ledger::default(), Left::Prefix, End::Clean));
+        let empty = holding.keys.iter().all(Keys::is_empty) && holding.refused.is_empty();
+        let unlogged = left == Left::Nothing && end != End::Clean;
+        let may_be_empty = unlogged || left == Left::Either && end != End::Clean || interrupted && !durability.logs();
+        let mut believed = State::default();
         if !(empty && may_be_empty) {
             if unlogged && end == (End::Crash { closing: false }) {
                 return Err("a store without a log holds something after a crash".to_owned());
@@ -241,17 +259,43 @@ impl World {
             if unlogged {
                 ledger.floor = ledger.effects.len();
             }
-            let count = find_prefix(&ledger, &holding, now_ms)?;
+            let count;
+            (count, believed) = self.judge(&ledger, &engine, &holding, now_ms)?;
             self.say(|| format!("the store is what it was after {count} of {} effects", ledger.effects.len()));
         }
+        let damaged = salvage::damages(&self.disk) > 0;
         if let Some(words) = self
-            .finish(life, false, count_all(&engine, &holding))?
+            .finish(life, false, count_all(&engine, &holding, damaged, excused))?
             .map_err(|e| format!("a SCAN after recovery: {e}"))?
         {
             return Err(words);
         }
         engine.check().map_err(|words| format!("after the audit: {words}"))?;
-        Ok(state_of(&engine, holding))
+        Ok(state_of(&engine, holding, &believed))
+    }
+
+    /// How many effects the store holds, and the state after them.
+    fn judge(
+        &self,
+        ledger: &Ledger,
+        engine: &Engine,
+        holding: &Holding,
+        now_ms: u64,
+    ) -> Result<(usize, State), String> {
+        let none = match find_prefix(ledger, holding, now_ms) {
+            Ok(count) => return Ok((count, ledger.state_after(count))),
+            Err(none) => none,
+        };
+        if salvage::damages(&self.disk) == 0 {
+            return Err(none.words);
+        }
+        if salvage::tells_damage(engine.recovery()) {
+            return salvage::nearest(ledger, engine, holding, &self.ever, now_ms);
+        }
+        match none.below {
+            Some(count) if salvage::a_segment_is_wounded(&self.disk) => Ok((count, ledger.state_after(count))),
+            _ => Err(none.words),
+        }
     }
 
     fn engine_now(&self, life: &Life) -> u64 {
@@ -286,6 +330,7 @@ impl World {
         self.disk.set_faults(self.plan.faults(&self.settings));
         for _ in 0..self.plan.steps {
             self.step(life, true);
+            self.step_switch(life, true)?;
             if life.shared.wrong.borrow().is_some() || self.random.below(100_000) < self.plan.crash_rate {
                 return Ok(End::Crash { closing: false });
             }
@@ -351,13 +396,25 @@ impl World {
         }
     }
 
+    /// One step of a switch, if this life has any.
+    fn step_switch(&mut self, life: &mut Life, more: bool) -> Result<(), String> {
+        life.drivers[0].enter();
+        // The closing of a store may be cut short by a fuse, and a switch with it.
+        let lenient = life.shared.lenient.get() || self.fuse.is_set();
+        life.switches.step(&life.engine, &mut life.shared.ledger.borrow_mut(), more, lenient)
+    }
+
     /// Lets all clients finish.
     fn drain(&mut self, life: &mut Life) -> Result<(), String> {
         for _ in 0..STUCK_STEPS {
-            if life.clients.iter().all(Option::is_none) || life.shared.wrong.borrow().is_some() {
+            if life.clients.iter().all(Option::is_none) && life.switches.is_idle()
+                || life.shared.wrong.borrow().is_some()
+            {
                 return Ok(());
             }
             self.round(life);
+            let lenient = life.shared.lenient.get();
+            life.switches.go_on(&mut life.shared.ledger.borrow_mut(), lenient)?;
         }
         self.say(|| format!("{:?}", life.engine.stats()));
         Err(format!("STUCK: {} commands never end", life.clients.iter().flatten().count()))
@@ -384,14 +441,15 @@ impl World {
 
     /// The store as it is now is the ledger after all effects.
     fn compare_live(&mut self, life: &mut Life) -> Result<(), String> {
-        if self.settings.profile != Profile::Crash || life.shared.wrong.borrow().is_some() {
+        if self.settings.profile == Profile::Errors || life.shared.wrong.borrow().is_some() {
             return Ok(());
         }
-        let (engine, plan) = (life.engine.clone(), self.plan.clone());
+        let (engine, plan, shared) = (life.engine.clone(), self.plan.clone(), life.shared.clone());
+        let excused = |error: &Error| shared.excuses(error);
         let holding = loop {
             let now_ms = engine.now_ms();
             let holding =
-                self.finish(life, true, read_all(&engine, &plan))?.map_err(|e| format!("a live read: {e}"))?;
+                self.finish(life, true, read_all(&engine, &plan, excused))?.map_err(|e| format!("a live read: {e}"))?;
             if engine.now_ms() == now_ms {
                 break holding; // else a key may have expired on the way
             }
@@ -401,7 +459,7 @@ impl World {
         life.shared.ledger.borrow_mut().floor = all;
         let result = find_prefix(&life.shared.ledger.borrow(), &holding, engine.now_ms());
         life.shared.ledger.borrow_mut().floor = floor;
-        result.map_err(|words| format!("live: {words}"))?;
+        result.map_err(|none| format!("live: {}", none.words))?;
         engine.check().map_err(|words| format!("live: {words}"))
     }
 
@@ -428,8 +486,10 @@ impl World {
                         return Ok(if self.fuse.blown() { End::Crash { closing: true } } else { End::Clean });
                     }
                     Some(Err(error)) => {
-                        let expected =
-                            self.fuse.blown() || life.shared.lenient.get() || matches!(error, Error::OutOfMemory);
+                        let expected = self.fuse.blown()
+                            || life.shared.lenient.get()
+                            || matches!(error, Error::OutOfMemory)
+                            || life.shared.excuses(&error);
                         return if expected {
                             Ok(End::Crash { closing: true })
                         } else {
@@ -444,16 +504,23 @@ impl World {
             }
             life.shared.lenient.set(life.shared.lenient.get() || self.fuse.blown());
             self.step(life, false);
+            self.step_switch(life, false)?;
         }
-        self.say(|| format!("{:?}", life.engine.stats()));
+        self.say(|| format!("{:?}\n{}", life.engine.stats(), life.engine.describe_segments()));
         Err("STUCK: close never ends".to_owned())
     }
 }
 
-fn state_of(engine: &Engine, holding: Holding) -> State {
+/// What the store holds. A key that answers an error is still believed to be what it was.
+fn state_of(engine: &Engine, holding: Holding, believed: &State) -> State {
     let mut state = State::default();
-    for (database, keys) in holding.into_iter().enumerate() {
+    for (database, mut keys) in holding.keys.into_iter().enumerate() {
         let space = engine.space(database as u32);
+        for (_, key) in holding.refused.range((database, 0)..=(database, Number::MAX)) {
+            let was = believed.spaces.get(&space.0).and_then(|keys| keys.get(key));
+            keys.extend(was.map(|entry| (*key, entry.clone())));
+            state.fog.insert((space.0, *key));
+        }
         state.databases.push(space);
         state.spaces.insert(space.0, keys);
     }

@@ -92,7 +92,9 @@ fn run_phase(
     let mut command = Command::new(std::env::current_exe()?);
     // The arguments of this process decide the child's plan; the data's folder is made absolute on the way.
     command.args(std::env::args_os().skip(1)).args(["--child", engine.name(), "--phase", &phase_name]);
-    let cgroup = engine.uses_page_cache().then(|| Cgroup::make(&phase_name, plan.dram_bytes + ALLOWANCE_BYTES));
+    // A load reads nothing that the page cache would make cheap, and its dirty pages would end the process at the limit.
+    let is_limited = engine.uses_page_cache() && phase == PhaseName::Read;
+    let cgroup = is_limited.then(|| Cgroup::make(&phase_name, plan.dram_bytes + ALLOWANCE_BYTES));
     let limited = match &cgroup {
         None => None,
         Some(Ok(cgroup)) => {

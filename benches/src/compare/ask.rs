@@ -12,6 +12,11 @@ pub fn version(port: u16, speech: Speech) -> Result<String> {
     let mut control = Control::connect(&Target::local(port, speech))?;
     match speech {
         Speech::Resp => {
+            if let Value::Error(words) = control.call(&["PING"])?
+                && words.starts_with(b"LOADING ")
+            {
+                bail!("it is still loading");
+            }
             let info = match control.call(&["INFO", "server"])? {
                 Value::Bulk(text) | Value::Verbatim { text, .. } => String::from_utf8_lossy(&text).into_owned(),
                 other => bail!("INFO answered {other:?}"),

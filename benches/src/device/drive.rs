@@ -26,6 +26,9 @@ pub struct Limit<'a> {
     pub ns: u64,
     /// Or as soon as this is set.
     pub stop: &'a AtomicBool,
+    /// So many new requests are handed to the kernel at a time. A device that gets all of them at once may finish them at once,
+    /// and is idle until the thread has been through them.
+    pub batch: usize,
 }
 
 /// What was pumped.
@@ -60,7 +63,8 @@ pub fn measure(
 ) -> Result<Measured> {
     let (file, mut pattern) = pattern::of(scratch, case, arguments, seed);
     let mut queue = scratch.disk.queue()?;
-    let limit = Limit { ns: (arguments.seconds * 1e9) as u64, stop };
+    let batch = arguments.batch as usize;
+    let limit = Limit { ns: (arguments.seconds * 1e9) as u64, stop, batch };
     let cpu_before = procfs::process_cpu_seconds();
     let pumped = pump(&mut *queue, file, case.depth as usize, &mut *pattern, limit)?;
     let cpu_seconds = procfs::process_cpu_seconds().zip(cpu_before).map(|(after, before)| after - before);
@@ -92,6 +96,7 @@ pub fn pump(
         }
         now_ns = clock.nanoseconds();
         let over = now_ns >= limit.ns || limit.stop.load(Ordering::Relaxed);
+        let mut unflushed = 0;
         for completion in completions.drain(..) {
             completion.result.with_context(|| pattern::place(&completion.operation))?;
             let tag = completion.tag;
@@ -104,6 +109,11 @@ pub fn pump(
             if !over && let Some(operation) = pattern.start() {
                 began_ns[tag as usize] = now_ns;
                 submit(queue, Request { tag, file, operation })?;
+                unflushed += 1;
+                if unflushed == limit.batch {
+                    queue.flush()?;
+                    unflushed = 0;
+                }
             }
         }
     }
@@ -133,7 +143,8 @@ mod tests {
         let stop = AtomicBool::new(false);
         let mut fill = Fill::new(BYTES, 4096, 1, |_| {});
         let pumped =
-            pump(&mut *disk.queue().unwrap(), file, 4, &mut fill, Limit { ns: u64::MAX, stop: &stop }).unwrap();
+            pump(&mut *disk.queue().unwrap(), file, 4, &mut fill, Limit { ns: u64::MAX, stop: &stop, batch: 8 })
+                .unwrap();
         assert_eq!(pumped.requests, BYTES / u64::from(pattern::FILL_BYTES));
         file
     }
@@ -141,7 +152,7 @@ mod tests {
     fn read(disk: &MemoryDisk, file: FileId, whole: bool) -> (u64, WrongReads) {
         let stop = AtomicBool::new(false);
         let mut reads = RandomRead::new(BYTES, 4096, 1, 9, whole).limited(10_000);
-        let limit = Limit { ns: u64::MAX, stop: &stop };
+        let limit = Limit { ns: u64::MAX, stop: &stop, batch: 2 };
         let pumped = pump(&mut *disk.queue().unwrap(), file, 8, &mut reads, limit).unwrap();
         (pumped.requests, reads.wrong())
     }
@@ -179,7 +190,7 @@ mod tests {
         disk.truncate(file, 4096).unwrap();
         let stop = AtomicBool::new(false);
         let mut reads = RandomRead::new(BYTES, 4096, 1, 9, false);
-        let limit = Limit { ns: u64::MAX, stop: &stop };
+        let limit = Limit { ns: u64::MAX, stop: &stop, batch: 8 };
         let error = pump(&mut *disk.queue().unwrap(), file, 8, &mut reads, limit).err().unwrap();
         assert!(format!("{error:#}").contains("read of 4096 bytes at"), "{error:#}");
     }

@@ -67,6 +67,9 @@ pub struct DeviceArguments {
     /// `auto`, `uring` or `pool`.
     #[arg(long, default_value_t = BackendChoice::Auto)]
     pub backend: BackendChoice,
+    /// At most so many new requests are handed to the kernel in one call; fio hands over each by itself.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub batch: u32,
     /// Check every byte that is read, not only the first 32 of each block.
     #[arg(long)]
     pub verify: bool,
@@ -101,6 +104,7 @@ pub fn run(arguments: &DeviceArguments, stop: &AtomicBool) -> Result<Outcome> {
         backend: scratch.backend(),
         file_bytes: scratch.read_bytes,
         seconds: arguments.seconds,
+        batch: arguments.batch,
         rounds: arguments.rounds,
         direct: scratch.disk.geometry().direct,
         fio_job: job.display().to_string(),

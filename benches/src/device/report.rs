@@ -24,6 +24,9 @@ pub struct DeviceReport {
     /// Seconds of each measurement.
     #[serde(default)]
     pub seconds: f64,
+    /// Requests handed to the kernel at a time, at most.
+    #[serde(default)]
+    pub batch: u32,
     /// Measurements per row.
     #[serde(default)]
     pub rounds: u32,
@@ -159,10 +162,11 @@ impl fmt::Display for DeviceReport {
         writeln!(f, "  {}", self.backend)?;
         writeln!(
             f,
-            "  {} MiB written once and then read; best of {} rounds of {} s",
+            "  {} MiB written once and then read; best of {} rounds of {} s; at most {} requests to the kernel at a time",
             self.file_bytes >> 20,
             self.rounds,
-            self.seconds
+            self.seconds,
+            self.batch
         )?;
         if !self.direct {
             writeln!(f, "  NOT DIRECT: the page cache answers, this is no measure of the device")?;

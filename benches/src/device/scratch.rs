@@ -139,7 +139,13 @@ impl Scratch {
                 progress.step((before + written) >> 20, "");
             });
             let mut queue = self.disk.queue()?;
-            drive::pump(&mut *queue, file, FILL_DEPTH, &mut fill, drive::Limit { ns: u64::MAX, stop })?;
+            drive::pump(
+                &mut *queue,
+                file,
+                FILL_DEPTH,
+                &mut fill,
+                drive::Limit { ns: u64::MAX, stop, batch: FILL_DEPTH },
+            )?;
             if stop.load(Ordering::Relaxed) {
                 return Ok(false);
             }

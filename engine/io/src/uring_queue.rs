@@ -32,6 +32,9 @@ use crate::{Completion, FileId, Operation, QUEUE_DEPTH_MAX, Queue, Request};
 /// How often `flush` tries again when the kernel is short of memory, 100 us apart.
 const BUSY_RETRIES_MAX: u32 = 100;
 
+/// The longest sleep in the ring; a longer one is several.
+const SLEEP_MAX: Duration = Duration::from_secs(86_400);
+
 /// How often one request is started again after EINTR or EAGAIN.
 const RESTARTS_MAX: u32 = 100;
 
@@ -63,6 +66,10 @@ struct Slot {
 enum Outcome {
     Finished(io::Result<usize>),
     Again,
+}
+
+fn another_thread() -> io::Error {
+    io::Error::other("a queue stays on the thread that first used it")
 }
 
 impl UringQueue {
@@ -118,13 +125,37 @@ impl UringQueue {
                         thread::sleep(Duration::from_micros(100));
                     }
                     Some(libc::EEXIST) => {
-                        return Err(io::Error::other("a queue stays on the thread that first used it"));
+                        return Err(another_thread());
                     }
                     _ => return Err(error),
                 },
             }
         }
         Ok(())
+    }
+
+    /// Whether nobody else can end this queue's sleep: no waker is out there, and what is in flight is with the kernel.
+    fn is_alone(&self) -> bool {
+        let waits_in_ring = self.ring.as_ref().is_some_and(|ring| ring.params().is_feature_ext_arg());
+        Arc::strong_count(&self.signal) == 1 && self.refused.is_empty() && self.in_flight() > 0 && waits_in_ring
+    }
+
+    /// Submits, sleeps and takes what has come in one call of the kernel.
+    fn wait_alone(&mut self, timeout: Duration, into: &mut Vec<Completion>) -> io::Result<usize> {
+        if !self.staged.is_empty() {
+            self.push_staged()?;
+        }
+        let Some(ring) = &self.ring else {
+            return Ok(0);
+        };
+        let timeout = types::Timespec::from(timeout.min(SLEEP_MAX));
+        let arguments = types::SubmitArgs::new().timespec(&timeout);
+        match ring.submitter().submit_with_args(1, &arguments).map_err(|error| (error.raw_os_error(), error)) {
+            // What the kernel did not take for want of memory is handed over by the next call.
+            Ok(_) | Err((Some(libc::ETIME | libc::EINTR | libc::EAGAIN | libc::EBUSY), _)) => self.reap(into),
+            Err((Some(libc::EEXIST), _)) => Err(another_thread()),
+            Err((_, error)) => Err(error),
+        }
     }
 
     /// Takes all completions from the ring; unfinished ones are staged again.
@@ -251,6 +282,9 @@ impl Queue for UringQueue {
     }
 
     fn wait(&mut self, timeout: Duration, into: &mut Vec<Completion>) -> io::Result<usize> {
+        if self.is_alone() {
+            return self.wait_alone(timeout, into);
+        }
         self.flush()?;
         self.signal.drain();
         let count = self.reap(into)?;

@@ -17,8 +17,8 @@ use thermocline_io::{Buffer, FileId, Operation};
 
 /// A request of the log, to be left in a lane.
 pub enum FlushJob {
-    /// A chunk's write.
-    Write(Arc<Chunk>, u64),
+    /// A chunk's write, and whether it is all that was asked for: else a sync must vouch for it.
+    Write(Arc<Chunk>, bool, u64),
     /// A sync that vouches for these chunks.
     Sync(Vec<Arc<Chunk>>, u64),
     /// A footer's write.
@@ -69,6 +69,7 @@ impl Log {
             prev_seq: chunk.prev_seq,
             max_seq: chunk.max_seq,
             whole_seq: chunk.whole_seq,
+            opened_us: chunk.opened_us,
             buffer: Arc::new(chunk.buffer),
             state: Mutex::new(ChunkState::Closed),
         });
@@ -111,7 +112,7 @@ impl Log {
             let tail = &mut *tail;
             self.ripe.store(false, Ordering::Release);
             for stream in 0..STREAMS {
-                let due = tail.streams[stream].chunk.as_ref().is_some_and(|c| match self.durability {
+                let due = tail.streams[stream].chunk.as_ref().is_some_and(|c| match self.mode.log() {
                     _ if all => true,
                     Durability::Always if stream == FOREGROUND => tail.flushes == 0,
                     _ => now_us.saturating_sub(c.opened_us) >= FLUSH_AGE_US,
@@ -137,21 +138,23 @@ impl Log {
         let watermark = self.watermark();
         let mut kept = std::collections::VecDeque::new();
         while let Some(chunk) = tail.closed.pop_front() {
-            let waits = chunk.stream != FOREGROUND && chunk.max_seq > watermark && self.durability.logs();
+            let waits = chunk.stream != FOREGROUND && chunk.max_seq > watermark && self.mode.logs();
             let full = tail.flushes >= FLUSHES_IN_FLIGHT_MAX;
             let file = self.segments[chunk.segment as usize].file();
             match file {
                 Some(file) if !waits && !full => {
                     *chunk.state.lock() = ChunkState::Writing;
                     tail.flushes += 1;
-                    let durable = self.durability == Durability::Always && !planted::is(Bug::SkipFlush);
+                    let mode = self.mode.log();
+                    let durable = mode == Durability::Always && !planted::is(Bug::SkipFlush);
+                    let is_all = matches!(mode, Durability::Always | Durability::None) || planted::is(Bug::SkipFlush);
                     let operation = Operation::Write {
                         offset: u64::from(chunk.offset),
                         buffer: chunk.buffer.clone(),
                         bytes: 0..chunk.bytes as usize,
                         durable,
                     };
-                    work.push((file, operation, FlushJob::Write(chunk, now_us)));
+                    work.push((file, operation, FlushJob::Write(chunk, is_all, now_us)));
                 }
                 _ => kept.push_back(chunk),
             }
@@ -160,13 +163,15 @@ impl Log {
     }
 
     fn submit_sync(&self, tail: &mut Tail, now_us: u64, all: bool, work: &mut Vec<(FileId, Operation, FlushJob)>) {
-        if tail.syncs > 0
-            || tail.written_unsynced_bytes == 0
-            || !matches!(self.durability, Durability::EverySecond | Durability::No)
-        {
+        if tail.syncs > 0 || tail.written_unsynced_bytes == 0 {
             return;
         }
-        let age_us = if self.durability == Durability::EverySecond { FLUSH_AGE_US } else { 30 * FLUSH_AGE_US_MAX };
+        let age_us = match self.mode.log() {
+            Durability::No => 30 * FLUSH_AGE_US_MAX,
+            Durability::EverySecond => FLUSH_AGE_US,
+            // Left from another mode.
+            Durability::Always | Durability::None => 0,
+        };
         let aged = now_us.saturating_sub(tail.last_sync_us) >= age_us;
         if !(all || tail.draining || aged || tail.written_unsynced_bytes >= self.buffered_bytes_max / 4) {
             return;
@@ -225,7 +230,7 @@ impl Log {
     /// A request of [`Log::pump`] has completed.
     pub fn flushed(&self, job: FlushJob, result: std::io::Result<usize>, now_us: u64) {
         match job {
-            FlushJob::Write(chunk, began_us) => {
+            FlushJob::Write(chunk, is_all, began_us) => {
                 let mut tail = self.tail.lock();
                 tail.flushes -= 1;
                 if let Err(error) = result {
@@ -234,9 +239,9 @@ impl Log {
                     return self.fail(format!("{name}, offset {}: write failed: {error}", chunk.offset));
                 }
                 self.count_flush(now_us.saturating_sub(began_us));
-                if matches!(self.durability, Durability::Always | Durability::None) || planted::is(Bug::SkipFlush) {
+                if is_all {
                     *chunk.state.lock() = ChunkState::Durable;
-                    self.settle(&mut tail);
+                    self.settle(&mut tail, now_us);
                 } else {
                     *chunk.state.lock() = ChunkState::Written;
                     tail.written_unsynced_bytes += chunk.bytes as usize;
@@ -256,7 +261,7 @@ impl Log {
                     *chunk.state.lock() = ChunkState::Durable;
                     tail.written_unsynced_bytes -= chunk.bytes as usize;
                 }
-                self.settle(&mut tail);
+                self.settle(&mut tail, now_us);
             }
             FlushJob::Footer(segment) => {
                 self.segments[segment as usize].pins.fetch_sub(1, Ordering::AcqRel);
@@ -279,7 +284,7 @@ impl Log {
     }
 
     /// Retires what is durable in order, per stream, and moves the watermark.
-    fn settle(&self, tail: &mut Tail) {
+    fn settle(&self, tail: &mut Tail, now_us: u64) {
         for stream in 0..STREAMS {
             while tail.streams[stream].pending.front().is_some_and(|c| c.is_durable()) {
                 let Some(chunk) = tail.streams[stream].pending.pop_front() else { break };
@@ -288,6 +293,9 @@ impl Log {
                 meta.undurable.fetch_sub(1, Ordering::AcqRel);
                 if stream != FOREGROUND || chunk.whole_seq == chunk.max_seq {
                     meta.whole_to.store(chunk.offset + chunk.bytes, Ordering::Release);
+                }
+                if stream == FOREGROUND {
+                    self.counters.commit_us.note(now_us.saturating_sub(chunk.opened_us));
                 }
                 if stream == FOREGROUND && chunk.whole_seq != 0 {
                     self.watermark.store(chunk.whole_seq, Ordering::Release);

@@ -1,12 +1,14 @@
 //! The liveness map: which records of the log are live, as of a seq `B`. Small, durable in two files, one written after the other.
 //!
 //! ```text
-//!  header 64: | crc u32 | "TCMP" | store u32 | segments u32 | generation u64 | B u64 | last seq u64 | body bytes u64 | spaces u32 | sweeps u32 | next space u32 | 0 |
+//!  header 64: | crc u32 | "TCMP" | store u32 | segments u32 | generation u64 | B u64 | last seq u64 | body bytes u64 | spaces u32 | sweeps u32 | next space u32 | proven u32 |
 //!  body:      space u32 x spaces
 //!             sweeps: | id u64 | space u32 | extents u32 | state u32 (0 sweep, 1 intent) |
 //!             per segment: | segment u32 | epoch u32 | covered u32 | grain shift u8, stream u8, 0 u16 | bit words u32 | live bytes u64 | earliest expiry u64 | u64 x words |
 //!  crc over bytes 4.. of header and body
 //! ```
+//! `proven`: so many seqs behind `last seq` were durable too when the map was written. The bits may speak of what they killed.
+//!
 //! One bit per grain: a grain is so small that no two values of its segment start in the same one (docs/decisions/0003).
 //!
 //! Promises: a record below `covered` is live iff its bit is set; everything else is "beyond the map" and is replayed. A map is
@@ -47,6 +49,20 @@ impl MapSegment {
     pub fn live(&self, offset: u32) -> bool {
         let grain = (offset >> self.grain_shift) as usize;
         offset < self.covered && self.bits.get(grain / 64).is_some_and(|w| w >> (grain % 64) & 1 == 1)
+    }
+
+    /// How many of the records that it calls live are not at these offsets. The grain in which `covered` lies does not count: its
+    /// bit may be that of a record behind.
+    pub fn missing(&self, found: impl Iterator<Item = u32>) -> u32 {
+        let whole = (self.covered >> self.grain_shift) as usize;
+        let bits = self.bits.iter().enumerate().map(|(at, word)| match whole.saturating_sub(at * 64) {
+            0 => 0,
+            left @ 1..64 => word & (u64::MAX >> (64 - left)),
+            _ => *word,
+        });
+        let live: u32 = bits.map(u64::count_ones).sum();
+        let found = found.filter(|offset| ((offset >> self.grain_shift) as usize) < whole).count();
+        live.saturating_sub(found as u32)
     }
 
     /// No bit is set below the covered length.
@@ -118,6 +134,8 @@ pub struct Map {
     pub b: Seq,
     /// The foreground stream's last seq at `B` (a cut makes it differ from B - 1).
     pub last_seq: Seq,
+    /// Everything up to here was durable when the map was written.
+    pub durable_seq: Seq,
     /// Next space id.
     pub next_space: u32,
     /// Space of each database.
@@ -152,6 +170,8 @@ impl Map {
         head[48..52].copy_from_slice(&(self.spaces.len() as u32).to_le_bytes());
         head[52..56].copy_from_slice(&(self.pending.len() as u32).to_le_bytes());
         head[56..60].copy_from_slice(&self.next_space.to_le_bytes());
+        let proven = u32::try_from(self.durable_seq.saturating_sub(self.last_seq)).unwrap_or(u32::MAX);
+        head[60..64].copy_from_slice(&proven.to_le_bytes());
         let mut crc = crc32fast::Hasher::new();
         crc.update(&head[4..]);
         crc.update(&body.bytes);
@@ -205,6 +225,7 @@ impl Map {
             generation: u64_at(from, 16),
             b: u64_at(from, 24),
             last_seq: u64_at(from, 32),
+            durable_seq: u64_at(from, 32) + u64::from(u32_at(from, 60)),
             next_space: u32_at(from, 56),
             spaces,
             pending,
@@ -223,6 +244,7 @@ mod tests {
             generation: 3,
             b: 100,
             last_seq: 98,
+            durable_seq: 105,
             next_space: 34,
             spaces: vec![SpaceId(0), SpaceId(2)],
             pending: vec![Pending { id: u64::MAX - 4, space: SpaceId(2), extents: 9, intent: true }],
@@ -251,5 +273,8 @@ mod tests {
             assert!(read.is_none() || read == Some(map.clone()), "byte {at}");
         }
         assert!(map.segments[0].live(0) && !map.segments[0].live(32) && map.segments[0].live(64 * 32));
+        assert_eq!(map.segments[0].missing([0, 64 * 32, 70 * 32].into_iter()), 1 + 64 - 3);
+        let half = MapSegment { covered: 32 * 65 + 16, ..map.segments[0].clone() };
+        assert_eq!(half.missing([0, 65 * 32].into_iter()), 1, "the last grain may speak of what lies behind");
     }
 }

@@ -9,7 +9,9 @@ pub mod chunk;
 pub(crate) mod copies;
 pub mod footer;
 pub mod hot_list;
+pub mod latency;
 pub mod map;
+pub mod mode;
 pub mod record;
 pub mod segment;
 pub mod superblock;
@@ -29,6 +31,8 @@ use crate::wait::WaitList;
 use chunk::CHUNK_HEADER_BYTES;
 use flush::Sealing;
 use footer::{Entry, FooterBuilder};
+use latency::Latency;
+use mode::Mode;
 use parking_lot::{Mutex, RwLock};
 use record::{Address, FLAG_FIRST, FLAG_LAST, Record, RecordKind, Seq, padded, record_bytes};
 use segment::{Segment, SegmentState, raise};
@@ -124,6 +128,7 @@ pub struct Chunk {
     max_seq: Seq,
     /// Seq of the last record that ended a group; 0 = none did.
     whole_seq: Seq,
+    opened_us: u64,
     buffer: Arc<Buffer>,
     state: Mutex<ChunkState>,
 }
@@ -195,6 +200,8 @@ pub struct LogCounters {
     pub flush_us_sum: AtomicU64,
     /// Longest flush.
     pub flush_us_max: AtomicU64,
+    /// How old the oldest record of a foreground chunk was when the chunk became durable.
+    pub commit_us: Latency,
 }
 
 /// The log.
@@ -205,8 +212,8 @@ pub struct Log {
     pub store: u32,
     /// Size of a segment.
     pub segment_bytes: u32,
-    /// Mode.
-    pub durability: Durability,
+    /// What it does with changes, and what is promised.
+    pub mode: Mode,
     /// All segments that may exist.
     pub segments: Box<[Segment]>,
     /// Wakes who waits for the watermark.
@@ -268,7 +275,7 @@ impl Log {
             disk,
             store,
             segment_bytes: options.segment_bytes() as u32,
-            durability: options.durability,
+            mode: Mode::new(options.durability),
             segments,
             durable: WaitList::default(),
             room: WaitList::default(),
@@ -401,7 +408,7 @@ impl Log {
             out.push(self.append_one(&mut tail, stream, &now_us, draft, group));
         }
         self.last_seq.store(tail.last_seq, Ordering::Release);
-        if self.durability == Durability::Always && tail.flushes == 0 {
+        if self.mode.log() == Durability::Always && tail.flushes == 0 {
             self.ripe.store(true, Ordering::Release);
         }
         Ok(())
@@ -428,7 +435,7 @@ impl Log {
         if tail.buffered_bytes >= buffered_max {
             return Err(NoRoom::Buffers);
         }
-        if self.durability == Durability::EverySecond && purpose == Purpose::Growth && self.is_late(tail, now_us()) {
+        if self.mode.log() == Durability::EverySecond && purpose == Purpose::Growth && self.is_late(tail, now_us()) {
             return Err(NoRoom::Buffers);
         }
         self.check_segments(tail, stream, purpose, drafts)

@@ -4,6 +4,7 @@
 
 use crate::SpaceId;
 use crate::error::Result;
+use crate::log::footer::ENTRY_BYTES;
 use crate::log::map::MapSegment;
 use crate::log::record::padded;
 use crate::log::segment::Live;
@@ -49,15 +50,16 @@ pub(crate) fn base(
         shares.iter_mut().for_each(|share| share.1 = share.1 * 1000 / u64::max(sampled, 1));
         builder.presize(&shares, total)?;
     }
-    progress.expect(wanted.len() as u64);
+    progress.expect(wanted.len(), total * ENTRY_BYTES as u64);
     if format < 2 {
         // Maps of format 1 could call two versions of a key live: each is put in with its proof.
         for &n in &wanted {
             let segment = scans[n].segment;
-            for entry in scans[n].covered_live(disk)? {
+            let entries = scans[n].covered_live(disk)?;
+            progress.step(entries.len() as u64);
+            for entry in entries {
                 builder.replay(scans, &Found { segment, entry, fact: Vec::new() })?;
             }
-            progress.step();
         }
         return builder.apply(scans);
     }
@@ -86,7 +88,7 @@ pub(crate) fn base(
             for entry in &entries {
                 builder.collect(collected, scan.segment, entry);
             }
-            progress.step();
+            progress.step(entries.len() as u64);
             Ok(())
         },
     )?;

@@ -78,7 +78,8 @@ struct Frames {
 impl Inner {
     /// Is it time for a map or a checkpoint?
     pub(crate) fn due(&self) -> Due {
-        if !self.options.durability.logs() || self.closing.load(Ordering::Acquire) || self.log.failure().is_some() {
+        // While a log is being begun there are values without a place.
+        if !self.log.mode.promised().logs() || self.closing.load(Ordering::Acquire) || self.log.failure().is_some() {
             return Due::Nothing;
         }
         let log_bytes = self.log.counters.log_bytes.load(Ordering::Relaxed);

@@ -13,10 +13,9 @@ use crate::log::record::{Record, RecordKind, padded};
 use crate::log::segment::SegmentState;
 use crate::log::walk::{Step, Walk};
 use crate::log::{Draft, FOREGROUND, NoRoom, Purpose, STREAMS};
-use crate::options::{
-    BLOCK_BYTES, Durability, GC_READ_BYTES, GC_RECORDS_PER_STEP, GC_RESERVE_SEGMENTS, REMOVAL_RESERVE_SEGMENTS,
-};
+use crate::options::{BLOCK_BYTES, GC_READ_BYTES, GC_RECORDS_PER_STEP, GC_RESERVE_SEGMENTS, REMOVAL_RESERVE_SEGMENTS};
 use crate::place::Place;
+use crate::planted::{self, Bug};
 use crate::tier::sweep::yield_now;
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -28,6 +27,42 @@ use thermocline_memory::Handle;
 const LIVE_PERCENT_MAX: u64 = 95;
 /// Victims that wait for one map at most.
 const VICTIMS_PER_MAP: usize = 8;
+/// Rounds without gain after which GC rests: victims of 95 % need 20 for each of three streams to gain a segment.
+const FUTILE_ROUNDS_MAX: u32 = 64;
+
+/// Whether GC gains anything. Records that leave gaps (two of a quarter segment, and their footer, fill a segment) can make a store
+/// full long before its live bytes say so: GC then moves them round and round.
+#[derive(Default)]
+pub(crate) struct Gain {
+    free: usize,
+    appended_bytes: u64,
+    live_bytes: u64,
+    futile_rounds: u32,
+}
+
+impl Gain {
+    /// A round has ended. True if GC should rest: many rounds have gained nothing, and nothing was appended or died meanwhile.
+    pub(crate) fn is_over(&mut self, inner: &Inner) -> bool {
+        let (ready, absent) = inner.log.free_segments();
+        if ready + absent > self.free || self.has_moved(inner) {
+            *self = Gain {
+                free: ready + absent,
+                appended_bytes: inner.log.counters.record_bytes.load(Ordering::Relaxed),
+                live_bytes: inner.log.live_bytes.load(Ordering::Relaxed),
+                futile_rounds: 0,
+            };
+        } else {
+            self.futile_rounds += 1;
+        }
+        self.futile_rounds > FUTILE_ROUNDS_MAX
+    }
+
+    /// Something was appended or has died since the last gain.
+    pub(crate) fn has_moved(&self, inner: &Inner) -> bool {
+        inner.log.counters.record_bytes.load(Ordering::Relaxed) != self.appended_bytes
+            || inner.log.live_bytes.load(Ordering::Relaxed) < self.live_bytes
+    }
+}
 
 enum Moved {
     Done,
@@ -64,10 +99,14 @@ impl Inner {
         if !waiting {
             return Ok(0);
         }
-        if self.options.durability.logs() && !crate::planted::is(crate::planted::Bug::ReuseWithoutMap) {
+        let needs_map = || self.log.mode.logs() && !planted::is(Bug::ReuseWithoutMap);
+        if !needs_map() {
+            self.wait_for_causes().await?;
+        }
+        if needs_map() {
+            // Perhaps only now: a log may have been begun meanwhile.
             self.write_map(false).await?;
         } else {
-            self.wait_for_causes().await?;
             let mut maps = self.maps.lock();
             maps.tick += 1;
             maps.durable_tick = maps.tick;
@@ -88,7 +127,7 @@ impl Inner {
                 continue;
             }
             let max_seq = meta.max_seq.load(Ordering::Acquire);
-            if max_seq > watermark && self.options.durability.logs() {
+            if max_seq > watermark && self.log.mode.logs() {
                 continue;
             }
             let live = meta.live.lock().bytes;
@@ -123,6 +162,9 @@ impl Inner {
             loop {
                 let more = match walk.step(&window, base) {
                     Step::Record { offset, record } => {
+                        if planted::is(Bug::GcCopyAfterDeath) && !meta.live.lock().is_live(offset) {
+                            self.copy_of_the_dead(&record, stream);
+                        }
                         while matches!(self.relocate(segment, offset, &record, stream), Moved::NoRoom) {
                             if self.frozen.load(Ordering::Acquire) {
                                 return Err(crate::Error::Closed);
@@ -254,9 +296,30 @@ impl Inner {
         moved
     }
 
+    /// Planted: a copy that nothing names. Of some: GC should not choke on them.
+    fn copy_of_the_dead(&self, record: &Record<'_>, stream: usize) {
+        if !record.kind.is_value() || !record.seq.is_multiple_of(4) {
+            return;
+        }
+        let key = self.key(record.space, record.key);
+        let draft = Draft {
+            kind: record.kind,
+            space: record.space,
+            hash: key.hash,
+            expiry: record.expiry,
+            key: record.key,
+            payload: record.payload,
+            moved: Some(record.seq),
+        };
+        let mut out = SmallVec::new();
+        if self.log.append(stream, Purpose::Gc, || self.clock.monotonic_us(), &[draft], &mut out).is_ok() {
+            self.log.unname(out[0].place, out[0].bytes);
+        }
+    }
+
     /// Logs the tombstone of an expired record. False: no room now.
     pub(crate) fn bury(&self, record: &Record<'_>, key: &crate::Key<'_>) -> bool {
-        if self.options.durability == Durability::None {
+        if !self.log.mode.logs() {
             return true;
         }
         if matches!(record.kind, RecordKind::Value(crate::Kind::LargeString)) {
@@ -298,11 +361,11 @@ impl Inner {
         {
             let mut maps = self.maps.lock();
             let (durable_tick, watermark) = (maps.durable_tick, self.log.watermark());
-            let logs = self.options.durability.logs();
+            let logs = self.log.mode.logs();
             maps.victims.retain(|&(segment, scanned)| {
                 let meta = &self.log.segments[segment as usize];
                 let below = meta.max_seq.load(Ordering::Acquire) <= watermark || !logs;
-                let young = durable_tick > scanned || crate::planted::is(crate::planted::Bug::ReuseWithoutMap);
+                let young = durable_tick > scanned || planted::is(Bug::ReuseWithoutMap);
                 let free = young && below && meta.pins.load(Ordering::Acquire) == 0;
                 if free {
                     freed.push(segment);

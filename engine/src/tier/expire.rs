@@ -11,6 +11,7 @@ use crate::log::record::Address;
 use crate::log::segment::{Segment, SegmentState};
 use crate::options::{BLOCK_BYTES, EXPIRY_SLOTS_PER_STEP};
 use crate::place::Place;
+use crate::planted::{self, Bug};
 use crate::tier::fetch::Landing;
 use crate::tier::sweep::yield_now;
 use std::sync::Arc;
@@ -96,6 +97,10 @@ impl Inner {
         let mut earliest = u64::MAX;
         for (n, entry) in entries.iter().enumerate() {
             let Some(expiry) = entry.expiry else { continue };
+            if planted::is(Bug::ExpiredByTime) && expiry <= now_ms {
+                self.drop_by_time(entry);
+                continue;
+            }
             if !entry.kind.is_value() || !meta.live.lock().is_live(entry.offset) {
                 continue;
             }
@@ -166,6 +171,17 @@ impl Inner {
         let whole = read(start).await;
         let (Ok(_), Operation::Read { buffer, .. }) = (whole.result, whole.operation) else { return None };
         footer::decode(end, &buffer[buffer.len() - bytes..]).map(|(_, footer)| footer.entries)
+    }
+
+    /// Planted: the cold slot of an entry's key goes, whatever it names.
+    fn drop_by_time(&self, entry: &footer::Entry) {
+        let hash = self.hasher.index(entry.hash);
+        let mut shard = self.shards[self.shard_of(hash)].lock();
+        let cold = shard.space(entry.space).and_then(|s| s.index.find(hash, |_, slot| slot.state() == State::Cold));
+        if let Some((at, slot)) = cold {
+            self.forget(&mut shard, slot, &mut Vec::new());
+            shard.remove_slot(entry.space, at);
+        }
     }
 
     /// The entry's key is proven by its record, then removed by the ordinary road.

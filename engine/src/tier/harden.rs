@@ -56,7 +56,7 @@ pub(crate) fn harden_chunks(builder: &Builder<'_>, scans: &[SegmentScan<'_>], ou
             };
             if counts {
                 let mut bytes = vec![0; header.bytes as usize];
-                let read = scan.read(disk, at, &mut bytes)?;
+                let Ok(read) = disk.read_at(scan.file, u64::from(at), &mut bytes) else { continue }; // damage, told elsewhere
                 disk.write_at(scan.file, u64::from(at), &bytes[..read]).map_err(|e| again(scan.segment, &e))?;
                 written = true;
             }

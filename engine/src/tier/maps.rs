@@ -11,6 +11,7 @@ use crate::engine::Inner;
 use crate::error::{Error, Result};
 use crate::log::copies;
 use crate::log::map::{FILES, Map, MapBody, MapSegment};
+use crate::log::record::Seq;
 use crate::options::META_PIECE_BYTES;
 use crate::planted::{self, Bug};
 use crate::tier::sweep::yield_now;
@@ -112,14 +113,12 @@ impl Inner {
             (spaces.of_database.clone(), spaces.next)
         };
         let pending = self.pending.lock().clone();
-        if !planted::is(Bug::MapWithoutCauses) {
-            self.wait_for_causes().await?;
-        }
+        let durable_seq = if planted::is(Bug::MapWithoutCauses) { last_seq } else { self.wait_for_causes().await? };
         if self.log.heals() != heals {
             return Err(Error::Misconfigured { reason: "a flush failed while the map was read".into() });
         }
         let generation = self.maps.lock().map.generation + 1;
-        let map = Map { generation, b, last_seq, next_space, spaces, pending, segments: Vec::new() };
+        let map = Map { generation, b, last_seq, durable_seq, next_space, spaces, pending, segments: Vec::new() };
         let (head, body) = map.encode_with(self.log.store, body);
         let bytes = (head.len() + body.len()) as u64;
         let held = Held::new(self, bytes);
@@ -173,15 +172,15 @@ impl Inner {
         }
     }
 
-    /// Waits until everything that may have killed a record so far is durable.
-    pub(crate) async fn wait_for_causes(self: &Arc<Self>) -> Result<()> {
+    /// Waits until everything that may have killed a record so far is durable. Returns the last seq of it.
+    pub(crate) async fn wait_for_causes(self: &Arc<Self>) -> Result<Seq> {
         let last = self.log.last_seq();
         self.pump(true);
         let copies = if planted::is(Bug::MapBeforeGcCopy) { Vec::new() } else { self.log.gc_pending() };
         loop {
             let ticket = self.log.durable.ticket();
             if self.log.watermark() >= last && copies.iter().all(|c| c.is_durable()) {
-                return Ok(());
+                return Ok(last);
             }
             if let Some(reason) = self.log.failure() {
                 return Err(Error::Misconfigured { reason });

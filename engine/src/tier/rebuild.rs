@@ -331,6 +331,11 @@ impl<'b> Builder<'b> {
 
     /// Spaces that no database names any more are dropped whole; what was presized too large is given back.
     pub(crate) fn tidy(&mut self) -> Result<u64> {
+        // A space that was given out by a record that is lost is never given out again: its keys would be in it.
+        for seed in &self.seeds {
+            let highest = seed.lock().spaces.iter().map(|space| space.id.visible().0).max();
+            self.spaces.next = self.spaces.next.max(highest.map_or(0, |highest| highest + 2));
+        }
         let keys = AtomicU64::new(0);
         in_parallel(
             self.threads,

@@ -41,7 +41,7 @@ use crate::tier::reload::{checkpoint_headers, load_checkpoint};
 use crate::tier::scan_log::{Depth, Found, SegmentScan};
 use crate::tier::strict::{check_live, refusal};
 use crate::tier::survey::Survey;
-use crate::tier::tail::{Outcome, Tail, cut_of};
+use crate::tier::tail::{Damage, Outcome, Tail, cut_of};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use thermocline_io::Disk;
@@ -99,7 +99,7 @@ pub(crate) fn recover(
     let names: Vec<String> =
         disk.list().map_err(|e| Error::io("listing the data directory", &e))?.into_iter().map(|e| e.name).collect();
     let mut report = RecoveryReport::default();
-    let block = match newest_superblock(&**disk)? {
+    let mut block = match newest_superblock(&**disk, &mut report.notes)? {
         Some(block) => block,
         None => {
             // Nothing but torn superblocks: the power went while the directory was made, before anything was in it.
@@ -107,7 +107,10 @@ pub(crate) fn recover(
                 names.iter().find(|n| !n.starts_with('.') && !superblock::FILES.contains(&n.as_str()))
             {
                 let words = if is_ours(foreign) {
-                    "the data directory has segments but no valid superblock; restore a backup, or move its files away to start empty".into()
+                    let unread: String = report.notes.iter().map(|note| format!(" ({note})")).collect();
+                    format!(
+                        "the data directory has segments but no valid superblock{unread}; restore a backup, or move its files away to start empty"
+                    )
                 } else {
                     format!(
                         "the data directory holds '{foreign}', which is not ours; choose an empty `dir`, or move the file away"
@@ -122,6 +125,12 @@ pub(crate) fn recover(
     for foreign in names.iter().filter(|n| !n.starts_with('.') && !is_ours(n)) {
         report.notes.push(format!("'{foreign}' in the data directory is not ours; it is left alone"));
     }
+    let newest = newest_map(&**disk, block.store, &mut report.notes)?;
+    if block.clean && newest.as_ref().is_none_or(|(_, map)| map.b != block.next_seq) {
+        // Its last write may have been lost; an older one does not say everything.
+        report.notes.push("the last shutdown was clean, but the map that it wrote is not there".into());
+        block.clean = false;
+    }
     let mut recovered = if !report.fresh && block.mode == 0 && !block.clean {
         report.emptied = true;
         report.notes.push("`appendonly no` and the last shutdown was not clean: the store starts empty".into());
@@ -134,7 +143,7 @@ pub(crate) fn recover(
     } else if report.fresh {
         blank(disk, options, &block, &names, report)?
     } else {
-        existing(disk, options, &block, &names, report, progress)?
+        existing(disk, options, &block, newest, &names, report, progress)?
     };
     recovered.report.us = clock.monotonic_us().saturating_sub(began_us);
     Ok(recovered)
@@ -181,10 +190,10 @@ fn fresh_superblock(options: &Options, clock: &dyn Clock) -> Superblock {
     }
 }
 
-fn newest_superblock(disk: &dyn Disk) -> Result<Option<Superblock>> {
+fn newest_superblock(disk: &dyn Disk, notes: &mut Vec<String>) -> Result<Option<Superblock>> {
     let mut newest: Option<(Superblock, &str, Vec<u8>)> = None;
     for name in superblock::FILES {
-        if let Some(bytes) = read_whole(disk, name)?
+        if let Some(bytes) = read_whole(disk, name, notes)
             && let Some(block) = Superblock::decode(&bytes)?
             && newest.as_ref().is_none_or(|n| block.generation > n.0.generation)
         {
@@ -196,14 +205,17 @@ fn newest_superblock(disk: &dyn Disk) -> Result<Option<Superblock>> {
     Ok(Some(block))
 }
 
-/// A whole small file, `None` if it does not exist.
-fn read_whole(disk: &dyn Disk, name: &str) -> Result<Option<Vec<u8>>> {
-    let Ok(file) = disk.open(name) else { return Ok(None) };
-    let io = |e: std::io::Error| Error::io(format!("reading {name}"), &e);
-    let mut bytes = vec![0; disk.length(file).map_err(io)? as usize];
-    let read = disk.read_at(file, 0, &mut bytes).map_err(io)?;
-    bytes.truncate(read);
-    Ok(Some(bytes))
+/// A whole small file, `None` if there is none, or none that can be read: each is written twice, and the other copy serves.
+fn read_whole(disk: &dyn Disk, name: &str, notes: &mut Vec<String>) -> Option<Vec<u8>> {
+    let file = disk.open(name).ok()?;
+    let read = || {
+        let mut bytes = vec![0; disk.length(file)? as usize];
+        let read = disk.read_at(file, 0, &mut bytes)?;
+        bytes.truncate(read);
+        Ok(bytes)
+    };
+    let unreadable = |e: std::io::Error| notes.push(format!("{name} cannot be read: {e}; its other copy is used"));
+    read().map_err(unreadable).ok()
 }
 
 /// All segments that may exist, with the files that do.
@@ -285,10 +297,10 @@ fn blank(
 }
 
 /// The newest map and its bytes.
-fn newest_map(disk: &dyn Disk, store: u32) -> Result<Option<(u64, Map)>> {
+fn newest_map(disk: &dyn Disk, store: u32, notes: &mut Vec<String>) -> Result<Option<(u64, Map)>> {
     let mut newest: Option<(Map, &str, Vec<u8>)> = None;
     for name in map::FILES {
-        if let Some(bytes) = read_whole(disk, name)?
+        if let Some(bytes) = read_whole(disk, name, notes)
             && let Some(map) = Map::decode(store, &bytes)
             && newest.as_ref().is_none_or(|n| map.generation > n.0.generation)
         {
@@ -304,12 +316,12 @@ fn existing(
     disk: &Arc<dyn Disk>,
     options: &Options,
     block: &Superblock,
+    newest: Option<(u64, Map)>,
     names: &[String],
     mut report: RecoveryReport,
     progress: &RecoveryProgress,
 ) -> Result<Recovered> {
     let segment_bytes = block.segment_bytes;
-    let newest = newest_map(&**disk, block.store)?;
     let map_generation = newest.as_ref().map_or(0, |(_, map)| map.generation);
     let headers = checkpoint_headers(&**disk, block.store, map_generation)?;
     let depth = match &newest {
@@ -372,16 +384,22 @@ fn existing(
         check_live(&**disk, &scans, builder.threads, progress)?;
     }
     progress.enter("replaying the log");
-    let (mut last_seq, mut next_seq, mut cuts) = (map.last_seq, block.next_seq.max(map.b), Vec::new());
+    let mut next_seq = block.next_seq.max(map.b).max(map.durable_seq + 1);
+    let (mut last_seq, mut cuts) = (map.last_seq, Vec::new());
     if depth != Depth::Map {
-        let outcome = replay(&mut builder, options, &map, &scans, &tail, &old_cuts, &mut last_seq, &mut report)?;
+        let outcome =
+            replay(&mut builder, options, &map, &scans, &tail, &old_cuts, &mut last_seq, progress, &mut report)?;
         next_seq = next_seq.max(tail.highest_seq.max(last_seq) + 1);
         if scans.iter().any(|scan| scan.skipped) {
             // Void blocks that nobody looked at: what they may hold was in the buffers once.
             next_seq += 2 * (options.log_buffer_bytes() * 3 / 2 / crate::log::record::RECORD_BYTES_MIN) as u64;
         }
         cuts = merged_cuts(old_cuts, &outcome, &scans);
-        settle_segments(&segments, segment_bytes, &scans, &report);
+        settle_segments(&segments, segment_bytes, &scans);
+    }
+    tell_damage(&scans, options, &mut report)?;
+    for &damaged in &report.quarantined {
+        segments[damaged as usize].set_state(SegmentState::Quarantined);
     }
     report.keys = builder.tidy()?;
     for pending in &mut builder.pending {
@@ -451,9 +469,12 @@ fn replay(
     tail: &Tail,
     old_cuts: &[Cut],
     last_seq: &mut Seq,
+    progress: &RecoveryProgress,
     report: &mut RecoveryReport,
 ) -> Result<Outcome> {
     let disk = builder.disk;
+    let (records, bytes) = tail.size();
+    progress.expect(records, bytes);
     for scan in scans.iter().filter(|scan| scan.stream != 0 && scan.has_beyond()) {
         let mut copies = Vec::new();
         scan.beyond(disk, |found| {
@@ -466,6 +487,7 @@ fn replay(
     }
     let mut group: Vec<Found> = Vec::new();
     let mut outcome = tail.walk(disk, scans, map.last_seq, old_cuts, |found| {
+        progress.step(1);
         if found.entry.flags & FLAG_FIRST != 0 {
             group.clear();
         }
@@ -491,12 +513,25 @@ fn replay(
         outcome.cut_at(found.segment, found.entry.offset); // a group may span segments
     }
     for damage in &outcome.damage {
-        if options.recovery == RecoveryMode::Strict {
-            return Err(refusal(damage.segment, u64::from(damage.offset), "what was durable here does not hold"));
-        }
-        let name = crate::log::segment_name(damage.segment);
-        report.quarantined.push(damage.segment);
-        report.notes.push(format!("{name} is damaged at offset {}: what it held is quarantined", damage.offset));
+        let (words, seqs) = match *damage {
+            Damage::Bytes { segment, offset } => {
+                let name = crate::log::segment_name(segment);
+                report.quarantined.push(segment);
+                (format!("{name} is damaged at offset {offset}: what it held is quarantined"), 0)
+            }
+            Damage::Hole { seqs, segment, offset } => {
+                let name = crate::log::segment_name(segment);
+                (
+                    format!("the log lacks {seqs} records before {name}, offset {offset}: what they changed is lost"),
+                    seqs,
+                )
+            }
+            Damage::End { seqs } => {
+                (format!("the log lacks {seqs} records at its end: what they changed is lost"), seqs)
+            }
+        };
+        report.lost_records += seqs;
+        tell(options, report, words)?;
     }
     report.truncated_bytes = outcome.void_bytes;
     Ok(outcome)
@@ -512,9 +547,47 @@ fn merged_cuts(mut cuts: Vec<Cut>, outcome: &Outcome, scans: &[SegmentScan<'_>])
     cuts
 }
 
+/// Notes damage; `tier-recovery strict` starts only on a sound store.
+fn tell(options: &Options, report: &mut RecoveryReport, words: String) -> Result<()> {
+    if options.recovery == RecoveryMode::Strict {
+        let cure = "start with tier-recovery salvage to serve the rest";
+        return Err(Error::Format { words: format!("{words} (tier-recovery strict); {cure}") });
+    }
+    report.notes.push(words);
+    Ok(())
+}
+
+/// Says what segments have lost beside the stream: blocks that the disk refuses, values that the map calls live and that are not
+/// there.
+fn tell_damage(scans: &[SegmentScan<'_>], options: &Options, report: &mut RecoveryReport) -> Result<()> {
+    let scans = if planted::is(Bug::QuietDamage) { &[] } else { scans };
+    for scan in scans {
+        let name = crate::log::segment_name(scan.segment);
+        let before = report.notes.len();
+        if let Some(unreadable) = scan.unreadable() {
+            let words = format!("{name} cannot be read at offset {}: {}", unreadable.offset, unreadable.words);
+            tell(options, report, words)?;
+        }
+        if let Some(offset) = scan.doubtful {
+            tell(options, report, format!("{name} is damaged at offset {offset}, and a key may be lost with it"))?;
+        }
+        if scan.missing > 0 {
+            report.lost_records += u64::from(scan.missing);
+            let words = format!("{name} has no footer and is damaged: {} values in it are lost", scan.missing);
+            tell(options, report, words)?;
+        }
+        if report.notes.len() > before {
+            report.quarantined.push(scan.segment);
+        }
+    }
+    report.quarantined.sort_unstable();
+    report.quarantined.dedup();
+    Ok(())
+}
+
 /// States after a replay. A segment wholly covered by the map with no bit set is free. One whose last value died in the replay is
 /// not: the map on the disk still names it, so it waits for the next map like any victim.
-fn settle_segments(segments: &[Segment], segment_bytes: u32, scans: &[SegmentScan<'_>], report: &RecoveryReport) {
+fn settle_segments(segments: &[Segment], segment_bytes: u32, scans: &[SegmentScan<'_>]) {
     for scan in scans {
         let segment = &segments[scan.segment as usize];
         if segment.state() == SegmentState::Sealed {
@@ -523,9 +596,6 @@ fn settle_segments(segments: &[Segment], segment_bytes: u32, scans: &[SegmentSca
             if scan.is_dead_by_map() || by_bits {
                 segment.set_state(SegmentState::Free);
             }
-        }
-        if report.quarantined.contains(&scan.segment) {
-            segment.set_state(SegmentState::Quarantined);
         }
     }
 }

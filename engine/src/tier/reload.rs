@@ -51,13 +51,18 @@ pub(crate) fn checkpoint_headers(
             move |e: std::io::Error| Error::io(what, &e)
         };
         let mut block = vec![0; BODY_OFFSET as usize];
-        let read = disk.read_at(file, 0, &mut block).map_err(io("reading"))?;
-        if let Some(header) = CheckpointHeader::decode(&block[..read]).filter(|h| h.store == store) {
-            if header.map_generation > map_generation && !planted::is(Bug::CheckpointYounger) {
-                disk.write_at(file, 0, &[0; BODY_OFFSET as usize]).map_err(io("voiding the header of"))?;
-                disk.sync(file).map_err(io("syncing"))?;
-                continue;
+        let header = disk.read_at(file, 0, &mut block).map(|read| CheckpointHeader::decode(&block[..read]));
+        let void = match &header {
+            Ok(Some(header)) if header.store == store => {
+                header.map_generation > map_generation && !planted::is(Bug::CheckpointYounger)
             }
+            Ok(_) => continue,
+            Err(_) => true, // never to be believed by a later life either
+        };
+        if void {
+            disk.write_at(file, 0, &[0; BODY_OFFSET as usize]).map_err(io("voiding the header of"))?;
+            disk.sync(file).map_err(io("syncing"))?;
+        } else if let Ok(Some(header)) = header {
             found.push((file, header));
         }
     }
@@ -99,9 +104,7 @@ fn read_table(disk: &dyn Disk, file: FileId, header: &CheckpointHeader) -> Resul
         return Ok(None);
     }
     let mut bytes = vec![0; header.table_bytes as usize];
-    let read = disk
-        .read_at(file, header.table_offset, &mut bytes)
-        .map_err(|e| Error::io("reading a checkpoint's table", &e))?;
+    let Ok(read) = disk.read_at(file, header.table_offset, &mut bytes) else { return Ok(None) };
     Ok(Table::decode(header, &bytes[..read]))
 }
 
@@ -124,6 +127,8 @@ struct Loader {
     window: Vec<u8>,
     words: Vec<u64>,
     slots: Vec<u32>,
+    /// In this frame.
+    records: u64,
     bad: bool,
 }
 
@@ -164,13 +169,19 @@ fn load(
     progress: &RecoveryProgress,
 ) -> Result<Option<Loaded>> {
     let frames = &candidate.table.frames;
-    progress.expect(frames.len() as u64);
-    let state = || Loader { window: Vec::new(), words: Vec::new(), slots: vec![0; builder.segments.len()], bad: false };
+    progress.expect(frames.len(), frames.iter().map(|frame| u64::from(frame.bytes)).sum());
+    let state = || Loader {
+        window: Vec::new(),
+        words: Vec::new(),
+        slots: vec![0; builder.segments.len()],
+        records: 0,
+        bad: false,
+    };
     let loaders = in_parallel(builder.threads, frames.len(), state, |loader, number| {
         if !loader.bad {
             loader.bad = !load_frame(builder, candidate.file, &frames[number], believed, loader)?;
         }
-        progress.step();
+        progress.step(std::mem::take(&mut loader.records));
         Ok(())
     })?;
     if loaders.iter().any(|loader| loader.bad) {
@@ -193,12 +204,9 @@ fn load_frame(
     believed: &[Option<Believed<'_>>],
     loader: &mut Loader,
 ) -> Result<bool> {
-    let Loader { window, words, slots, .. } = loader;
+    let Loader { window, words, slots, records, .. } = loader;
     window.resize(frame.bytes as usize, 0);
-    let read = builder
-        .disk
-        .read_at(file, frame.offset, window)
-        .map_err(|e| Error::io(format!("reading a checkpoint at {}", frame.offset), &e))?;
+    let Ok(read) = builder.disk.read_at(file, frame.offset, window) else { return Ok(false) };
     if read < window.len() || crc32fast::hash(window) != frame.crc {
         return Ok(false);
     }
@@ -217,6 +225,7 @@ fn load_frame(
             let live = believed.get(at).and_then(Option::as_ref).is_some_and(|b| b.live(offset));
             if live {
                 slots[at] += 1;
+                *records += 1;
                 expiring += u64::from(slot.has_ttl());
             }
             live

@@ -401,8 +401,10 @@ impl Inner {
             }
         }
         for flight in flights {
-            let record = Landing(flight).await?;
-            if !record.is_corrupt() {
+            // What cannot be read cannot be named: another key goes.
+            if let Ok(record) = Landing(flight).await
+                && !record.is_corrupt()
+            {
                 let fields = record.record();
                 names.push((fields.space, fields.key.to_vec()));
             }

@@ -10,9 +10,12 @@
 //! The third row: a chunk behind a missing first one was never vouched for, so it is void, unless blocks have rotted. Recovery
 //! looks for that: if the stream has a hole that something later proves to be damage, it reads all blocks after all.
 //!
+//! A block that the disk refuses to read is damage like any other: it comes back as zeros, which no checksum accepts, and is
+//! noted.
+//!
 //! Promises: only records whose checksums, or whose footer's, hold are handed out. Never: keeps more than chunk headers in memory.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::hash::{Hasher, KeyHash};
 use crate::log::chunk::ChunkHeader;
 use crate::log::footer::{self, Entry, Footer};
@@ -20,6 +23,7 @@ use crate::log::map::MapSegment;
 use crate::log::record::{Address, FLAG_LAST, Record, RecordKind, Seq};
 use crate::log::walk::{Step, Walk};
 use crate::options::BLOCK_BYTES;
+use parking_lot::Mutex;
 use thermocline_io::{Disk, FileId};
 
 /// Bytes read at once.
@@ -85,7 +89,21 @@ pub(crate) struct SegmentScan<'m> {
     pub(crate) file: FileId,
     pub(crate) store: u32,
     pub(crate) segment_bytes: u32,
+    /// Spaces that the map knows are below it: a space of bytes that do not hold must be one of them.
+    pub(crate) spaces_end: u32,
+    /// Values that the map calls live and that were not found, and where they may have been.
+    pub(crate) missing: u32,
+    /// The first record that the map calls live and that names its key only by bytes that do not hold.
+    pub(crate) doubtful: Option<u32>,
+    unreadable: Mutex<Option<Unreadable>>,
     hasher: Hasher,
+}
+
+/// What the disk refused to read.
+#[derive(Clone, Debug)]
+pub(crate) struct Unreadable {
+    pub(crate) offset: u32,
+    pub(crate) words: String,
 }
 
 impl<'m> SegmentScan<'m> {
@@ -115,6 +133,10 @@ impl<'m> SegmentScan<'m> {
             file,
             store,
             segment_bytes,
+            spaces_end: 0,
+            missing: 0,
+            doubtful: None,
+            unreadable: Mutex::default(),
             hasher,
         };
         if depth == Depth::Map || map.covered >= segment_bytes && !map.none_live() {
@@ -170,7 +192,7 @@ impl<'m> SegmentScan<'m> {
         let read = self.read(disk, 0, &mut block)?;
         let known = match self.header_at(disk, 0)? {
             Some(header) => header.epoch < self.map.epoch + u32::from(self.covered > 0),
-            None => block[..read].iter().all(|&b| b == 0),
+            None => block[..read].iter().all(|&b| b == 0) && self.unreadable().is_none(),
         };
         if known {
             // Void blocks of the next epoch may be there: it is never used again.
@@ -208,10 +230,37 @@ impl<'m> SegmentScan<'m> {
         Ok(())
     }
 
+    /// Reads; what cannot be read comes back as zeros and is noted.
     pub(crate) fn read(&self, disk: &dyn Disk, from: u32, into: &mut [u8]) -> Result<usize> {
         let want = into.len().min((self.segment_bytes - from) as usize);
-        disk.read_at(self.file, u64::from(from), &mut into[..want])
-            .map_err(|e| Error::io(format!("reading {} at {from}", crate::log::segment_name(self.segment)), &e))
+        match disk.read_at(self.file, u64::from(from), &mut into[..want]) {
+            Ok(read) => Ok(read),
+            Err(_) => Ok(self.read_around(disk, from, &mut into[..want])),
+        }
+    }
+
+    /// Block by block, so that no more is given up than must be.
+    fn read_around(&self, disk: &dyn Disk, from: u32, into: &mut [u8]) -> usize {
+        let mut done = 0;
+        while done < into.len() {
+            let at = from + done as u32;
+            let end = (done + (BLOCK_BYTES - at % BLOCK_BYTES) as usize).min(into.len());
+            match disk.read_at(self.file, u64::from(at), &mut into[done..end]) {
+                Ok(read) if read < end - done => return done + read,
+                Ok(_) => {}
+                Err(error) => {
+                    into[done..end].fill(0);
+                    self.unreadable.lock().get_or_insert(Unreadable { offset: at, words: error.to_string() });
+                }
+            }
+            done = end;
+        }
+        done
+    }
+
+    /// What the disk refused to read so far, if anything.
+    pub(crate) fn unreadable(&self) -> Option<Unreadable> {
+        self.unreadable.lock().clone()
     }
 
     fn header_at(&self, disk: &dyn Disk, offset: u32) -> Result<Option<ChunkHeader>> {
@@ -251,15 +300,23 @@ impl<'m> SegmentScan<'m> {
             self.max_seq = self.max_seq.max(footer.entries.iter().map(|e| e.seq).max().unwrap_or(0));
             let mut entries = footer.entries;
             entries.retain(|e| e.kind.is_value() && self.map.live(e.offset));
+            self.missing = self.map.missing(entries.iter().map(|e| e.offset));
             return Ok(entries);
         }
-        let mut out = Vec::new();
+        let (mut out, mut doubtful) = (Vec::new(), None);
         self.walk(disk, 0, self.covered, |met| {
-            let (Met::Record(found) | Met::Bad(_, Some(found))) = met else { return };
+            let (found, at) = match met {
+                Met::Record(found) => (found, None),
+                Met::Bad(at, Some(found)) => (found, Some(at)),
+                Met::Bad(_, None) => return,
+            };
             if found.entry.kind.is_value() && self.map.live(found.entry.offset) {
+                doubtful = doubtful.or(at);
                 out.push(found.entry);
             }
         })?;
+        self.doubtful = doubtful;
+        self.missing = self.map.missing(out.iter().map(|e| e.offset));
         self.max_seq = self.max_seq.max(out.iter().map(|e| e.seq).max().unwrap_or(0));
         Ok(out)
     }
@@ -323,7 +380,8 @@ impl<'m> SegmentScan<'m> {
                 }
                 Step::BadRecord { offset, .. } if offset >= to => return Ok(()),
                 Step::BadRecord { offset, suspect, .. } => {
-                    visit(Met::Bad(offset, suspect.map(|record| self.found(offset, &record))));
+                    let known = suspect.filter(|record| record.space.visible().0 < self.spaces_end);
+                    visit(Met::Bad(offset, known.map(|record| self.found(offset, &record))));
                 }
                 Step::More { from, .. } if from >= to => return Ok(()),
                 Step::More { from, bytes } => {

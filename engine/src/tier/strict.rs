@@ -31,13 +31,14 @@ pub(crate) fn check_live(
 ) -> Result<()> {
     let wanted: Vec<_> = scans.iter().filter(|scan| scan.any_covered_live()).collect();
     progress.enter("reading every live value");
-    progress.expect(wanted.len() as u64);
+    let bytes = wanted.iter().map(|scan| u64::from(scan.covered)).sum();
+    progress.expect(wanted.len(), bytes);
     let check = |(): &mut (), number: usize| {
         let scan: &SegmentScan<'_> = wanted[number];
         if let Some(offset) = first_missing(disk, scan)? {
             return Err(refusal(scan.segment, u64::from(offset), "a live value does not hold"));
         }
-        progress.step();
+        progress.step(0);
         Ok(())
     };
     in_parallel(threads, wanted.len(), || (), check).map(|_| ())

@@ -7,6 +7,7 @@ use crate::hash::Hasher;
 use crate::log::map::{Map, MapSegment};
 use crate::log::segment::{Live, Segment, SegmentState, raise};
 use crate::log::superblock::{Cut, Superblock};
+use crate::options::BLOCK_BYTES;
 use crate::tier::parallel::in_parallel;
 use crate::tier::progress::RecoveryProgress;
 use crate::tier::scan_log::{Depth, SegmentScan};
@@ -47,12 +48,20 @@ impl<'s> Survey<'s> {
             }
         }
         self.progress.enter("looking at segments");
-        self.progress.expect(self.segments.len() as u64);
+        let each = match depth {
+            Depth::Map => 0,
+            Depth::Footers => BLOCK_BYTES,
+            Depth::Blocks => self.block.segment_bytes,
+        };
+        let files = self.segments.iter().filter(|segment| segment.file().is_some()).count();
+        self.progress.expect(files, files as u64 * u64::from(each));
         let (store, bytes, hasher) = (self.block.store, self.block.segment_bytes, self.hasher);
         let scans = in_parallel(self.threads, self.segments.len(), Vec::new, |scans, id| {
-            self.progress.step();
             let Some(file) = self.segments[id].file() else { return Ok(()) };
-            scans.push(SegmentScan::open(self.disk, store, id as u32, file, bytes, of_segment[id], hasher, depth)?);
+            let mut scan = SegmentScan::open(self.disk, store, id as u32, file, bytes, of_segment[id], hasher, depth)?;
+            scan.spaces_end = self.map.next_space;
+            scans.push(scan);
+            self.progress.step(0);
             Ok(())
         })?;
         let mut scans: Vec<SegmentScan<'s>> = scans.into_iter().flatten().collect();
@@ -64,7 +73,7 @@ impl<'s> Survey<'s> {
             })
         };
         let cuts: Vec<Cut> = self.block.cuts.iter().filter(|cut| holds(cut)).copied().collect();
-        let tail = if depth == Depth::Map { Tail::default() } else { Tail::of(&scans) };
+        let tail = if depth == Depth::Map { Tail::default() } else { Tail::of(&scans, self.map.durable_seq) };
         Ok((scans, cuts, tail))
     }
 

@@ -71,7 +71,7 @@ impl Inner {
             }
             yield_now().await;
         }
-        if self.options.durability.logs()
+        if self.log.mode.logs()
             && self
                 .log_fact(RecordKind::Swept, pending.space, &pending.id.to_le_bytes(), Purpose::Removal)
                 .await
@@ -124,7 +124,12 @@ impl Inner {
     }
 
     /// Gives back the cell and unnames the place of a slot that is about to go without a record of its own.
-    fn forget(&self, shard: &mut Shard, slot: crate::index::Slot, spans: &mut Vec<thermocline_memory::Span>) {
+    pub(crate) fn forget(
+        &self,
+        shard: &mut Shard,
+        slot: crate::index::Slot,
+        spans: &mut Vec<thermocline_memory::Span>,
+    ) {
         if slot.state() == State::Hot {
             let handle = Handle::from_bits(slot.place());
             let object = cell::read(shard.heap.bytes(handle));

@@ -5,6 +5,7 @@
 
 use crate::error::Result;
 use crate::log::chunk::CHUNK_HEADER_BYTES;
+use crate::log::footer::ENTRY_BYTES;
 use crate::log::record::{Seq, padded};
 use crate::log::superblock::Cut;
 use crate::tier::scan_log::{Found, Met, SegmentScan, is_fact};
@@ -28,13 +29,19 @@ struct Run {
 pub(crate) struct Tail {
     runs: Vec<Run>,
     pub(crate) highest_seq: Seq,
+    /// The map proves that everything up to here was durable.
+    durable_seq: Seq,
 }
 
-/// A place where bytes that were durable once do not hold.
+/// Something that was durable once and is not there.
 #[derive(Copy, Clone, Debug)]
-pub(crate) struct Damage {
-    pub(crate) segment: u32,
-    pub(crate) offset: u32,
+pub(crate) enum Damage {
+    /// Bytes that do not hold.
+    Bytes { segment: u32, offset: u32 },
+    /// The stream lacks so many seqs before this sound place.
+    Hole { seqs: Seq, segment: u32, offset: u32 },
+    /// The stream lacks so many seqs at its end.
+    End { seqs: Seq },
 }
 
 /// How the stream ended.
@@ -75,8 +82,8 @@ pub(crate) fn cut_of(cuts: &[Cut], scan: &SegmentScan<'_>) -> u32 {
 
 impl Tail {
     /// The stream in these segments.
-    pub(crate) fn of(scans: &[SegmentScan<'_>]) -> Tail {
-        let mut tail = Tail::default();
+    pub(crate) fn of(scans: &[SegmentScan<'_>], durable_seq: Seq) -> Tail {
+        let mut tail = Tail { highest_seq: durable_seq, durable_seq, ..Tail::default() };
         for (number, scan) in scans.iter().enumerate() {
             tail.highest_seq = tail.highest_seq.max(scan.max_seq);
             if scan.stream != 0 {
@@ -111,9 +118,16 @@ impl Tail {
         tail
     }
 
-    /// For each run, the highest watermark of those behind it.
+    /// Records at most, and the bytes that tell of them.
+    pub(crate) fn size(&self) -> (usize, u64) {
+        let records = |run: &Run| run.last_seq.saturating_sub(run.prev_seq);
+        let bytes = |run: &Run| if run.sealed { records(run) * ENTRY_BYTES as u64 } else { u64::from(run.used) };
+        (self.runs.iter().map(records).sum::<u64>() as usize, self.runs.iter().map(bytes).sum())
+    }
+
+    /// For each run, the highest watermark of those behind it, and of the map.
     fn vouchers(&self) -> Vec<Seq> {
-        let mut highest = 0;
+        let mut highest = self.durable_seq;
         let mut vouchers = Vec::with_capacity(self.runs.len());
         for run in self.runs.iter().rev() {
             vouchers.push(highest);
@@ -135,7 +149,7 @@ impl Tail {
             }
             last = last.max(run.last_seq);
         }
-        false
+        last < self.durable_seq
     }
 
     /// Hands out the records in order until the first hole.
@@ -159,7 +173,8 @@ impl Tail {
             if !broken && run.prev_seq > last {
                 // A hole. Was it durable once?
                 if vouched.max(run.watermark) > last {
-                    outcome.damage.push(Damage { segment: scan.segment, offset: run.offset });
+                    let seqs = run.prev_seq - last;
+                    outcome.damage.push(Damage::Hole { seqs, segment: scan.segment, offset: run.offset });
                 } else {
                     broken = true;
                 }
@@ -192,9 +207,13 @@ impl Tail {
                         return;
                     }
                     Met::Bad(offset, suspect) => {
-                        damage.push(Damage { segment: scan.segment, offset });
-                        match suspect {
-                            Some(found) => found,
+                        damage.push(Damage::Bytes { segment: scan.segment, offset });
+                        match suspect.filter(|found| !is_fact(found.entry.kind)) {
+                            // Its own seq proves nothing either: within a chunk they follow each other.
+                            Some(mut found) => {
+                                found.entry.seq = (reached + 1).min(run.last_seq);
+                                found
+                            }
                             None => return,
                         }
                     }
@@ -213,7 +232,7 @@ impl Tail {
             outcome.damage.append(&mut damage);
             if hole.is_none() && reached < run.last_seq && end < cut {
                 if vouched > last {
-                    outcome.damage.push(Damage { segment: scan.segment, offset: end });
+                    outcome.damage.push(Damage::Bytes { segment: scan.segment, offset: end });
                     last = last.max(run.last_seq);
                 } else {
                     hole = Some(end);
@@ -224,6 +243,9 @@ impl Tail {
                 outcome.cut_at(scan.segment, at.max(scan.covered));
                 outcome.void_bytes += u64::from((run.offset + run.used).saturating_sub(at));
             }
+        }
+        if last < self.durable_seq {
+            outcome.damage.push(Damage::End { seqs: self.durable_seq - last });
         }
         Ok(outcome)
     }
@@ -248,7 +270,11 @@ fn sealed(
         if is_fact(found.entry.kind) {
             match scan.fact(disk, &found.entry)? {
                 Some(fact) => found.fact = fact,
-                None => outcome.damage.push(Damage { segment: scan.segment, offset: found.entry.offset }),
+                None => {
+                    let offset = found.entry.offset;
+                    outcome.damage.push(Damage::Bytes { segment: scan.segment, offset });
+                    continue; // a fact without its payload says nothing
+                }
             }
         }
         visit(found)?;

@@ -63,7 +63,7 @@ fn setinfo(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
 }
 
 fn info(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
-    let mut line = context.session.client.line(context.server.engine.now_ms());
+    let mut line = context.session.client.line(context.server.now_ms());
     line.push(b'\n');
     context.reply.verbatim(b"txt", &line);
     Ok(())
@@ -86,7 +86,7 @@ fn list(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
     } else {
         return Err(CommandError::SYNTAX);
     };
-    let now_ms = context.server.engine.now_ms();
+    let now_ms = context.server.now_ms();
     let mut lines = Vec::new();
     for client in clients {
         lines.extend_from_slice(&client.line(now_ms));
@@ -167,7 +167,7 @@ fn kill(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
             }
         }
     }
-    let now_ms = context.server.engine.now_ms();
+    let now_ms = context.server.now_ms();
     let me = context.session.client.id;
     let found: Vec<Arc<Client>> = context
         .server

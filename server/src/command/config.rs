@@ -1,15 +1,14 @@
 //! CONFIG: reads settings, and changes those that may change while the server runs.
 //!
-//! Promises: the pairs of one CONFIG SET are set all or not at all, and a refusal names the pair; a setting the store cannot
-//! follow at run time is refused in words, never accepted and ignored. Patterns match as Redis's do, without backtracking.
+//! Promises: the pairs of one CONFIG SET are set all or not at all, and a refusal names the pair; what the store must follow it
+//! has followed before the answer leaves. Patterns match as Redis's do, without backtracking.
 
 use thermocline_value::{Case, glob_match};
 
 use super::context::SessionContext;
 use super::reply::CommandError;
-use super::row::{Body, Flag, Flags, Group, Row, Shape};
-use crate::config::{DIRECTIVES, amount, eviction, place};
-use crate::server::Server;
+use super::row::{Body, Flag, Flags, Group, Row, SessionFuture, Shape};
+use crate::config::{DIRECTIVES, amount, durability, eviction, place};
 
 fn get(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
     let mut found: Vec<(&'static str, usize)> = Vec::new();
@@ -32,7 +31,20 @@ fn matches(pattern: &[u8], name: &str) -> bool {
     glob_match(pattern, name.as_bytes(), Case::Insensitive)
 }
 
-fn set(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
+fn set<'c>(mut context: SessionContext<'c>) -> SessionFuture<'c> {
+    Box::pin(async move {
+        let mut changes = changes(&context)?;
+        let server = context.server;
+        let _turn = server.changing.lock().await;
+        apply(&context, &mut changes).await?;
+        server.settings.replace(&changes);
+        context.reply.ok();
+        Ok(())
+    })
+}
+
+/// What the words ask for, in normal form.
+fn changes(context: &SessionContext<'_>) -> Result<Vec<(usize, String)>, CommandError> {
     let args = context.args;
     if !args.len().is_multiple_of(2) {
         return Err(CommandError::arity("config|set"));
@@ -56,10 +68,7 @@ fn set(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
         let value = String::from_utf8_lossy(args.at(at + 1));
         changes.push((place, directive.normal(&value).map_err(|reason| refuse(&reason))?));
     }
-    apply(context.server, &mut changes)?;
-    context.server.settings.replace(&changes);
-    context.reply.ok();
-    Ok(())
+    Ok(changes)
 }
 
 fn refusal(name: &str, reason: &str) -> CommandError {
@@ -67,39 +76,59 @@ fn refusal(name: &str, reason: &str) -> CommandError {
 }
 
 /// Carries the changes to the store. What can be refused comes first, so that a refusal leaves everything as it was.
-fn apply(server: &Server, changes: &mut [(usize, String)]) -> Result<(), CommandError> {
-    let settings = &server.settings;
-    for (place, value) in changes.iter() {
-        let name = DIRECTIVES[*place].name;
-        if matches!(name, "appendonly" | "appendfsync") && *value != settings.value(*place) {
-            return Err(refusal(
-                name,
-                &format!("what an acknowledgement means is chosen at start; restart with --{name} {value}"),
-            ));
-        }
+async fn apply(context: &SessionContext<'_>, changes: &mut [(usize, String)]) -> Result<(), CommandError> {
+    let server = context.server;
+    let mut before = None;
+    if let Some(value) = value_of(changes, "maxmemory") {
+        let bytes = match amount(value, server.about.machine_bytes) {
+            0 => server.about.machine_bytes / 2,
+            bytes => bytes,
+        };
+        *value = bytes.to_string();
+        let engine = context.engine()?;
+        before = Some(engine.max_memory());
+        engine.set_max_memory(bytes).map_err(|error| refusal("maxmemory", &error.to_string()))?;
     }
-    for (place, value) in changes.iter_mut() {
-        if DIRECTIVES[*place].name == "maxmemory" {
-            let bytes = match amount(value, server.about.machine_bytes) {
-                0 => server.about.machine_bytes / 2,
-                bytes => bytes,
-            };
-            *value = bytes.to_string();
-            // The only one that the store may refuse: nothing was changed before it.
-            server.engine.set_max_memory(bytes).map_err(|error| refusal("maxmemory", &error.to_string()))?;
-        }
+    let durability = switch_durability(context, changes).await;
+    if let (Err(_), Some(before)) = (&durability, before) {
+        // It was allowed until now.
+        let _ = context.engine()?.set_max_memory(before);
     }
-    for (place, value) in changes.iter() {
-        if DIRECTIVES[*place].name == "maxmemory-policy" {
-            server.engine.set_eviction(eviction(value));
-        }
+    durability?;
+    if let Some(policy) = value_of(changes, "maxmemory-policy") {
+        context.engine()?.set_eviction(eviction(policy));
+    }
+    if let Some(delay) = value_of(changes, "key-load-delay") {
+        server.progress.delay_records_us(delay.parse().unwrap_or(0));
     }
     Ok(())
 }
 
+/// What an acknowledgement means changes before the answer leaves, or not at all.
+async fn switch_durability(context: &SessionContext<'_>, changes: &mut [(usize, String)]) -> Result<(), CommandError> {
+    let settings = &context.server.settings;
+    let mut asked = None;
+    let [appendonly, appendfsync] = ["appendonly", "appendfsync"].map(|name| match value_of(changes, name) {
+        None => settings.text(name),
+        Some(value) => {
+            asked = Some(name);
+            value.clone()
+        }
+    });
+    let Some(name) = asked else { return Ok(()) };
+    let switched = context.engine()?.set_durability(durability(&appendonly, &appendfsync)).await;
+    switched.map_err(|error| refusal(name, &error.to_string()))
+}
+
+fn value_of<'v>(changes: &'v mut [(usize, String)], name: &str) -> Option<&'v mut String> {
+    changes.iter_mut().find(|(place, _)| DIRECTIVES[*place].name == name).map(|(_, value)| value)
+}
+
 fn resetstat(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
     context.server.counters.reset();
-    context.server.engine.reset_stats();
+    if let Some(engine) = context.server.store() {
+        engine.reset_stats();
+    }
     context.reply.ok();
     Ok(())
 }
@@ -168,7 +197,7 @@ pub(super) const ROWS: &[Row] = &[Row {
             summary: "Sets configuration parameters in-flight.",
             complexity: "O(N) when N is the number of configuration parameters provided",
             reply: Shape::Ok,
-            body: Body::Plain(set),
+            body: Body::Session(set),
             ..ADMIN
         },
     ],

@@ -7,6 +7,7 @@ use thermocline::{Changes, Done, Engine, Expiry, Kind, View};
 use thermocline_resp::{Protocol, Reply};
 
 use crate::command::Args;
+use crate::command::reply::CommandError;
 use crate::command::row::Row;
 use crate::config::Settings;
 use crate::server::Server;
@@ -36,18 +37,21 @@ pub struct Facts<'c> {
     pub client: u64,
     /// What the client speaks.
     pub protocol: Protocol,
-    /// The store, for its numbers and clock.
-    pub engine: &'c Engine,
-    /// The server's settings.
-    pub settings: &'c Settings,
+    /// The server, for its settings, clock and store.
+    pub server: &'c Server,
     /// The clock of a transaction: all its commands see the same moment.
     pub now_ms: Option<u64>,
 }
 
-impl Facts<'_> {
+impl<'c> Facts<'c> {
     /// Now, in unix milliseconds.
     pub fn now_ms(&self) -> u64 {
-        self.now_ms.unwrap_or_else(|| self.engine.now_ms())
+        self.now_ms.unwrap_or_else(|| self.server.now_ms())
+    }
+
+    /// The store. Not for commands with the flag `loading`.
+    pub fn engine(&self) -> &'c Engine {
+        self.server.engine()
     }
 }
 
@@ -109,7 +113,7 @@ impl<'c, 'a> Context<'c, 'a> {
 
     /// The server's settings.
     pub fn settings(&self) -> &'c Settings {
-        self.facts.settings
+        &self.facts.server.settings
     }
 
     fn place(&self, key: usize) -> usize {
@@ -125,7 +129,7 @@ pub struct SessionContext<'c> {
     pub reply: Reply<'c>,
     /// The client's session.
     pub session: &'c mut Session,
-    /// The server: `server.engine`, `server.settings`, clients, counters.
+    /// The server: store, settings, clients, counters.
     pub server: &'c Server,
     /// The command's row.
     pub row: &'static Row,
@@ -133,8 +137,11 @@ pub struct SessionContext<'c> {
 
 impl<'c> SessionContext<'c> {
     /// The store.
-    pub fn engine(&self) -> &'c Engine {
-        &self.server.engine
+    ///
+    /// # Errors
+    /// It is still being loaded.
+    pub fn engine(&self) -> Result<&'c Engine, CommandError> {
+        self.server.store().ok_or(CommandError::LOADING)
     }
 
     /// The answer may leave when this is as durable as the server promises.

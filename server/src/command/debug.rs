@@ -28,7 +28,7 @@ fn debug<'c>(mut context: SessionContext<'c>) -> SessionFuture<'c> {
                     b"1" => true,
                     _ => return Err(CommandError::NOT_INTEGER),
                 };
-                context.engine().set_active_expire(on);
+                context.engine()?.set_active_expire(on);
                 context.reply.ok();
             }
             (b"object", 3) => object(&mut context).await?,
@@ -72,7 +72,7 @@ fn allowed(context: &SessionContext<'_>) -> Result<(), CommandError> {
 }
 
 async fn object(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
-    let engine = context.engine();
+    let engine = context.engine()?;
     let key = engine.key(engine.space(context.session.database), context.args.at(2));
     let location = engine.locate(&key).await?.ok_or(CommandError::NO_SUCH_KEY)?;
     let tier = super::tier::tier_name(location.tier);

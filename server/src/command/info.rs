@@ -5,6 +5,8 @@
 
 use std::fmt::Write;
 
+use thermocline::Engine;
+
 use super::context::SessionContext;
 use super::reply::CommandError;
 use super::row::{Body, Category, Flag, Flags, Group, Row, Shape};
@@ -68,7 +70,7 @@ macro_rules! lines {
 }
 
 fn server(text: &mut String, server: &Server) {
-    let now_ms = server.engine.now_ms();
+    let now_ms = server.now_ms();
     let uptime_s = now_ms.saturating_sub(server.about.started_ms) / 1000;
     let kernel = rustix::system::uname();
     let executable = std::env::current_exe().map(|path| path.display().to_string()).unwrap_or_default();
@@ -121,8 +123,9 @@ fn clients(text: &mut String, server: &Server) {
 }
 
 fn memory_section(text: &mut String, server: &Server) {
-    let used = server.engine.stats().memory_bytes;
     let resident = memory::resident_bytes();
+    // While loading nobody counts yet.
+    let used = server.store().map_or(resident, |engine| engine.stats().memory_bytes);
     let max = server.settings.number("maxmemory");
     let buffers: u64 =
         server.clients.all().iter().map(|client| client.buffers()).map(|(input, output)| input + output).sum();
@@ -150,9 +153,9 @@ fn memory_section(text: &mut String, server: &Server) {
 }
 
 fn persistence(text: &mut String, server: &Server) {
-    let recovery = server.engine.recovery();
+    let store = server.store();
     lines!(text,
-        "loading": 0,
+        "loading": u8::from(store.is_none()),
         "async_loading": 0,
         "rdb_changes_since_last_save": 0,
         "rdb_bgsave_in_progress": 0,
@@ -161,15 +164,62 @@ fn persistence(text: &mut String, server: &Server) {
         "rdb_last_bgsave_time_sec": -1,
         "rdb_current_bgsave_time_sec": -1,
         "rdb_saves": 0,
-        "aof_enabled": u8::from(server.settings.is_yes("appendonly")),
-        "aof_rewrite_in_progress": 0,
+        "aof_enabled": u8::from(match store {
+            Some(engine) => engine.durability().logs(),
+            None => server.settings.is_yes("appendonly"),
+        }),
+        "aof_rewrite_in_progress": u8::from(store.is_some_and(Engine::is_entering_log)),
         "aof_rewrite_scheduled": 0,
         "aof_last_rewrite_time_sec": -1,
         "aof_current_rewrite_time_sec": -1,
         "aof_last_bgrewrite_status": "ok",
-        "aof_last_write_status": "ok",
-        "recovery_truncated_bytes": recovery.truncated_bytes,
-        "recovery_quarantined_segments": recovery.quarantined.len(),
+        "aof_last_write_status": if store.is_some_and(|engine| engine.refuses_writes(false).is_some()) { "err" } else { "ok" },
+    );
+    if store.is_none() {
+        return loading(text, server);
+    }
+    for (name, value) in tier_fields(server).iter().filter(|(name, _)| PERSISTENCE.contains(name)) {
+        let _ = write!(text, "{name}:{value}\r\n");
+    }
+}
+
+/// Fields of section `tier` that tell of persistence, and are shown there, too: how long a group takes until it is durable, what
+/// the log writes beside the records, what the last start found, and how far the hot set is back.
+const PERSISTENCE: &[&str] = &[
+    "record_bytes_appended",
+    "device_bytes_written",
+    "padding_bytes",
+    "write_amplification",
+    "maps_written",
+    "checkpoints_written",
+    "warm_up_entries",
+    "warm_up_done",
+    "warm_up_promoted",
+    "flushes",
+    "commits",
+    "commit_us_p50",
+    "commit_us_p99",
+    "log_heals",
+    "recovery_truncated_bytes",
+    "recovery_records_replayed",
+    "recovery_seconds",
+    "recovery_keys",
+    "recovery_quarantined_segments",
+    "recovery_checkpoint_used",
+];
+
+/// How far this start has come.
+fn loading(text: &mut String, server: &Server) {
+    let (loaded, total) = server.progress.bytes();
+    let elapsed_ms = server.now_ms().saturating_sub(server.about.started_ms);
+    lines!(text,
+        "loading_start_time": server.about.started_ms / 1000,
+        "loading_total_bytes": total,
+        "loading_loaded_bytes": loaded,
+        "loading_loaded_perc": format_args!("{:.2}", loaded as f64 * 100.0 / total.max(1) as f64),
+        "loading_eta_seconds": elapsed_ms / 1000 * (total - loaded) / (loaded + 1),
+        "loading_step": server.progress.step_name(),
+        "loading_records": server.progress.records(),
     );
 }
 
@@ -178,7 +228,7 @@ fn stats(text: &mut String, server: &Server) {
     let (input, output) = server.counters.network_bytes();
     let commands: u64 = every().map(|id| server.counters.sums(id).calls).sum();
     let errors: u64 = server.counters.error_counts().iter().map(|(_, count)| count).sum();
-    let stats = server.engine.stats();
+    let stats = server.store().map(Engine::stats).unwrap_or_default();
     lines!(text,
         "total_connections_received": accepted,
         "total_commands_processed": commands,
@@ -260,7 +310,7 @@ fn cluster(text: &mut String, _server: &Server) {
 }
 
 fn keyspace(text: &mut String, server: &Server) {
-    let engine = &server.engine;
+    let Some(engine) = server.store() else { return };
     for database in 0..engine.databases() {
         let space = engine.space(database);
         let keys = engine.length(space);

@@ -53,6 +53,8 @@ impl CommandError {
     pub const EXEC_ABORT: Self = Self::Static("EXECABORT Transaction discarded because of previous errors.");
     /// SHUTDOWN and its kin between MULTI and EXEC.
     pub const NO_MULTI: Self = Self::Static("ERR Command not allowed inside a transaction");
+    /// Before the store is open.
+    pub const LOADING: Self = Self::Static("LOADING Redis is loading the dataset in memory");
     /// HELLO 4.
     pub const NO_PROTOCOL: Self = Self::Static("NOPROTO unsupported protocol version");
 
@@ -129,7 +131,7 @@ fn engine_text(error: &Error) -> String {
     match error {
         Error::OutOfMemory | Error::GroupTooLarge { .. } => format!("OOM {error}"),
         Error::Misconfigured { .. } => format!("MISCONF {error}"),
-        Error::Corrupt { .. } => format!("CORRUPT {error}"),
+        Error::Corrupt { .. } | Error::PartsMissing { .. } => format!("CORRUPT {error}"),
         Error::TooLarge { .. } => "ERR string exceeds maximum allowed size (proto-max-bulk-len)".to_owned(),
         other => format!("ERR {other}"),
     }

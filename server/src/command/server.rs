@@ -46,7 +46,7 @@ fn memory_usage<'c>(mut context: SessionContext<'c>) -> SessionFuture<'c> {
             5 if args.is(3, "samples") && args.integer(4)? >= 0 => {}
             _ => return Err(CommandError::SYNTAX),
         }
-        let engine = context.engine();
+        let engine = context.engine()?;
         let key = engine.key(engine.space(context.session.database), args.at(2));
         match engine.locate(&key).await? {
             Some(location) => context.reply.integer(location.memory_bytes as i64),

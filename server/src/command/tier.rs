@@ -31,7 +31,7 @@ fn info(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
 
 fn key<'c>(mut context: SessionContext<'c>) -> SessionFuture<'c> {
     Box::pin(async move {
-        let engine = context.engine();
+        let engine = context.engine()?;
         let key = engine.key(engine.space(context.session.database), context.args.at(2));
         let Some(location) = engine.locate(&key).await? else {
             context.reply.null();
@@ -74,7 +74,7 @@ fn promote<'c>(context: SessionContext<'c>) -> SessionFuture<'c> {
 
 /// Moves each key; answers how many lie there now.
 async fn each(mut context: SessionContext<'_>, demote: bool) -> Result<(), CommandError> {
-    let engine = context.engine();
+    let engine = context.engine()?;
     let space = engine.space(context.session.database);
     let mut moved = 0;
     for word in context.args.from(2) {
@@ -137,7 +137,7 @@ pub(super) const ROWS: &[Row] = &[Row {
         Row {
             name: "info",
             arity: 2,
-            flags: Flags::of(&[Flag::Loading, Flag::Stale]),
+            flags: Flags::of(&[Flag::Stale]),
             summary: "Returns the numbers of both tiers.",
             reply: Shape::Map,
             body: Body::Plain(info),

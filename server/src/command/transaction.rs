@@ -12,7 +12,8 @@ fn multi(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
     if context.session.transaction.is_some() {
         return Err(CommandError::Static("ERR MULTI calls can not be nested"));
     }
-    context.session.begin(Transaction::new(context.server.engine.clone()));
+    let engine = context.engine()?.clone();
+    context.session.begin(Transaction::new(engine));
     context.reply.ok();
     Ok(())
 }
@@ -28,12 +29,13 @@ fn discard(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
 
 fn watch<'c>(mut context: SessionContext<'c>) -> SessionFuture<'c> {
     Box::pin(async move {
+        let engine = context.engine()?;
         let session = &mut *context.session;
         if session.transaction.is_some() {
             return Err(CommandError::Static("ERR WATCH inside MULTI is not allowed"));
         }
         let database = session.database;
-        let watcher = session.watcher.get_or_insert_with(|| Box::new(context.server.engine.watcher()));
+        let watcher = session.watcher.get_or_insert_with(|| Box::new(engine.watcher()));
         if !watcher.is_changed() {
             let names: Vec<(u32, &[u8])> = context.args.from(1).map(|name| (database, name)).collect();
             watcher.watch(&names).await?;

@@ -38,7 +38,7 @@ async fn wait_in_vain(context: &mut SessionContext<'_>, time: Option<Duration>) 
 fn wait<'c>(mut context: SessionContext<'c>) -> SessionFuture<'c> {
     Box::pin(async move {
         let replicas = context.args.integer(1)?;
-        let time = timeout(&context.args, 2, context.engine().now_ms())?;
+        let time = timeout(&context.args, 2, context.server.now_ms())?;
         if replicas > 0 && !context.session.is_executing {
             wait_in_vain(&mut context, time).await;
         }
@@ -59,7 +59,7 @@ fn wait_for_log<'c>(mut context: SessionContext<'c>) -> SessionFuture<'c> {
         if replicas < 0 {
             return Err(CommandError::Static("ERR value is out of range, must be positive"));
         }
-        let engine = context.engine();
+        let engine = context.engine()?;
         let time = timeout(&args, 3, engine.now_ms())?;
         let logs = engine.durability().logs();
         if local > 0 && !logs {

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 pub use directive::{Directive, Kind};
 pub use file::Given;
-pub use startup::{Startup, amount, eviction};
+pub use startup::{Startup, amount, durability, eviction};
 pub use table::{DIRECTIVES, place};
 
 /// All settings.

@@ -53,7 +53,7 @@ impl Startup {
             max_memory,
             max_disk,
             workers,
-            durability: durability(settings),
+            durability: durability(&settings.text("appendonly"), &settings.text("appendfsync")),
             databases: settings.number("databases") as u32,
             eviction: eviction(&settings.text("maxmemory-policy")),
             tier_policy: match settings.text("tier-policy").as_str() {
@@ -98,14 +98,13 @@ pub fn amount(text: &str, whole: u64) -> u64 {
     }
 }
 
-fn durability(settings: &Settings) -> Durability {
-    if !settings.is_yes("appendonly") {
-        return Durability::None;
-    }
-    match settings.text("appendfsync").as_str() {
-        "always" => Durability::Always,
-        "no" => Durability::No,
-        _ => Durability::EverySecond,
+/// The store's name for values of `appendonly` and `appendfsync`.
+pub fn durability(appendonly: &str, appendfsync: &str) -> Durability {
+    match (appendonly, appendfsync) {
+        ("yes", "always") => Durability::Always,
+        ("yes", "no") => Durability::No,
+        ("yes", _) => Durability::EverySecond,
+        _ => Durability::None,
     }
 }
 

@@ -44,16 +44,16 @@ pub(super) enum Found {
 }
 
 /// What [`Batch::fill`] needs to know of session and server.
-pub struct FillBounds {
+pub struct FillBounds<'e> {
     /// For the parser.
     pub limits: Limits,
-    /// The session's space now, for hashing.
-    pub space: SpaceId,
+    /// The store, if it is open, and the session's space now, for hashing.
+    pub space: Option<(&'e Engine, SpaceId)>,
 }
 
 impl Batch {
     /// Reads commands from `buffer[at..]`: how many bytes they take, and how many more are missing at least for the next.
-    pub fn fill(&mut self, buffer: &mut [u8], at: usize, bounds: &FillBounds, engine: &Engine) -> (usize, usize) {
+    pub fn fill(&mut self, buffer: &mut [u8], at: usize, bounds: &FillBounds<'_>) -> (usize, usize) {
         self.entries.clear();
         self.spans.clear();
         if self.spans.capacity() > SPANS_KEPT_MAX {
@@ -82,7 +82,9 @@ impl Batch {
                 }
             }
         }
-        self.prefetch(buffer, bounds.space, engine);
+        if let Some((engine, space)) = bounds.space {
+            self.prefetch(buffer, space, engine);
+        }
         (position - at, missing)
     }
 

@@ -1,6 +1,6 @@
 //! The back half of the batch loop: checks a command, resolves its keys, runs its body, writes its answer.
 //!
-//! Promises: the order of checks is Redis's (name, arity, password); an error takes back what its body had written; a command
+//! Promises: the order of checks is Redis's (name, arity, password, loading); an error takes back what its body had written; a command
 //! on one hot key goes the short road (`try_run`) with no future. Never asks where a value lies, except to tell a client that
 //! wants to know (CLIENT TIERINFO).
 
@@ -58,7 +58,7 @@ impl<'s> Dispatcher<'s> {
         let mut changes = Changes::new(1);
         let mut reads = Reads::new(session.reads_together_max);
         let mut at = from;
-        let mut clock_us = self.server.engine.monotonic_us();
+        let mut clock_us = self.server.monotonic_us();
         while at < batch.len() && !session.ending && output.len() < OUTPUT_BYTES_MAX {
             let start = output.len();
             let args = batch.args(at, buffer);
@@ -88,7 +88,7 @@ impl<'s> Dispatcher<'s> {
                     if session.replies != Replies::On {
                         session.must_wait(reads.drain(output).await);
                     }
-                    if let Err(error) = check(&command, session) {
+                    if let Err(error) = self.check(&command, session) {
                         session.must_wait(reads.drain(output).await);
                         self.reject(&command, session, &error, output);
                     } else if session.transaction.is_some() && !command.row.at_once {
@@ -96,7 +96,7 @@ impl<'s> Dispatcher<'s> {
                         self.queue(&command, session, output);
                     } else {
                         self.command(&command, session, batch, &mut changes, &mut reads, output).await;
-                        let now_us = self.server.engine.monotonic_us();
+                        let now_us = self.server.monotonic_us();
                         self.cells.of(id).calls.add(1);
                         self.cells.of(id).microseconds.add(now_us.saturating_sub(clock_us));
                         clock_us = now_us;
@@ -168,21 +168,22 @@ impl<'s> Dispatcher<'s> {
         session: &mut Session,
         output: &mut Vec<u8>,
     ) -> Result<(), CommandError> {
-        let engine = &self.server.engine;
         let row = id.command().row;
         let mut reply = Reply::new(output, session.protocol);
         match row.body {
             Body::Select(body) => {
-                session.select(body(&args, engine.databases())?);
+                session.select(body(&args, self.server.databases())?);
                 reply.ok();
             }
             Body::Databases(body) => {
+                let engine = self.server.engine();
                 let change = body(&args, facts(self.server, session, row))?;
                 let done = engine.change_spaces(|plan| change.apply(plan)).await?;
                 session.must_wait(done.wait_seq);
                 reply.ok();
             }
             Body::Walk(body) => {
+                let engine = self.server.engine();
                 let walk = body(&args)?;
                 let found = walk.gather(engine, engine.space(session.database), |_| false).await?;
                 session.must_wait(seen_seq(engine));
@@ -201,7 +202,7 @@ impl<'s> Dispatcher<'s> {
         let refusal = if flags.has(Flag::NoMulti) {
             Some(CommandError::NO_MULTI)
         } else if flags.has(Flag::Write) {
-            self.server.engine.refuses_writes(flags.has(Flag::DenyOom)).map(CommandError::Engine)
+            self.server.engine().refuses_writes(flags.has(Flag::DenyOom)).map(CommandError::Engine)
         } else {
             None
         };
@@ -214,6 +215,23 @@ impl<'s> Dispatcher<'s> {
             }
             Err(error) => self.reject(command, session, &error, output),
         }
+    }
+
+    fn check(&self, command: &Command<'_>, session: &Session) -> Result<(), CommandError> {
+        let row = command.row;
+        let words = command.args.len();
+        let fits =
+            if row.arity > 0 { words == row.arity as usize } else { words >= usize::from(row.arity.unsigned_abs()) };
+        if !fits {
+            return Err(CommandError::arity(&command.id.command().full_name));
+        }
+        if !session.authenticated && !row.flags.has(Flag::NoAuth) {
+            return Err(CommandError::NO_AUTH);
+        }
+        if self.server.store().is_none() && !row.flags.has(Flag::Loading) {
+            return Err(CommandError::LOADING);
+        }
+        Ok(())
     }
 
     /// Answers a command that may not run; EXEC will not run either.
@@ -244,7 +262,7 @@ impl<'s> Dispatcher<'s> {
         's: 'b,
     {
         let server = self.server;
-        let engine = &server.engine;
+        let engine = server.engine();
         let access = keys::access(command.row, &command.args);
         if !reads.is_empty() && (access.writes() || reads.is_full()) {
             session.must_wait(reads.drain(output).await);
@@ -306,7 +324,7 @@ impl<'s> Dispatcher<'s> {
         let mut bytes = Vec::new();
         let mut changes = Changes::new(1);
         let result = facts
-            .engine
+            .engine()
             .finish(later, &key, access, &mut changes, |views, changes| {
                 run_body(body, args, views, changes, &[], facts, &mut bytes, 0)
             })
@@ -352,7 +370,7 @@ impl<'s> Dispatcher<'s> {
             }
             return;
         }
-        let engine = &self.server.engine;
+        let engine = self.server.engine();
         let database = |argument: &KeyArgument| argument.database.unwrap_or(session.database);
         if found.iter().any(|argument| database(argument) >= engine.databases()) {
             return self.fail(output, start, command.id, &CommandError::DATABASE);
@@ -434,19 +452,6 @@ pub(super) fn seen_seq(engine: &Engine) -> u64 {
     if engine.durability() == Durability::Always { engine.written_seq() } else { 0 }
 }
 
-fn check(command: &Command<'_>, session: &Session) -> Result<(), CommandError> {
-    let row = command.row;
-    let words = command.args.len();
-    let fits = if row.arity > 0 { words == row.arity as usize } else { words >= usize::from(row.arity.unsigned_abs()) };
-    if !fits {
-        return Err(CommandError::arity(&command.id.command().full_name));
-    }
-    if !session.authenticated && !row.flags.has(Flag::NoAuth) {
-        return Err(CommandError::NO_AUTH);
-    }
-    Ok(())
-}
-
 /// The word that is the command's only key, if its row says so at once.
 fn single_key(row: &Row, args: &Args<'_>) -> Option<usize> {
     let Keys::Range { first, last, step } = row.keys else { return None };
@@ -461,8 +466,7 @@ pub(super) fn facts<'c>(server: &'c Server, session: &Session, row: &'static Row
         database: session.database,
         client: session.client.id,
         protocol: session.protocol,
-        engine: &server.engine,
-        settings: &server.settings,
+        server,
         now_ms: None,
     }
 }

@@ -39,8 +39,8 @@ struct Step<'q> {
 
 /// What a step does in the group.
 enum Part<'q> {
-    /// Runs over these of the group's keys.
-    Body(KeysBody, Vec<usize>, KeyPlaces),
+    /// Runs over these of the group's keys, which stand in these databases.
+    Body(KeysBody, Vec<usize>, Vec<u32>, KeyPlaces),
     /// Looks at a whole database.
     Walk(Walk<'q>, SpaceId, Gathered),
     /// Its effect is in the plan: it answers OK.
@@ -93,7 +93,7 @@ impl<'q> Plan<'q> {
             steps: Vec::with_capacity(transaction.len()),
             keys: Vec::new(),
             places: HashMap::new(),
-            spaces: facts.engine.plan_spaces(),
+            spaces: facts.engine().plan_spaces(),
             database: facts.database,
         };
         for (id, args) in transaction.commands() {
@@ -106,7 +106,7 @@ impl<'q> Plan<'q> {
     }
 
     fn part(&mut self, args: Args<'q>, facts: Facts<'_>) -> Result<Part<'q>, CommandError> {
-        let databases = facts.engine.databases();
+        let databases = facts.engine().databases();
         match facts.row.body {
             Body::Keys(body) => self.body(body, args, facts),
             Body::Select(body) => {
@@ -127,7 +127,7 @@ impl<'q> Plan<'q> {
         let mut found = Vec::new();
         keys::collect(facts.row, &args, &mut found)?;
         let database = |argument: &crate::command::row::KeyArgument| argument.database.unwrap_or(facts.database);
-        if found.iter().any(|argument| database(argument) >= facts.engine.databases()) {
+        if found.iter().any(|argument| database(argument) >= facts.engine().databases()) {
             return Err(CommandError::DATABASE);
         }
         let names: Vec<(u32, &[u8])> =
@@ -140,11 +140,12 @@ impl<'q> Plan<'q> {
             let place = *self.places.entry((space, name)).or_insert(next);
             match self.keys.get_mut(place) {
                 Some((_, access)) => *access = keys::stronger(*access, argument.access),
-                None => self.keys.push((facts.engine.key(space, name), argument.access)),
+                None => self.keys.push((facts.engine().key(space, name), argument.access)),
             }
             keys.push(place);
         }
-        Ok(Part::Body(body, keys, KeyPlaces::of(&names)))
+        let databases = names.iter().map(|(database, _)| *database).collect();
+        Ok(Part::Body(body, keys, databases, KeyPlaces::of(&names)))
     }
 
     /// What the walks find beside the keys of the transaction.
@@ -175,7 +176,7 @@ impl<'q> Plan<'q> {
             let facts = Facts { row: step.id.command().row, database: step.database, ..facts };
             let mut reply = Reply::new(&mut answers.text, facts.protocol);
             match &step.part {
-                Part::Body(body, keys, places) => {
+                Part::Body(body, keys, databases, places) => {
                     let text = &mut answers.text;
                     let result = overlay.step(keys, |views, changes| {
                         run_body(*body, step.args, views, changes, places.as_slice(), facts, text, start)
@@ -183,6 +184,10 @@ impl<'q> Plan<'q> {
                     if let Err(error) = result {
                         answers.text.truncate(start);
                         answers.failures.push((number, error));
+                    }
+                    if self.spaces.is_change() {
+                        let set = (0..keys.len()).filter(|&at| overlay.has_put(at));
+                        set.for_each(|at| changes.touch(databases[at], self.keys[keys[at]].0.bytes));
                     }
                 }
                 Part::Walk(walk, space, found) => {
@@ -242,7 +247,7 @@ impl Dispatcher<'_> {
         transaction: &'q Transaction,
         watcher: Option<&Watcher>,
     ) -> Result<Option<Ran<'q>>, Error> {
-        let engine = facts.engine;
+        let engine = facts.engine();
         let answer_bytes_max = (engine.max_memory() / ANSWER_SHARE_MAX) as usize;
         for _ in 0..PLANS_MAX {
             let facts = Facts { now_ms: Some(engine.now_ms()), ..facts };
@@ -275,7 +280,7 @@ impl Dispatcher<'_> {
         let start = output.len();
         session.must_wait(done.wait_seq);
         if plan.steps.iter().any(|step| matches!(step.part, Part::Walk(..))) {
-            session.must_wait(seen_seq(&self.server.engine));
+            session.must_wait(seen_seq(self.server.engine()));
         }
         Reply::new(output, session.protocol).array(plan.steps.len());
         if session.tierinfo {

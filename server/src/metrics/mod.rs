@@ -6,4 +6,4 @@ mod page;
 mod tier;
 
 pub use page::serve;
-pub use tier::tier_fields;
+pub use tier::{backend_words, tier_fields};

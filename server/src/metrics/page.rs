@@ -51,6 +51,7 @@ async fn answer(mut stream: TcpStream, server: &Server) -> std::io::Result<()> {
     let (status, text) = match (request.starts_with(b"GET "), path) {
         (true, b"/metrics") => ("200 OK", metrics(server)),
         (true, b"/health") if server.is_ending() => ("503 Service Unavailable", "ending\n".to_owned()),
+        (true, b"/health") if server.store().is_none() => ("503 Service Unavailable", "loading\n".to_owned()),
         (true, b"/health") => ("200 OK", "ok\n".to_owned()),
         (true, _) => ("404 Not Found", "this port has /metrics and /health\n".to_owned()),
         (false, _) => ("405 Method Not Allowed", "only GET is understood here\n".to_owned()),
@@ -68,7 +69,7 @@ fn metrics(server: &Server) -> String {
     let mut page = String::new();
     let (accepted, refused) = server.clients.totals();
     let (input, output) = server.counters.network_bytes();
-    let uptime_s = server.engine.now_ms().saturating_sub(server.about.started_ms) / 1000;
+    let uptime_s = server.now_ms().saturating_sub(server.about.started_ms) / 1000;
     for (name, kind, value) in [
         ("uptime_seconds", "gauge", uptime_s),
         ("connected_clients", "gauge", server.clients.count()),

@@ -73,7 +73,7 @@ impl Connection {
         stream.set_nonblocking(true)?;
         let stream = TcpStream::from_std(stream)?;
         stream.set_nodelay(true)?;
-        let client = server.clients.add(address, stream.local_addr()?, server.engine.now_ms());
+        let client = server.clients.add(address, stream.local_addr()?, server.now_ms());
         let session = Session::new(client.clone(), !server.settings.password_is_set());
         Ok(Connection {
             server,
@@ -102,8 +102,9 @@ impl Connection {
             let mut at = 0;
             // All commands that have arrived, batch by batch.
             let missing = loop {
-                let bounds = FillBounds { limits: self.limits(), space: server.engine.space(self.session.database) };
-                let (consumed, missing) = self.batch.fill(&mut self.input, at, &bounds, &server.engine);
+                let space = server.store().map(|engine| (engine, engine.space(self.session.database)));
+                let bounds = FillBounds { limits: self.limits(), space };
+                let (consumed, missing) = self.batch.fill(&mut self.input, at, &bounds);
                 if !self.batch.is_empty() {
                     self.execute(&server).await?;
                 }
@@ -129,7 +130,7 @@ impl Connection {
     }
 
     async fn execute(&mut self, server: &Server) -> Result<(), End> {
-        self.session.client.note(server.engine.now_ms(), self.batch.last_command());
+        self.session.client.note(server.now_ms(), self.batch.last_command());
         let dispatcher = Dispatcher::new(server, self.worker);
         let mut from = 0;
         while from < self.batch.len() && !self.session.ending {
@@ -172,8 +173,8 @@ impl Connection {
     async fn flush(&mut self) -> Result<(), End> {
         let seq = self.session.take_wait();
         if seq != 0
-            && !self.server.engine.is_durable(seq)
-            && let Err(error) = self.server.engine.durable(seq).await
+            && !self.server.engine().is_durable(seq)
+            && let Err(error) = self.server.engine().durable(seq).await
         {
             // The answers said OK to what is not on the device: they must not leave.
             self.output.clear();
@@ -265,14 +266,16 @@ impl Connection {
         self.note_buffers();
     }
 
-    /// Tells the store's budget and CLIENT LIST what the buffers take.
+    /// Tells the store's budget and CLIENT LIST what the buffers take. A store that opens later hears of them at the next turn.
     fn note_buffers(&mut self) {
         let bytes = self.input.capacity() + self.output.capacity();
-        if bytes != self.charged_bytes {
-            self.server.engine.charge_clients(bytes as i64 - self.charged_bytes as i64);
+        if bytes != self.charged_bytes
+            && let Some(engine) = self.server.store()
+        {
+            engine.charge_clients(bytes as i64 - self.charged_bytes as i64);
             self.charged_bytes = bytes;
-            self.session.client.note_buffers(self.input.capacity() as u64, self.output.capacity() as u64);
         }
+        self.session.client.note_buffers(self.input.capacity() as u64, self.output.capacity() as u64);
     }
 
     /// Ends politely: the last answer must not be lost to unread input, which would make the kernel reset the connection.
@@ -310,7 +313,9 @@ fn has_gone(client: &Client, stream: &TcpStream, context: &mut Context<'_>) -> b
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.server.engine.charge_clients(-(self.charged_bytes as i64));
+        if let Some(engine) = self.server.store() {
+            engine.charge_clients(-(self.charged_bytes as i64));
+        }
         self.server.clients.remove(self.session.client.id);
     }
 }

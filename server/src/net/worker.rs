@@ -1,4 +1,4 @@
-//! A worker: one thread with its runtime, its clients, and its lane to the disk.
+//! A worker: one thread with its runtime, its clients, and (once the store is open) its lane to the disk.
 //!
 //! Promises: a client stays on its worker; the disk's completions are reaped on the same thread; the thread ends when told to
 //! and all its clients are gone. Idle costs nothing: it sleeps in one epoll.
@@ -13,7 +13,7 @@ use std::time::Duration;
 use thermocline::Driver;
 use tokio::io::unix::AsyncFd;
 use tokio::io::{Interest, Ready};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::LocalSet;
 
 use super::connection::Connection;
@@ -22,9 +22,16 @@ use crate::server::Server;
 /// Most connections handed over but not yet taken.
 const HANDED_MAX: usize = 1024;
 
+/// What a worker is handed.
+enum Handed {
+    Client(TcpStream, SocketAddr),
+    /// Its lane to the disk, once the store is open, and whom to tell that it is in use.
+    Driver(Box<Driver>, oneshot::Sender<()>),
+}
+
 /// How the rest of the server reaches a worker.
 pub struct WorkerHandle {
-    sender: mpsc::Sender<(TcpStream, SocketAddr)>,
+    sender: mpsc::Sender<Handed>,
     clients: Arc<AtomicUsize>,
 }
 
@@ -37,11 +44,17 @@ impl WorkerHandle {
     /// Hands it a connection. False: it has too many waiting already.
     pub fn hand(&self, stream: TcpStream, address: SocketAddr) -> bool {
         self.clients.fetch_add(1, Ordering::Relaxed);
-        let handed = self.sender.try_send((stream, address)).is_ok();
+        let handed = self.sender.try_send(Handed::Client(stream, address)).is_ok();
         if !handed {
             self.clients.fetch_sub(1, Ordering::Relaxed);
         }
         handed
+    }
+
+    /// Hands it its lane to the disk, and waits until it uses it. False: the worker has ended.
+    pub async fn drive(&self, driver: Driver) -> bool {
+        let (entered, driving) = oneshot::channel();
+        self.sender.send(Handed::Driver(Box::new(driver), entered)).await.is_ok() && driving.await.is_ok()
     }
 }
 
@@ -52,8 +65,8 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts worker `number`.
-    pub fn start(number: usize, server: Arc<Server>, driver: Driver) -> std::io::Result<(Worker, WorkerHandle)> {
+    /// Starts worker `number`. It serves clients at once, and the disk when it has its lane there.
+    pub fn start(number: usize, server: Arc<Server>) -> std::io::Result<(Worker, WorkerHandle)> {
         let (sender, receiver) = mpsc::channel(HANDED_MAX);
         let clients = Arc::new(AtomicUsize::new(0));
         let stop = watch::Sender::new(false);
@@ -62,7 +75,7 @@ impl Worker {
         let stopped = stop.subscribe();
         let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
             let local = LocalSet::new();
-            runtime.block_on(local.run_until(run(number, server, driver, receiver, clients, stopped)));
+            runtime.block_on(local.run_until(run(number, server, receiver, clients, stopped)));
         })?;
         Ok((Worker { thread, stop }, handle))
     }
@@ -79,17 +92,21 @@ impl Worker {
 async fn run(
     number: usize,
     server: Arc<Server>,
-    driver: Driver,
-    mut receiver: mpsc::Receiver<(TcpStream, SocketAddr)>,
+    mut receiver: mpsc::Receiver<Handed>,
     clients: Arc<AtomicUsize>,
     mut stopped: watch::Receiver<bool>,
 ) {
-    driver.enter();
-    tokio::task::spawn_local(drive(driver));
     loop {
         let (stream, address) = tokio::select! {
             handed = receiver.recv() => match handed {
-                Some(handed) => handed,
+                Some(Handed::Client(stream, address)) => (stream, address),
+                Some(Handed::Driver(driver, entered)) => {
+                    driver.enter();
+                    tokio::task::spawn_local(drive(*driver));
+                    // Nobody listens if the start was given up meanwhile.
+                    let _ = entered.send(());
+                    continue;
+                }
                 None => break,
             },
             _ = stopped.wait_for(|stop| *stop) => return,

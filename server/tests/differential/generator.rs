@@ -143,13 +143,15 @@ impl Generator {
         }
     }
 
-    /// A number of seconds or milliseconds that is far enough from now to stay on its side while the test runs.
+    /// A number of seconds or milliseconds that is far enough from now to stay on its side while the test runs. Two equal ones
+    /// would be compared (GT, LT) by the milliseconds between their commands, of which each server has its own: so no two are.
     fn lifetime(&mut self) -> Vec<u8> {
+        if self.chance.one_in(3) {
+            let base = [1_000_000, 2_000_000, 90_000_000][self.chance.below(3) as usize];
+            return (base + self.chance.below(1_000_000) * 40).to_string().into();
+        }
         self.chance
             .of(&[
-                "1000000",
-                "2000000",
-                "90000000",
                 "0",
                 "-1",
                 "-1000",

@@ -1,7 +1,8 @@
 //! The same random commands to Redis and to this server; every answer must be the same, byte for byte.
 //!
 //! Promises: covers the string, bitmap and keyspace families and transactions in RESP2 and RESP3, with keys that are pushed to the SSD now
-//! and then behind the commands' back. The seed is printed; `THERMOCLINE_DIFFERENTIAL_SEED=n` runs that one again.
+//! and then behind the commands' back. The seed is printed; `THERMOCLINE_DIFFERENTIAL_SEED=n` starts at that one (default 1),
+//! `THERMOCLINE_DIFFERENTIAL_RUNS=n` runs so many.
 //! Without a redis-server on this machine it says so, and only the answers in `recorded.txt` are compared.
 //!
 //! What may differ, and how it is compared instead:
@@ -246,9 +247,9 @@ fn every_answer_is_the_answer_of_redis() {
         return;
     };
     let ours = our_server();
-    let asked = std::env::var("THERMOCLINE_DIFFERENTIAL_SEED").ok().and_then(|seed| seed.parse().ok());
-    let first = asked.unwrap_or_else(|| u64::from(std::process::id()));
-    let runs = if asked.is_some() { 1 } else { RUNS };
+    let asked = |name: &str| std::env::var(name).ok().and_then(|number| number.parse().ok());
+    let first = asked("THERMOCLINE_DIFFERENTIAL_SEED").unwrap_or(1);
+    let runs = asked("THERMOCLINE_DIFFERENTIAL_RUNS").unwrap_or(RUNS);
     for seed in first..first + runs {
         for protocol in [2, 3] {
             println!("seed {seed}, RESP{protocol}");

@@ -37,12 +37,16 @@ impl Server {
         Ok(Server { process, directory, port })
     }
 
+    /// A connection to a server that serves.
     pub fn connect(&self) -> Client {
         for _ in 0..CONNECT_TRIES {
             if let Ok(stream) = TcpStream::connect(("127.0.0.1", self.port)) {
                 stream.set_nodelay(true).unwrap();
                 stream.set_read_timeout(Some(ANSWER_TIMEOUT)).unwrap();
-                return Client { stream };
+                let mut client = Client { stream };
+                if !client.ask(&[b"PING".to_vec()]).starts_with(b"-LOADING ") {
+                    return client;
+                }
             }
             std::thread::sleep(CONNECT_PAUSE);
         }

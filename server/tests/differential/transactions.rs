@@ -75,7 +75,7 @@ pub fn run(redis: &Server, ours: &Server, protocol: u64, seed: u64) {
         let expected = redis.ask_one(&command);
         let answer = ours.ask_one(&command);
         if expected != answer {
-            const SHOWN_COMMANDS: usize = 40;
+            const SHOWN_COMMANDS: usize = 60;
             let from = asked.len().saturating_sub(SHOWN_COMMANDS);
             panic!(
                 "seed {seed}, RESP{protocol}, command {}:\n  {}\nredis: {}\nours:  {}",

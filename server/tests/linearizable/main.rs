@@ -58,11 +58,11 @@ impl Client<'_> {
                 input.extend_from_slice(format!("${}\r\n{word}\r\n", word.len()).as_bytes());
             }
         }
-        let engine = &self.server.engine;
+        let engine = self.server.engine();
         let mut output = Vec::new();
         let mut batch = Batch::default();
-        let bounds = FillBounds { limits: Limits::default(), space: engine.space(0) };
-        batch.fill(&mut input, 0, &bounds, engine);
+        let bounds = FillBounds { limits: Limits::default(), space: Some((engine, engine.space(0))) };
+        batch.fill(&mut input, 0, &bounds);
         let dispatcher = Dispatcher::new(self.server, self.number);
         let mut from = 0;
         while from < batch.len() {
@@ -206,8 +206,6 @@ fn every_history_fits_one_order() {
         started_ms: 0,
         port: 0,
         config_file: None,
-        io_backend: String::new(),
-        io_backend_reason: String::new(),
         workers: CLIENTS,
         machine_bytes: 0,
         max_memory: MEMORY_BYTES,

@@ -48,8 +48,21 @@ impl Server {
     /// Starts one, and returns when it serves.
     pub fn start(directory: &Path, directives: &[&str]) -> Server {
         let server = Server::start_unasked(directory, directives);
-        assert_eq!(server.connect().call(&["PING"]), Value::Simple(b"PONG".to_vec()));
+        server.wait_until_loaded();
         server
+    }
+
+    /// Returns when it serves.
+    fn wait_until_loaded(&self) {
+        let mut connection = self.connect();
+        for _ in 0..TRIES {
+            match connection.call(&["PING"]) {
+                Value::Simple(pong) if pong == b"PONG" => return,
+                Value::Error(words) if words.starts_with(b"LOADING ") => std::thread::sleep(PAUSE),
+                other => panic!("no answer to PING: {}", shown(&other)),
+            }
+        }
+        panic!("the server on port {} is loading for ever", self.port);
     }
 
     /// Starts one, and returns at once.

@@ -182,7 +182,7 @@ fn seen(world: &mut World, state: State, compared: State, value: &str, words: &[
             world.ask(&mut client, &["MULTI"]);
             assert_eq!(world.ask(&mut client, words), b"+QUEUED\r\n", "{words:?}");
         }
-        let engine = world.server.engine.clone();
+        let engine = world.server.engine().clone();
         let meanwhile: Option<Meanwhile<'_>> = (state == ReadInFlight).then(|| {
             let read: Meanwhile<'_> = Box::pin(async move {
                 let key = engine.key(engine.space(0), b"K");

@@ -59,8 +59,6 @@ impl World {
             started_ms: START_MS,
             port: 0,
             config_file: None,
-            io_backend: "simulated".into(),
-            io_backend_reason: String::new(),
             workers: 1,
             machine_bytes: 0,
             max_memory: 4 << 20,
@@ -82,9 +80,12 @@ impl World {
         }
         let World { server, disk, driver, .. } = self;
         let mut batch = Batch::default();
-        let bounds = FillBounds { limits: Limits::default(), space: server.engine.space(client.session.database) };
+        let bounds = FillBounds {
+            limits: Limits::default(),
+            space: Some((server.engine(), server.engine().space(client.session.database))),
+        };
         driver.enter();
-        batch.fill(&mut input, 0, &bounds, &server.engine);
+        batch.fill(&mut input, 0, &bounds);
         let dispatcher = Dispatcher::new(server, 0);
         let mut output = Vec::new();
         let mut meanwhile = meanwhile;
@@ -129,7 +130,7 @@ impl World {
 
     /// Everything written is on the disk.
     pub fn flush(&mut self) {
-        let engine = self.server.engine.clone();
+        let engine = self.server.engine().clone();
         let mut flushed = Box::pin(async move { engine.flush_log(engine.written_seq()).await });
         self.driver.enter();
         let mut context = Context::from_waker(Waker::noop());

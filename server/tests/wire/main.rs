@@ -1,8 +1,10 @@
 //! The real server process over real sockets: exact bytes, sessions, administration, life and a client library.
 
 mod administration;
+mod durability;
 mod library;
 mod life;
+mod loading;
 mod protocol;
 mod sessions;
 mod support;

@@ -48,15 +48,28 @@ fn wait(process: &mut Child) -> Option<ExitStatus> {
 
 /// A running server.
 pub struct Server {
-    process: Child,
+    process: Process,
     pub port: u16,
     pub directory: tempfile::TempDir,
 }
 
 impl Server {
-    /// Starts one with small budgets and these directives.
+    /// Starts one with small budgets and these directives, and returns when it serves.
     pub fn start(directives: &[&str]) -> Server {
-        let directory = tempfile::tempdir().expect("a directory");
+        let server = Server::start_unasked(tempfile::tempdir().expect("a directory"), directives);
+        server.wait_until_loaded();
+        server
+    }
+
+    /// Starts another one where this one was.
+    pub fn again_unasked(self, directives: &[&str]) -> Server {
+        let Server { process, directory, .. } = self;
+        drop(process);
+        Server::start_unasked(directory, directives)
+    }
+
+    /// Starts one on this directory, and returns at once.
+    fn start_unasked(directory: tempfile::TempDir, directives: &[&str]) -> Server {
         let port = free_port();
         let process = program()
             .args(["--port", &port.to_string(), "--maxmemory", "64mb", "--maxdisk", "256mb", "--workers", "2", "--dir"])
@@ -65,9 +78,19 @@ impl Server {
             .stdout(Stdio::null())
             .spawn()
             .expect("the server starts");
-        let server = Server { process, port, directory };
-        drop(server.connect());
-        server
+        Server { process: Process(process), port, directory }
+    }
+
+    /// Returns when it serves, or wants a password first.
+    pub fn wait_until_loaded(&self) {
+        let mut connection = self.connect();
+        for _ in 0..TRIES {
+            if !connection.text(&["PING"]).starts_with("LOADING ") {
+                return;
+            }
+            std::thread::sleep(PAUSE);
+        }
+        panic!("the server on port {} is loading for ever", self.port);
     }
 
     /// A connection.
@@ -85,21 +108,24 @@ impl Server {
 
     /// Sends a signal.
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.process.id().to_string()).status();
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.process.0.id().to_string()).status();
         assert!(sent.expect("kill runs").success());
     }
 
     /// Waits for its end.
     pub fn wait(&mut self) -> ExitStatus {
-        wait(&mut self.process).expect("the server ends")
+        wait(&mut self.process.0).expect("the server ends")
     }
 }
 
-impl Drop for Server {
+/// Ends with its handle.
+struct Process(Child);
+
+impl Drop for Process {
     fn drop(&mut self) {
         // Killing what has already ended fails, and that is as good.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

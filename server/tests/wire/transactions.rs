@@ -252,3 +252,37 @@ fn wait_has_no_replicas_and_waitaof_brings_the_log_to_the_device() {
     client.ask("WAITAOF 0 0 0", "*2\r\n:0\r\n:0\r\n");
     client.ask("WAITAOF 1 0 0", "-ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.\r\n");
 }
+
+/// A key set and flushed by one transaction: nothing of it stays, but who watched it was told by Redis and not by us (the
+/// differential test's seed 17864 found it).
+#[test]
+fn a_watched_key_that_a_transaction_sets_and_flushes_has_changed() {
+    let server = Server::start(&[]);
+    let (mut client, mut other) = (server.connect(), server.connect());
+    for steps in [
+        &["SET b 1", "FLUSHALL"][..],
+        &["SET b 1", "DEL b", "FLUSHDB"],
+        &["FLUSHDB", "SET b 1", "FLUSHDB"],
+        &["SET b 1", "SWAPDB 0 1", "FLUSHALL"],
+    ] {
+        client.ask("WATCH b", OK);
+        other.ask("MULTI", OK);
+        steps.iter().for_each(|step| other.ask(step, "+QUEUED\r\n"));
+        other.send(b"EXEC\r\n");
+        other.expect(&format!(
+            "*{}\r\n{}",
+            steps.len(),
+            steps.iter().map(|s| if *s == "DEL b" { ":1\r\n" } else { OK }).collect::<String>()
+        ));
+        client.ask("MULTI", OK);
+        client.ask("PING", "+QUEUED\r\n");
+        client.ask("EXEC", "*-1\r\n");
+    }
+    client.ask("WATCH b", OK);
+    other.ask("MULTI", OK);
+    other.ask("SET c 1", "+QUEUED\r\n");
+    other.ask("FLUSHALL", "+QUEUED\r\n");
+    other.ask("EXEC", "*2\r\n+OK\r\n+OK\r\n");
+    client.ask("MULTI", OK);
+    client.ask("EXEC", "*0\r\n");
+}

@@ -94,11 +94,11 @@ fn all_bugs(arguments: &Arguments, settings: Settings) -> ExitCode {
         match seeds_until_found(bug, settings, arguments.start, arguments.seeds, arguments.threads) {
             Some((seeds, failure)) => {
                 let words: String = failure.words.chars().take(110).collect();
-                println!("{name:20} found after {seeds} seeds: {words}");
+                println!("{name:30} found after {seeds} seeds: {words}");
             }
             None => {
                 missed += 1;
-                println!("{name:20} NOT FOUND in {} seeds", arguments.seeds);
+                println!("{name:30} NOT FOUND in {} seeds", arguments.seeds);
             }
         }
     }

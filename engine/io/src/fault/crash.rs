@@ -37,6 +37,7 @@ impl State {
         for file in self.files.iter_mut().flatten() {
             file.visible = file.durable.clone();
         }
+        self.wounds.power_cut();
         self.lose_changes();
     }
 

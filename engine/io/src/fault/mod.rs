@@ -20,6 +20,7 @@ mod perform;
 mod queue;
 mod random;
 mod state;
+mod wounds;
 
 use std::io;
 use std::sync::Arc;
@@ -79,6 +80,19 @@ impl FaultDisk {
         let mut state = self.state.lock();
         let file = state.find(name)?;
         state.flip(file, offset, mask)
+    }
+
+    /// Is anything in this range of a file damaged, so that it does not read as it was written? For an oracle; false if there is
+    /// no such file.
+    pub fn is_wounded(&self, name: &str, range: std::ops::Range<u64>) -> bool {
+        let state = self.state.lock();
+        state.find(name).is_ok_and(|file| state.wounds.touch(file, &range))
+    }
+
+    /// What is damaged: file and range.
+    pub fn wounds(&self) -> Vec<(String, std::ops::Range<u64>)> {
+        let state = self.state.lock();
+        state.wounds.open().map(|(file, range)| (state.name(file), range)).collect()
     }
 
     /// The faults committed so far.

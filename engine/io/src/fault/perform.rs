@@ -36,6 +36,7 @@ impl State {
             let range = sectors(offset, bytes);
             let sector = range.start + self.random.below(range.end - range.start);
             self.bad_sectors.insert((file.0, sector));
+            self.wounds.add(file, sector * SECTOR, SECTOR);
         }
         let range = sectors(offset, bytes);
         if self.bad_sectors.range((file.0, range.start)..(file.0, range.end)).next().is_some() {
@@ -68,6 +69,7 @@ impl State {
         }
         if self.random.chance(self.faults.lose_write) {
             self.injected.lose_write += 1;
+            self.wounds.add(file, offset, from.len() as u64);
             return Ok(());
         }
         let mut to = offset;
@@ -75,19 +77,34 @@ impl State {
             self.injected.misdirect_write += 1;
             to = self.elsewhere(length, from.len());
         }
-        self.apply(file, to, from, durable)
+        self.apply(file, to, from, durable)?;
+        if to != offset {
+            for at in [offset, to] {
+                self.wounds.add(file, at, from.len() as u64);
+            }
+        }
+        Ok(())
     }
 
     /// Lets bytes land in the visible image.
     pub(super) fn apply(&mut self, file: FileId, offset: u64, from: &[u8], durable: bool) -> io::Result<()> {
+        let mut cured = false;
         for sector in sectors(offset, from.len()) {
             if self.bad_sectors.is_empty() {
                 break;
             }
-            self.bad_sectors.remove(&(file.0, sector));
+            cured |= self.bad_sectors.remove(&(file.0, sector));
         }
         let number = self.write_number;
         self.write_number += 1;
+        let pending = (!durable).then_some(number);
+        if self.wounds.touch(file, &(offset..offset + from.len() as u64)) {
+            let mut there = vec![0; from.len()];
+            let read = self.file(file)?.visible.read(offset, &mut there);
+            if there[..read] != from[..read] || cured {
+                self.wounds.written(file, offset, from.len() as u64, pending);
+            }
+        }
         let file = self.file(file)?;
         if durable {
             file.write_durable(offset, from);
@@ -102,6 +119,9 @@ impl State {
         self.file(file)?;
         let failed = self.random.chance(self.faults.sync_error_then_ok);
         self.file(file)?.settle_below(covers_below, !failed);
+        if !failed {
+            self.wounds.settled(file, covers_below);
+        }
         if failed {
             self.injected.sync_error_then_ok += 1;
             return Err(device_error());
@@ -111,6 +131,7 @@ impl State {
 
     /// Flips stored bits, in the visible and the durable image.
     pub(super) fn flip(&mut self, file: FileId, offset: u64, mask: u8) -> io::Result<()> {
+        self.wounds.add(file, offset, 1);
         let file = self.file(file)?;
         file.visible.flip(offset, mask);
         file.durable.flip(offset, mask);

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use super::faults::{Faults, Injected};
 use super::image::Image;
 use super::random::Random;
+use super::wounds::Wounds;
 use crate::check::{no_such_file, no_such_name};
 use crate::{Completion, Entry, FileId, Operation};
 
@@ -27,6 +28,7 @@ pub(super) struct State {
     pub(super) injected: Injected,
     pub(super) files: Vec<Option<File>>,
     pub(super) bad_sectors: BTreeSet<(u32, u64)>,
+    pub(super) wounds: Wounds,
     names: BTreeMap<String, FileId>,
     durable_names: BTreeMap<String, FileId>,
     pending_changes: Vec<Change>,
@@ -158,6 +160,7 @@ impl State {
             injected: Injected::default(),
             files: Vec::new(),
             bad_sectors: BTreeSet::new(),
+            wounds: Wounds::default(),
             names: BTreeMap::new(),
             durable_names: BTreeMap::new(),
             pending_changes: Vec::new(),
@@ -177,6 +180,11 @@ impl State {
         self.names.get(name).copied().ok_or_else(|| no_such_name(name))
     }
 
+    /// The visible name of a file, empty if it has none.
+    pub(super) fn name(&self, file: FileId) -> String {
+        self.names.iter().find(|name| *name.1 == file).map(|name| name.0.clone()).unwrap_or_default()
+    }
+
     pub(super) fn list(&self) -> Vec<Entry> {
         let length = |file: FileId| self.files[file.0 as usize].as_ref().map_or(0, |file| file.visible.length());
         self.names.iter().map(|(name, &file)| Entry { name: name.clone(), bytes: length(file) }).collect()
@@ -191,6 +199,7 @@ impl State {
         let existing = self.names.get(name).copied();
         if let Some(file) = existing {
             self.file(file)?.set_length(0);
+            self.wounds.removed(file);
         }
         if let Err(error) = self.check_space(bytes) {
             if existing.is_some() {
@@ -262,7 +271,10 @@ impl State {
             let id = FileId(index as u32);
             match place {
                 Some(file) if visible.contains(&id) || kept.contains(&id) => file.named = visible.contains(&id),
-                _ => *place = None,
+                _ => {
+                    *place = None;
+                    self.wounds.removed(id);
+                }
             }
         }
     }

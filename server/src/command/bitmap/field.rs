@@ -113,12 +113,15 @@ pub(super) fn bit_field(context: &mut Context<'_, '_>) -> Result<(), CommandErro
     let mut answers = Vec::with_capacity(operations.len());
     match last_written {
         None => answers.extend(operations.iter().map(|operation| Some(operation.field.get(old, operation.offset)))),
-        Some(last_bit) => context.put_with(0, Kind::String, Expiry::Keep, |buffer| {
-            let start = buffer.len();
-            put_grown(old, last_bit, buffer);
-            let bytes = &mut buffer[start..];
-            answers.extend(operations.iter().map(|operation| operation.run(bytes)));
-        }),
+        Some(last_bit) => {
+            let mut bytes = Vec::new();
+            put_grown(old, last_bit, &mut bytes);
+            answers.extend(operations.iter().map(|operation| operation.run(&mut bytes)));
+            // What changes no bit is no write: who watches the key is not told.
+            if bytes != old {
+                context.put_with(0, Kind::String, Expiry::Keep, |buffer| buffer.extend_from_slice(&bytes));
+            }
+        }
     }
     context.reply.array(answers.len());
     for answer in answers {

@@ -35,7 +35,7 @@ pub(super) fn swap(args: &Args<'_>, facts: Facts<'_>) -> Result<DatabaseChange, 
     let second = int(args, 2, Some("ERR invalid second DB index"))?;
     let existing = |number: i32| {
         let number = u32::try_from(number).ok();
-        number.filter(|number| *number < facts.engine.databases()).ok_or(CommandError::DATABASE)
+        number.filter(|number| *number < facts.engine().databases()).ok_or(CommandError::DATABASE)
     };
     Ok(DatabaseChange::Swap(existing(first)?, existing(second)?))
 }
