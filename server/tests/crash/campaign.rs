@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::oracle::{Cuts, State, cuts, lost, one_cut};
-use crate::process::{Server, resident_bytes_max};
+use crate::process::{Server, resident_bytes_max, say};
 use crate::value::mixed;
 use crate::writer::{self, SOON_MS_MAX, Writer, unix_ms};
 
@@ -100,10 +100,10 @@ impl Campaign<'_> {
             }
         }
         // Whoever comes here has seen nothing wrong.
-        println!(
+        say(&format!(
             "{}, appendfsync {}: {} crashes, {} writes acknowledged, {} lost, 0 wrong, longest loss {:?}; {seen:?}",
             self.name, self.appendfsync, seen.crashes, seen.acknowledged, seen.lost, seen.lost_max
-        );
+        ));
         seen
     }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::disks::{Broken, Disk, Full, Slow};
 use crate::lanes::{BAD, CURED, HEALTHY, LOADED, Lane, Phase, Scene, read};
-use crate::process::{Server, now};
+use crate::process::{Server, now, say};
 
 mod disks;
 #[path = "../power_cut/file_system.rs"]
@@ -153,8 +153,10 @@ fn a_disk_that_fails_and_gets_well_again_costs_nothing_that_was_acknowledged() {
     for (name, make) in makers {
         match make() {
             Ok(mut disk) => rows.extend(modes.iter().map(|appendfsync| scene(&mut *disk, appendfsync, bad))),
-            Err(why) => eprintln!("SKIPPED: {name} needs root, mkfs, loop devices, zram and blkio of cgroup v1: {why}"),
+            Err(why) => {
+                say(&format!("SKIPPED: {name} needs root, mkfs, a loop device, zram or blkio of cgroup v1: {why}"))
+            }
         }
     }
-    println!("{HEAD}\n{}", rows.join("\n"));
+    say(&format!("{HEAD}\n{}", rows.join("\n")));
 }
