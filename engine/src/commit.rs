@@ -14,7 +14,7 @@ use crate::index::{Slot, SlotRef, State};
 use crate::large::{Assembled, extents_of, sweep_payload};
 use crate::log::map::Pending;
 use crate::log::record::{RecordKind, padded, record_bytes};
-use crate::log::{Appended, Draft, FOREGROUND, NoRoom, Purpose};
+use crate::log::{Appended, Draft, FOREGROUND, Log, NoRoom, Purpose};
 use crate::place::Place;
 use crate::run::Guards;
 use crate::shard::Shard;
@@ -106,6 +106,11 @@ impl Item {
 
     pub(crate) fn set_large(&mut self, payload: &[u8]) {
         self.large = LargeHead::decode(payload).ok();
+    }
+
+    /// It is there, and a crash now would leave it so.
+    pub(crate) fn is_whole(&self, log: &Log) -> bool {
+        self.old_place.is_some() && log.is_whole(self.old_place)
     }
 
     /// The slot, as it was found.

@@ -206,6 +206,16 @@ impl Inner {
                 self.after(&mut guards, keys, &items, changes, known);
                 let wait_seq = if self.log.mode.promised() == Durability::Always { wait_seq.max(seq) } else { 0 };
                 let wait_seq = if wait_seq <= self.log.watermark() { 0 } else { wait_seq };
+                if wait_seq != 0
+                    && seq == 0
+                    && let Some(reason) = self.log.failure()
+                {
+                    // Nobody knows when the log is written again. Reads go on where that makes no difference.
+                    return match items.iter().all(|item| item.is_whole(&self.log)) {
+                        true => Outcome::Ready(result, Done { wait_seq: 0, tier, read_us: 0 }),
+                        false => Outcome::Refused(Error::Misconfigured { reason }),
+                    };
+                }
                 Outcome::Ready(result, Done { wait_seq, tier, read_us: 0 })
             }
             Err(Missing::Cells(cells)) => Outcome::Need(Need::Cells(cells)),
@@ -389,6 +399,9 @@ impl Inner {
                 if !self.make_rooms(&cells) {
                     self.forget_reserved();
                     run.starved += 1;
+                    if let Some(reason) = self.is_waiting_for_the_disk(run.starved) {
+                        return Err(Error::Misconfigured { reason });
+                    }
                     if self.is_stuck(run.starved) {
                         return Err(Error::OutOfMemory);
                     }

@@ -157,7 +157,8 @@ pub(crate) fn put_superblock(disk: &dyn thermocline_io::Disk, block: &Superblock
     block.file_names().into_iter().try_for_each(|name| put_copy(disk, name, block))
 }
 
-fn put_copy(disk: &dyn thermocline_io::Disk, name: &str, block: &Superblock) -> Result<()> {
+/// Writes one copy of the superblock durably.
+pub(crate) fn put_copy(disk: &dyn thermocline_io::Disk, name: &str, block: &Superblock) -> Result<()> {
     let bytes = block.encode();
     let io = |what: &str| {
         let what = format!("{what} {name}");

@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::log::superblock::Superblock;
 use crate::options::Durability;
 use crate::planted::{self, Bug};
-use crate::shutdown::put_superblock;
+use crate::shutdown::put_copy;
 use crate::stats::CloseReport;
 use crate::tier::maps::Turn;
 use std::sync::Arc;
@@ -136,7 +136,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Makes durable in a superblock whether there is a log. Blocking: two small writes, at a moment that an operator chose.
+    /// Makes durable in a superblock whether there is a log. Blocking: four small operations, at a moment that an operator chose.
     fn write_mode(&self, logs: bool) -> Result<()> {
         let mut newest = self.superblock.lock();
         if let Some(reason) = self.log.failure() {
@@ -149,17 +149,18 @@ impl Inner {
             mode: u8::from(logs),
             ..newest.clone()
         };
-        match put_superblock(&*self.log.disk, &block) {
-            Ok(()) => {
-                *newest = block;
-                Ok(())
-            }
-            Err(error) => {
-                // Nobody knows which mode the next start would find: healing writes the old one over it.
-                drop(newest);
-                self.log.fail(format!("a change of mode could not be written: {error}"));
-                Err(error)
-            }
+        let [first, second] = block.file_names();
+        if let Err(error) = put_copy(&*self.log.disk, first, &block) {
+            // Nobody knows which mode the next start would find: healing writes the old one over it.
+            drop(newest);
+            self.log.fail(format!("a change of mode could not be written: {error}"));
+            return Err(error);
         }
+        // The next start finds it: the mode has changed, whatever becomes of the second copy.
+        *newest = block;
+        if let Err(error) = put_copy(&*self.log.disk, second, &newest) {
+            tracing::warn!(%error, "the superblock has one copy only, until it is written again");
+        }
+        Ok(())
     }
 }

@@ -291,6 +291,9 @@ impl Log {
                 let meta = &self.segments[chunk.segment as usize];
                 meta.durable_to.store(chunk.offset + chunk.bytes, Ordering::Release);
                 meta.undurable.fetch_sub(1, Ordering::AcqRel);
+                if stream != FOREGROUND || chunk.whole_seq == chunk.max_seq {
+                    meta.whole_to.store(chunk.offset + chunk.bytes, Ordering::Release);
+                }
                 if stream == FOREGROUND {
                     self.counters.commit_us.note(now_us.saturating_sub(chunk.opened_us));
                 }

@@ -334,6 +334,12 @@ impl Log {
         offset < self.segments[segment as usize].durable_to.load(Ordering::Acquire)
     }
 
+    /// Would a crash now leave the record at this place, with the whole of its group?
+    pub fn is_whole(&self, place: Place) -> bool {
+        let (segment, offset) = place.split(self.segment_bytes);
+        offset < self.segments[segment as usize].whole_to.load(Ordering::Acquire)
+    }
+
     /// Nothing names `place` any more.
     pub fn unname(&self, place: Place, bytes: u32) {
         let (segment, offset) = place.split(self.segment_bytes);

@@ -40,6 +40,8 @@ pub struct Segment {
     pub pins: AtomicU32,
     /// Every chunk below this offset is durable (in `appendonly no`: written).
     pub durable_to: AtomicU32,
+    /// Every record below this offset is durable, with the whole of its group.
+    pub whole_to: AtomicU32,
     /// Chunks not yet durable.
     pub undurable: AtomicU32,
     /// Highest seq in it.
@@ -62,6 +64,7 @@ impl Segment {
             file: AtomicU32::new(NO_FILE),
             pins: AtomicU32::new(0),
             durable_to: AtomicU32::new(0),
+            whole_to: AtomicU32::new(0),
             undurable: AtomicU32::new(0),
             max_seq: AtomicU64::new(0),
             used: AtomicU32::new(0),
@@ -132,6 +135,7 @@ impl Segment {
         let same = old > 0 && crate::planted::is(crate::planted::Bug::NoNewEpoch);
         self.set_epoch(if same { old } else { (old + 1).max(epoch_floor) });
         self.durable_to.store(0, Ordering::Release);
+        self.whole_to.store(0, Ordering::Release);
         self.undurable.store(0, Ordering::Release);
         self.max_seq.store(0, Ordering::Release);
         self.used.store(0, Ordering::Release);

@@ -409,6 +409,7 @@ fn existing(
     let Builder { seeds, spaces, pending, .. } = builder;
     for segment in &segments {
         segment.durable_to.store(segment_bytes, Ordering::Release);
+        segment.whole_to.store(segment_bytes, Ordering::Release);
     }
     // Superblocks and maps count on their own: each alternates its two files strictly, so the newest copy is never overwritten.
     let epochs = scans.iter().map(|scan| scan.epoch).chain(map.segments.iter().map(|s| s.epoch));

@@ -315,6 +315,12 @@ impl Inner {
         self.log.live_bytes.load(Ordering::Relaxed) * 100 > max_disk * DISK_LIVE_PERCENT_MAX
     }
 
+    /// Why a growing write that has waited so often finds no room in memory: nothing can be demoted while the disk takes nothing.
+    pub(crate) fn is_waiting_for_the_disk(&self, starved: u32) -> Option<String> {
+        let reason = || self.log.failure().or_else(|| self.starved.read().clone());
+        if starved > STARVED_MAX { reason() } else { None }
+    }
+
     /// Has a growing write waited in vain so often that it must be refused?
     pub(crate) fn is_stuck(&self, starved: u32) -> bool {
         // While something is on its way to the disk, waiting is not in vain.

@@ -10,14 +10,14 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::oracle::{Cuts, State, cuts, lost, one_cut};
-use crate::process::{Server, resident_bytes_max};
+use crate::process::{Server, resident_bytes_max, say};
 use crate::value::mixed;
 use crate::writer::{self, SOON_MS_MAX, Writer, unix_ms};
 
 /// Connections that write.
 const WRITERS: usize = 4;
 /// A crash comes this long after the writers began, and up to so much later.
-const WRITING_MS: (u64, u64) = (600, 1600);
+const WRITING_MS: (u64, u64) = (400, 1400);
 /// Writers rest so long between pipelines in every other round: slow ones leave more in the log's buffer than fast ones.
 const REST: Duration = Duration::from_millis(15);
 /// A crash within recovery comes at most this late.
@@ -100,10 +100,10 @@ impl Campaign<'_> {
             }
         }
         // Whoever comes here has seen nothing wrong.
-        println!(
+        say(&format!(
             "{}, appendfsync {}: {} crashes, {} writes acknowledged, {} lost, 0 wrong, longest loss {:?}; {seen:?}",
             self.name, self.appendfsync, seen.crashes, seen.acknowledged, seen.lost, seen.lost_max
-        );
+        ));
         seen
     }
 

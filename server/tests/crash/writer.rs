@@ -20,7 +20,7 @@ const PIPELINE_MAX: usize = 16;
 /// Keys of one MSET at most.
 const GROUP_MAX: u64 = 8;
 /// A key that expires soon does so after this many milliseconds at most.
-pub const SOON_MS_MAX: u64 = 1500;
+pub const SOON_MS_MAX: u64 = 800;
 /// What expires later than this expires after the test.
 const LATE_MS: u64 = 24 * 3600 * 1000;
 

@@ -16,7 +16,7 @@ use std::process::Command;
 use thermocline_resp::Value;
 
 use crate::oracle::{Held, State};
-use crate::process::{Connection, Server, shown};
+use crate::process::{Connection, Server, say, shown};
 use crate::stores::{DIRECTIVES, Store, copy};
 use crate::value::{key, stamp, value};
 use crate::wound::{Random, Wound, draw, strike};
@@ -306,11 +306,11 @@ fn damage_is_never_served_and_never_mute() {
         clear(&root);
     }
     if seen.verified == 0 {
-        eprintln!("SKIPPED: `thermocline verify` is not built beside the server (cargo build -p thermocline-tools)");
+        say("SKIPPED: `thermocline verify` is not built beside the server (cargo build -p thermocline-tools)");
     }
-    println!(
+    say(&format!(
         "{} damages: {} harmless, {} reported, {} wrong, {} mute; {seen:?}",
         seen.damages, seen.harmless, seen.reported, seen.wrong, seen.mute
-    );
+    ));
     assert!(broken.is_empty(), "{} of {count} damages broke a promise:\n{}", broken.len(), broken.join("\n"));
 }

@@ -48,21 +48,8 @@ impl FileSystem {
 
     /// After a cut: forgets what was cached, and mounts what the device holds.
     pub fn restore_power(&self) -> Result<(), String> {
-        self.unmount()?;
+        unmount(&self.at)?;
         self.mount_again()
-    }
-
-    /// A process that another thread starts holds our open files for the moment between its fork and its exec: try again.
-    fn unmount(&self) -> Result<(), String> {
-        let mut unmounted = Ok(());
-        for _ in 0..UNMOUNT_TRIES {
-            unmounted = run("umount", &[&self.at.to_string_lossy()]);
-            if unmounted.is_ok() {
-                break;
-            }
-            std::thread::sleep(PAUSE);
-        }
-        unmounted
     }
 
     fn mount_again(&self) -> Result<(), String> {
@@ -73,8 +60,21 @@ impl FileSystem {
 impl Drop for FileSystem {
     fn drop(&mut self) {
         // A test that failed between a cut and the next mount has nothing to unmount.
-        let _ = self.unmount();
+        let _ = unmount(&self.at);
     }
+}
+
+/// Unmounts. A process that another thread starts holds our open files for the moment between its fork and its exec: try again.
+pub fn unmount(at: &Path) -> Result<(), String> {
+    let mut unmounted = Ok(());
+    for _ in 0..UNMOUNT_TRIES {
+        unmounted = run("umount", &[&at.to_string_lossy()]);
+        if unmounted.is_ok() {
+            break;
+        }
+        std::thread::sleep(PAUSE);
+    }
+    unmounted
 }
 
 /// Runs a program; its last words, where it fails.

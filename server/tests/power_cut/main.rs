@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use crate::campaign::Campaign;
 use crate::file_system::{FileSystem, run};
-use crate::process::{Server, now};
+use crate::process::{Server, now, say};
 
 #[path = "../crash/campaign.rs"]
 mod campaign;
@@ -57,7 +57,7 @@ fn power_cuts(kind: &'static str) {
     let system = match mounted {
         Ok(system) => system,
         Err(why) => {
-            eprintln!("SKIPPED: power cuts on {kind} need root, a loop device, mkfs.{kind} and xfs_io: {why}");
+            say(&format!("SKIPPED: power cuts on {kind} need root, a loop device, mkfs.{kind} and xfs_io: {why}"));
             return;
         }
     };

@@ -24,6 +24,11 @@ pub fn now() -> Instant {
     Instant::now()
 }
 
+/// Tells whoever runs the tests, also when they pass: what a test prints is shown only when it fails, this always.
+pub fn say(words: &str) {
+    let _ = writeln!(io::stderr(), "{words}");
+}
+
 /// The program on a directory, not started: `maxmemory` and `maxdisk` are for the caller to say.
 pub fn program(directory: &Path, directives: &[&str]) -> (Command, u16) {
     let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its number").port();
@@ -218,6 +223,11 @@ impl Connection {
                 length => self.unread.extend_from_slice(&part[..length]),
             }
         }
+    }
+
+    /// Waits so long for an answer; else it is an error.
+    pub fn be_patient(&mut self, patience: Duration) {
+        self.stream.set_read_timeout(Some(patience)).expect("a live socket");
     }
 
     /// Sends a command and reads its answer.
