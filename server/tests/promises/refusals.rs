@@ -108,7 +108,7 @@ fn a_newer_format_is_refused_and_left_as_it_is() {
         });
     }
     let text = refused_untouched(&data, &BUDGET);
-    assert!(text.contains("format 2") && text.contains("newer"), "{text}");
+    assert!(text.contains("has format 3") && text.contains("newer"), "{text}");
 }
 
 #[test]
