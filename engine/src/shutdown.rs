@@ -72,9 +72,12 @@ impl Inner {
     /// been begun) it goes on until nothing dirty is left: an object may be moved to another cell while room is waited for, and is met again by its new handle.
     pub(crate) async fn flush_dirty(self: &Arc<Self>, report: &mut CloseReport) -> Result<()> {
         for number in 0..self.shards.len() {
-            while self.flush_shard(number, report).await? > 0
-                && (self.closed.load(Ordering::Acquire) || self.log.mode.logs())
-            {}
+            loop {
+                let met = self.flush_shard(number, report).await?;
+                if met == 0 || !self.closed.load(Ordering::Acquire) && !self.log.mode.logs() {
+                    break;
+                }
+            }
         }
         Ok(())
     }
