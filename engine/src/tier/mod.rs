@@ -22,3 +22,4 @@ pub mod scan_log;
 pub mod survey;
 pub mod sweep;
 pub mod tail;
+pub mod tell;
