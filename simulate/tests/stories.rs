@@ -130,4 +130,5 @@ fn a_torn_tail_behind_a_hole_is_a_torn_tail() {
 #[test]
 fn what_a_start_did_not_see_is_void_for_the_next() {
     holds_on_a_damaging_disk(21000);
+    holds_on_a_damaging_disk(45166);
 }

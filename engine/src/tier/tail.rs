@@ -172,6 +172,9 @@ impl Tail {
             if run.offset + CHUNK_HEADER_BYTES as u32 >= cut {
                 continue; // void since an earlier recovery
             }
+            if !broken && run.last_seq <= last {
+                continue; // a copy of what was met elsewhere, or void: the stream has gone past it
+            }
             if !broken && run.prev_seq > last {
                 // A hole. Was it durable once?
                 if vouched.max(run.watermark) > last {
