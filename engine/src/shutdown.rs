@@ -141,6 +141,7 @@ impl Inner {
             format: superblock::FORMAT,
             generation: newest.generation + 1,
             next_seq: self.log.next_seq(),
+            durable_seq: self.log.last_seq(),
             mode: u8::from(self.log.mode.promised().logs()),
             clean,
             next_space: spaces.next,

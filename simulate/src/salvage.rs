@@ -3,7 +3,7 @@
 //! | what is seen | is excused if |
 //! |---|---|
 //! | an error reply | the disk has damaged the bytes that it names |
-//! | a key is gone, or is what it was before | the start told of damage, and the disk has done some |
+//! | a key is gone, or is what it was before | the start told of damage (or of a cut), and the disk has done some |
 //! | the newest effects are gone, in order | the disk has damaged a segment: a write that it lost leaves no trace |
 //! | the start tells of damage | the disk has damaged the segments that it names |
 //!

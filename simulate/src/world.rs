@@ -242,6 +242,8 @@ impl World {
         }
         let shared = life.shared.clone();
         let excused = |error: &Error| shared.excuses(error);
+        // Reading writes: what has expired gets a tombstone, perhaps where the damage is.
+        let wounded = salvage::a_segment_is_wounded(&self.disk);
         let holding = self
             .finish(life, false, read_all(&engine, &plan, excused))?
             .map_err(|e| format!("a read after recovery: {e}"))?;
@@ -260,7 +262,7 @@ impl World {
                 ledger.floor = ledger.effects.len();
             }
             let count;
-            (count, believed) = self.judge(&ledger, &engine, &holding, now_ms)?;
+            (count, believed) = self.judge(&ledger, &engine, &holding, wounded, now_ms)?;
             self.say(|| format!("the store is what it was after {count} of {} effects", ledger.effects.len()));
         }
         let damaged = salvage::damages(&self.disk) > 0;
@@ -274,12 +276,13 @@ impl World {
         Ok(state_of(&engine, holding, &believed))
     }
 
-    /// How many effects the store holds, and the state after them.
+    /// How many effects the store holds, and the state after them. `wounded`: the disk has damaged a segment.
     fn judge(
         &self,
         ledger: &Ledger,
         engine: &Engine,
         holding: &Holding,
+        wounded: bool,
         now_ms: u64,
     ) -> Result<(usize, State), String> {
         let none = match find_prefix(ledger, holding, now_ms) {
@@ -289,11 +292,12 @@ impl World {
         if salvage::damages(&self.disk) == 0 {
             return Err(none.words);
         }
-        if salvage::tells_damage(engine.recovery()) {
+        let report = engine.recovery();
+        if salvage::tells_damage(report) || report.truncated_bytes > 0 && wounded {
             return salvage::nearest(ledger, engine, holding, &self.ever, now_ms);
         }
         match none.below {
-            Some(count) if salvage::a_segment_is_wounded(&self.disk) => Ok((count, ledger.state_after(count))),
+            Some(count) if wounded => Ok((count, ledger.state_after(count))),
             _ => Err(none.words),
         }
     }

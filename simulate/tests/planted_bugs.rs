@@ -3,7 +3,7 @@
 //! Promises: each of these is noticed within 2,000 seeds. Never: a bug that needs luck (those are for `simulate --bugs`).
 
 use thermocline::planted::Bug;
-use thermocline_simulate::{Settings, seeds_until_found};
+use thermocline_simulate::{Profile, Settings, seeds_until_found};
 
 fn is_found(bug: Bug) {
     thermocline_simulate::campaign::catch_panics();
@@ -64,4 +64,26 @@ fn names_that_are_not_synced_are_found() {
 #[test]
 fn a_recovery_that_builds_on_what_is_only_visible_is_found() {
     is_found(Bug::NoRecoverySync);
+}
+
+#[test]
+fn a_copy_of_what_has_died_is_found() {
+    is_found(Bug::GcCopyAfterDeath);
+}
+
+#[test]
+fn an_expiry_by_the_clock_alone_is_found() {
+    is_found(Bug::ExpiredByTime);
+}
+
+#[test]
+fn damage_that_is_not_told_is_found() {
+    is_found(Bug::QuietDamage);
+}
+
+#[test]
+fn a_damaged_record_that_is_served_is_found_on_a_disk_that_damages() {
+    thermocline_simulate::campaign::catch_panics();
+    let settings = Settings { profile: Profile::Media, ..Settings::default() };
+    assert!(seeds_until_found(Bug::SkipCrc, settings, 1, 2_000, 2).is_some());
 }

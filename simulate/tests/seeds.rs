@@ -28,6 +28,11 @@ fn a_failing_disk_loses_nothing_acknowledged_in_the_first_hundred_seeds() {
 }
 
 #[test]
+fn a_damaging_disk_makes_nothing_wrong_and_no_loss_goes_untold() {
+    run(Settings { profile: Profile::Media, ..Settings::default() }, 1, 150);
+}
+
+#[test]
 fn a_seed_is_the_same_run_twice() {
     let settings = Settings::default();
     for seed in 1..6 {

@@ -79,3 +79,56 @@ fn an_object_is_in_one_queue_at_a_time() {
     holds(5722, 4);
     holds_with(4180, Settings { profile: Profile::Errors, ..Settings::default() });
 }
+
+/// Stuck: a clean shutdown without a log. Records of a quarter segment, two to a segment with its footer, had filled the store while
+/// its live bytes said that it was half empty: GC moved them round and round and gained nothing, and the shutdown waited for
+/// room. Now GC notices, rests, and who waits for room is told that there is none.
+#[test]
+fn a_store_full_of_gaps_says_that_it_is_full() {
+    holds(22562, 64);
+}
+
+fn holds_on_a_damaging_disk(seed: u64) {
+    holds_with(seed, Settings { profile: Profile::Media, ..Settings::default() });
+}
+
+/// Lost without a word: what came after an older map. The disk lost the write of the shutdown's last map, and the superblock
+/// called the shutdown clean, so the log behind the older map was not read. Now a clean mark counts only with its map.
+#[test]
+fn a_clean_mark_counts_only_with_its_map() {
+    holds_on_a_damaging_disk(16277);
+    holds_on_a_damaging_disk(18224);
+}
+
+/// Wrong: a flushed database had keys in it. The record of an earlier FLUSHDB was lost to damage, so the number of its space was
+/// given out a second time, and what had been written there was still in the log. Now a space that any record names is never
+/// given out again.
+#[test]
+fn a_space_whose_record_is_lost_is_never_given_out_again() {
+    holds_on_a_damaging_disk(14371);
+}
+
+/// Lost without a word: keys whose newest version rotted in the last chunk of the log, which looked like a torn tail, while a map
+/// already called their older versions dead. Now the map says how far the log was durable when it was written: what is missing
+/// below is damage, and told.
+#[test]
+fn a_map_proves_how_far_the_log_was_durable() {
+    holds_on_a_damaging_disk(13168);
+}
+
+/// A false alarm: behind a hole in the stream a torn tail was taken for damage, and its sound segment set apart.
+#[test]
+fn a_torn_tail_behind_a_hole_is_a_torn_tail() {
+    for seed in [22234, 26671, 29837] {
+        holds_on_a_damaging_disk(seed);
+    }
+}
+
+/// Old came back, with a false alarm: chunks of a life before the last, behind a first chunk that the power had taken, were met when
+/// damage elsewhere made a start read every block. The start in between had not seen them, so there was no cut. Now the superblock
+/// says where that start ended the stream.
+#[test]
+fn what_a_start_did_not_see_is_void_for_the_next() {
+    holds_on_a_damaging_disk(21000);
+    holds_on_a_damaging_disk(45166);
+}

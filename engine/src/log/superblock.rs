@@ -2,9 +2,11 @@
 //!
 //! ```text
 //!  | crc u32 | "TCSB" | format u32 | store u32 | generation u64 | secret u64 | next seq u64 | segment bytes u32 | base bits u8 | mode u8 |
-//!  | clean u8 | 0 | next space u32 | databases u32 | cuts u32 | space u32 x databases | (segment u32, epoch u32, length u32) x cuts |
+//!  | clean u8 | 0 | next space u32 | databases u32 | cuts u32 | unproven u32 | space u32 x databases | (segment u32, epoch u32, length u32) x cuts |
 //!  crc over bytes 4.. of the used length, seeded with nothing: the superblock says where everything else is
 //! ```
+//! `unproven`: one more than the seqs below next seq that are not known to be durable; 0 = nothing is known.
+//!
 //! Promises: one copy is whole at any time, both are when something relies on it (copies.rs). Never: a newer format opened.
 
 use super::copies;
@@ -43,6 +45,8 @@ pub struct Superblock {
     pub secret: u64,
     /// Above every seq seen, even beyond cuts.
     pub next_seq: Seq,
+    /// Everything up to here was durable when it was written, and what earlier lives wrote behind it is void (0: unknown).
+    pub durable_seq: Seq,
     /// Size of a segment file.
     pub segment_bytes: u32,
     /// Base bits of the index directory.
@@ -82,6 +86,8 @@ impl Superblock {
         out[48..52].copy_from_slice(&self.next_space.to_le_bytes());
         out[52..56].copy_from_slice(&(self.spaces.len() as u32).to_le_bytes());
         out[56..60].copy_from_slice(&(self.cuts.len() as u32).to_le_bytes());
+        let unproven = u32::try_from(self.next_seq.saturating_sub(self.durable_seq)).unwrap_or(0);
+        out[60..64].copy_from_slice(&unproven.to_le_bytes());
         let mut at = FIXED_BYTES;
         for space in &self.spaces {
             out[at..at + 4].copy_from_slice(&space.0.to_le_bytes());
@@ -125,6 +131,10 @@ impl Superblock {
             generation: u64_at(from, 16),
             secret: u64_at(from, 24),
             next_seq: u64_at(from, 32),
+            durable_seq: match u32_at(from, 60) {
+                0 => 0,
+                unproven => u64_at(from, 32).saturating_sub(u64::from(unproven)),
+            },
             segment_bytes: u32_at(from, 40),
             base_bits: from[44],
             mode: from[45],
@@ -152,6 +162,7 @@ mod tests {
             generation: 6,
             secret: 7,
             next_seq: 8,
+            durable_seq: 5,
             segment_bytes: 65536,
             base_bits: 10,
             mode: 1,

@@ -93,6 +93,7 @@ impl Inner {
         let mut block = self.superblock.lock().clone();
         block.generation += 1;
         block.next_seq = self.log.next_seq();
+        block.durable_seq = 0; // this life's epochs lie below this generation: its records would count as void
         block.cuts.retain(|old| {
             let reused = self.log.segments[old.segment as usize].epoch() != old.epoch;
             !reused && new.iter().all(|cut| cut.segment != old.segment)

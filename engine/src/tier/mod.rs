@@ -23,3 +23,4 @@ pub mod strict;
 pub mod survey;
 pub mod sweep;
 pub mod tail;
+pub mod tell;

@@ -41,7 +41,8 @@ use crate::tier::reload::{checkpoint_headers, load_checkpoint};
 use crate::tier::scan_log::{Depth, Found, SegmentScan};
 use crate::tier::strict::{check_live, refusal};
 use crate::tier::survey::Survey;
-use crate::tier::tail::{Damage, Outcome, Tail, cut_of};
+use crate::tier::tail::{Outcome, Tail, cut_of};
+use crate::tier::tell::{tell_segments, tell_stream};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use thermocline_io::Disk;
@@ -180,6 +181,7 @@ fn fresh_superblock(options: &Options, clock: &dyn Clock) -> Superblock {
         generation: 0,
         secret: next(),
         next_seq: 1,
+        durable_seq: 0,
         segment_bytes: options.segment_bytes() as u32,
         base_bits: options.base_bits() as u8,
         mode: u8::from(options.durability.logs()),
@@ -366,6 +368,9 @@ fn existing(
     };
     let (mut scans, old_cuts, tail) = survey.look(depth)?;
     survey.adopt(&scans);
+    if options.recovery == RecoveryMode::Strict {
+        tell_segments(&scans, options, &mut report)?; // the reason first: what follows from it is told later
+    }
     progress.enter("reading the checkpoint");
     let loaded = if map.generation > 0 {
         load_checkpoint(&builder, &headers, &map, progress, &mut report.checkpoint_refused)?
@@ -384,7 +389,7 @@ fn existing(
         check_live(&**disk, &scans, builder.threads, progress)?;
     }
     progress.enter("replaying the log");
-    let mut next_seq = block.next_seq.max(map.b).max(map.durable_seq + 1);
+    let mut next_seq = block.next_seq.max(map.b).max(tail.highest_seq + 1);
     let (mut last_seq, mut cuts) = (map.last_seq, Vec::new());
     if depth != Depth::Map {
         let outcome =
@@ -397,7 +402,7 @@ fn existing(
         cuts = merged_cuts(old_cuts, &outcome, &scans);
         settle_segments(&segments, segment_bytes, &scans);
     }
-    tell_damage(&scans, options, &mut report)?;
+    tell_segments(&scans, options, &mut report)?;
     for &damaged in &report.quarantined {
         segments[damaged as usize].set_state(SegmentState::Quarantined);
     }
@@ -416,6 +421,7 @@ fn existing(
     let open = Superblock {
         generation: generation_above(block.generation, epochs.max().unwrap_or(0)),
         next_seq,
+        durable_seq: if planted::is(Bug::NoRecoverySync) { 0 } else { last_seq },
         mode: u8::from(options.durability != Durability::None),
         clean: false,
         next_space: spaces.next,
@@ -512,27 +518,7 @@ fn replay(
     for found in &group {
         outcome.cut_at(found.segment, found.entry.offset); // a group may span segments
     }
-    for damage in &outcome.damage {
-        let (words, seqs) = match *damage {
-            Damage::Bytes { segment, offset } => {
-                let name = crate::log::segment_name(segment);
-                report.quarantined.push(segment);
-                (format!("{name} is damaged at offset {offset}: what it held is quarantined"), 0)
-            }
-            Damage::Hole { seqs, segment, offset } => {
-                let name = crate::log::segment_name(segment);
-                (
-                    format!("the log lacks {seqs} records before {name}, offset {offset}: what they changed is lost"),
-                    seqs,
-                )
-            }
-            Damage::End { seqs } => {
-                (format!("the log lacks {seqs} records at its end: what they changed is lost"), seqs)
-            }
-        };
-        report.lost_records += seqs;
-        tell(options, report, words)?;
-    }
+    tell_stream(&outcome, options, report)?;
     report.truncated_bytes = outcome.void_bytes;
     Ok(outcome)
 }
@@ -545,44 +531,6 @@ fn merged_cuts(mut cuts: Vec<Cut>, outcome: &Outcome, scans: &[SegmentScan<'_>])
         }
     }
     cuts
-}
-
-/// Notes damage; `tier-recovery strict` starts only on a sound store.
-fn tell(options: &Options, report: &mut RecoveryReport, words: String) -> Result<()> {
-    if options.recovery == RecoveryMode::Strict {
-        let cure = "start with tier-recovery salvage to serve the rest";
-        return Err(Error::Format { words: format!("{words} (tier-recovery strict); {cure}") });
-    }
-    report.notes.push(words);
-    Ok(())
-}
-
-/// Says what segments have lost beside the stream: blocks that the disk refuses, values that the map calls live and that are not
-/// there.
-fn tell_damage(scans: &[SegmentScan<'_>], options: &Options, report: &mut RecoveryReport) -> Result<()> {
-    let scans = if planted::is(Bug::QuietDamage) { &[] } else { scans };
-    for scan in scans {
-        let name = crate::log::segment_name(scan.segment);
-        let before = report.notes.len();
-        if let Some(unreadable) = scan.unreadable() {
-            let words = format!("{name} cannot be read at offset {}: {}", unreadable.offset, unreadable.words);
-            tell(options, report, words)?;
-        }
-        if let Some(offset) = scan.doubtful {
-            tell(options, report, format!("{name} is damaged at offset {offset}, and a key may be lost with it"))?;
-        }
-        if scan.missing > 0 {
-            report.lost_records += u64::from(scan.missing);
-            let words = format!("{name} has no footer and is damaged: {} values in it are lost", scan.missing);
-            tell(options, report, words)?;
-        }
-        if report.notes.len() > before {
-            report.quarantined.push(scan.segment);
-        }
-    }
-    report.quarantined.sort_unstable();
-    report.quarantined.dedup();
-    Ok(())
 }
 
 /// States after a replay. A segment wholly covered by the map with no bit set is free. One whose last value died in the replay is

@@ -225,6 +225,10 @@ impl<'m> SegmentScan<'m> {
         self.epoch = epoch;
         self.used = headers.last().map_or(0, |(at, h)| at + h.bytes);
         self.stream = headers.first().map_or(0, |h| h.1.stream);
+        if headers.first().is_some_and(|(at, header)| *at > 0 && header.stream != 0) {
+            // What GC wrote behind a first chunk that is not there may be void; what it copied from is there.
+            headers.clear();
+        }
         self.max_seq = headers.iter().map(|h| h.1.last_seq).max().unwrap_or(0);
         self.chunks = headers;
         Ok(())

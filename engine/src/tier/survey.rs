@@ -73,7 +73,7 @@ impl<'s> Survey<'s> {
             })
         };
         let cuts: Vec<Cut> = self.block.cuts.iter().filter(|cut| holds(cut)).copied().collect();
-        let tail = if depth == Depth::Map { Tail::default() } else { Tail::of(&scans, self.map.durable_seq) };
+        let tail = if depth == Depth::Map { Tail::default() } else { Tail::of(&scans, self.block, self.map) };
         Ok((scans, cuts, tail))
     }
 

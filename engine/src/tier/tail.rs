@@ -4,10 +4,11 @@
 //! damage). Never: hands out what an earlier recovery cut off.
 
 use crate::error::Result;
-use crate::log::chunk::CHUNK_HEADER_BYTES;
+use crate::log::chunk::{CHUNK_HEADER_BYTES, ChunkHeader};
 use crate::log::footer::ENTRY_BYTES;
+use crate::log::map::Map;
 use crate::log::record::{Seq, padded};
-use crate::log::superblock::Cut;
+use crate::log::superblock::{Cut, Superblock};
 use crate::tier::scan_log::{Found, Met, SegmentScan, is_fact};
 use thermocline_io::Disk;
 
@@ -29,7 +30,7 @@ struct Run {
 pub(crate) struct Tail {
     runs: Vec<Run>,
     pub(crate) highest_seq: Seq,
-    /// The map proves that everything up to here was durable.
+    /// The superblock or the map proves that everything up to here was durable.
     durable_seq: Seq,
 }
 
@@ -82,13 +83,21 @@ pub(crate) fn cut_of(cuts: &[Cut], scan: &SegmentScan<'_>) -> u32 {
 
 impl Tail {
     /// The stream in these segments.
-    pub(crate) fn of(scans: &[SegmentScan<'_>], durable_seq: Seq) -> Tail {
+    ///
+    /// The start of the life that wrote `block` ended the stream at its `durable_seq`: what earlier lives had written behind that is
+    /// void. Where a segment's first block was not there that start did not see the rest of it, and made no cut.
+    pub(crate) fn of(scans: &[SegmentScan<'_>], block: &Superblock, map: &Map) -> Tail {
+        let durable_seq = map.durable_seq.max(block.durable_seq);
         let mut tail = Tail { highest_seq: durable_seq, durable_seq, ..Tail::default() };
         for (number, scan) in scans.iter().enumerate() {
             tail.highest_seq = tail.highest_seq.max(scan.max_seq);
             if scan.stream != 0 {
                 continue;
             }
+            let void_from = match u64::from(scan.epoch) < block.generation && block.durable_seq > 0 {
+                true => block.durable_seq,
+                false => Seq::MAX,
+            };
             if let Some(sealed) = scan.sealed {
                 tail.runs.push(Run {
                     scan: number,
@@ -101,7 +110,8 @@ impl Tail {
                     sealed: true,
                 });
             }
-            for &(offset, header) in scan.chunks.iter().filter(|(at, h)| at + h.used > scan.covered) {
+            let counts = |at: u32, h: &ChunkHeader| at + h.used > scan.covered && h.prev_seq < void_from;
+            for &(offset, header) in scan.chunks.iter().filter(|(at, h)| counts(*at, h)) {
                 tail.runs.push(Run {
                     scan: number,
                     offset,
@@ -170,11 +180,15 @@ impl Tail {
             if run.offset + CHUNK_HEADER_BYTES as u32 >= cut {
                 continue; // void since an earlier recovery
             }
+            if !broken && run.last_seq <= last {
+                continue; // a copy of what was met elsewhere, or void: the stream has gone past it
+            }
             if !broken && run.prev_seq > last {
                 // A hole. Was it durable once?
                 if vouched.max(run.watermark) > last {
                     let seqs = run.prev_seq - last;
                     outcome.damage.push(Damage::Hole { seqs, segment: scan.segment, offset: run.offset });
+                    last = run.prev_seq;
                 } else {
                     broken = true;
                 }
