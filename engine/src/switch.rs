@@ -146,6 +146,7 @@ impl Inner {
         let block = Superblock {
             generation: newest.generation + 1,
             next_seq: self.log.next_seq(),
+            durable_seq: 0, // this life's epochs lie below this generation: its records would count as void
             mode: u8::from(logs),
             ..newest.clone()
         };
