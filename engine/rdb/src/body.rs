@@ -16,7 +16,7 @@
 use crate::error::{Error, Reason};
 use crate::module::ModuleWalk;
 use crate::number::{INTEGER_BYTES_MAX, parse_score, put_digits};
-use crate::options::Duplicates;
+use crate::options::{Duplicates, FIELD_TIME_MS_MAX};
 use crate::packed::{Cursor, Flaw, Form, Piece};
 use crate::source::Source;
 use crate::stream::StreamWalk;
@@ -444,10 +444,10 @@ impl Body {
             }
             Row::FieldTriple => {
                 let time = match other().map_err(|flaw| self.flaw(form, flaw))? {
-                    Piece::Integer(time) => u64::try_from(time).ok(),
+                    Piece::Integer(time) => u64::try_from(time).ok().filter(|time| *time <= FIELD_TIME_MS_MAX),
                     Piece::Bytes(_) => None,
                 };
-                let what = "a field's time is no number";
+                let what = "a field's time is no number below 2^48";
                 let time = time.ok_or_else(|| self.flaw(form, Flaw { at, what }))?;
                 self.place(1, second);
                 Met::Field { expires_at_ms: (time != 0).then_some(time) }
@@ -475,9 +475,11 @@ impl Body {
         if let Row::FieldAfter { earliest_ms } = row {
             let number = source.length()?;
             if number > 0 {
-                let what = "a field's time is no number";
-                let flaw = Reason::Packed { form: Form::Plain, what };
-                expires_at_ms = Some(earliest_ms.checked_add(number - 1).ok_or_else(|| source.error(flaw))?);
+                let time = earliest_ms.saturating_add(number - 1);
+                if time > FIELD_TIME_MS_MAX {
+                    return Err(source.error(Reason::FieldTime(time)));
+                }
+                expires_at_ms = Some(time);
             }
         }
         source.string(first)?;

@@ -91,6 +91,9 @@ pub enum Reason {
     /// A score that is no number.
     #[error("the score of element {0} is not a number")]
     BadScore(u64),
+    /// A field's time beyond what every server holds.
+    #[error("a field expires at {0} ms, which is beyond the format's last moment, 2^48 - 1 ms")]
+    FieldTime(u64),
     /// A collection of nothing. The reader stands behind it and can go on.
     #[error("a collection without elements")]
     Empty,

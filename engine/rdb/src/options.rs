@@ -86,7 +86,7 @@ pub struct Thresholds {
 impl Default for Thresholds {
     fn default() -> Thresholds {
         Thresholds {
-            hash_listpack_entries_max: 128,
+            hash_listpack_entries_max: 512,
             hash_listpack_bytes_max: 64,
             set_intset_entries_max: 512,
             set_listpack_entries_max: 128,
@@ -105,3 +105,5 @@ pub(crate) const COMPRESSION_SAVES_BYTES: usize = 4;
 /// The most that a writer holds back of a collection to see whether it can be packed. What is longer is written as a plain
 /// table or list, which every server packs again to its own taste as it loads.
 pub(crate) const HELD_BYTES_MAX: usize = 1 << 20;
+/// The last moment at which a field of a hash can expire: Redis holds it in 48 bits.
+pub(crate) const FIELD_TIME_MS_MAX: u64 = (1 << 48) - 1;

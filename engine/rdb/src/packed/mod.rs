@@ -94,7 +94,7 @@ impl Cursor {
             return Ok(None);
         }
         let step = match self.form {
-            Form::Plain => (self.found == 0).then(|| (Piece::Bytes(0..bytes.len()), bytes.len())),
+            Form::Plain => (self.found == 0).then_some((Piece::Bytes(0..bytes.len()), bytes.len())),
             Form::Listpack => listpack::step(bytes, self.at)?,
             Form::Ziplist => ziplist::step(bytes, self.at, self.previous)?,
             Form::Intset => intset::step(bytes, self.at)?,

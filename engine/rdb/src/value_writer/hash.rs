@@ -6,7 +6,7 @@
 use super::Promise;
 use super::held::Held;
 use crate::error::{Error, Reason};
-use crate::options::HELD_BYTES_MAX;
+use crate::options::{FIELD_TIME_MS_MAX, HELD_BYTES_MAX};
 use crate::packed::listpack::{self, Builder};
 use crate::value_type::ValueType;
 use crate::writer::{Head, Sink};
@@ -61,6 +61,7 @@ impl<'w, W: Write> HashWriter<'w, W> {
                 Some(earliest_ms) if time < earliest_ms => {
                     return Err(self.sink.error(Reason::ExpiresTooEarly { expires_at_ms: time, earliest_ms }));
                 }
+                Some(_) if time > FIELD_TIME_MS_MAX => return Err(self.sink.error(Reason::FieldTime(time))),
                 Some(_) => {}
             }
         }
@@ -92,7 +93,7 @@ impl<'w, W: Write> HashWriter<'w, W> {
 
     fn row(&mut self, field: &[u8], value: &[u8], expires_at_ms: Option<u64>) -> Result<(), Error> {
         if let Some(earliest_ms) = self.earliest_ms {
-            self.sink.length(expires_at_ms.map_or(0, |time| (time - earliest_ms).saturating_add(1)))?;
+            self.sink.length(expires_at_ms.map_or(0, |time| time - earliest_ms + 1))?;
         }
         self.sink.string(field)?;
         self.sink.string(value)
@@ -113,7 +114,7 @@ impl<'w, W: Write> HashWriter<'w, W> {
             builder.push(self.held.get(2 * index));
             builder.push(self.held.get(2 * index + 1));
             if self.earliest_ms.is_some() {
-                builder.push_integer(self.times[index].map_or(0, |time| i64::try_from(time).unwrap_or(i64::MAX)));
+                builder.push_integer(self.times[index].unwrap_or(0) as i64);
             }
         }
         match self.earliest_ms {
