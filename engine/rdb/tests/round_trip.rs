@@ -270,7 +270,7 @@ fn a_broken_promise_is_an_error_and_spoils_the_file() {
     assert!(matches!(sorted_set.member(b"m", f64::NAN).unwrap_err().reason, Reason::BadScore(1)));
     drop(sorted_set);
     // A key that was given no value leaves nothing behind.
-    drop(writer.key(b"k", About::default()).unwrap());
+    writer.key(b"k", About::default()).unwrap();
     let file = writer.end().unwrap();
     let mut reader = Reader::new(&file[..], Options::default()).unwrap();
     assert!(reader.next().unwrap().is_none());

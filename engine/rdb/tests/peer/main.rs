@@ -342,15 +342,15 @@ fn what_is_accepted_here_the_server_accepts_and_reads_alike() {
                     assert_eq!(sorted(ours), sorted(theirs), "round {round}: {}", changed.escape_ascii());
                 }
             }
-            (Ok(_), false) => println!("round {round}: only we accept {}: {theirs:?}", changed.escape_ascii()),
-            (Err(error), true) => println!("round {round}: only they accept {}: {error}", changed.escape_ascii()),
-            (Err(_), false) => {}
+            (Ok(_), false) => panic!("round {round}: only we accept {}: {theirs:?}", changed.escape_ascii()),
+            // The server also takes a score with something behind it, a value that reaches into the checksum, bytes behind
+            // the value.
+            (Err(_), _) => {}
         }
     }
-    println!(
-        "refused by both {}, by us {}, by them {}, accepted {}",
-        counts[0][0], counts[0][1], counts[1][0], counts[1][1]
-    );
+    let [[neither, only_they], [_, both]] = counts;
+    println!("accepted by both and equal: {both}, only by the server: {only_they}, by none: {neither}");
+    assert!(both > CHANGED_PAYLOADS / 10 && neither > CHANGED_PAYLOADS / 10);
 }
 
 #[test]
