@@ -126,17 +126,35 @@ impl<B: BufRead> Source<B> {
         }
     }
 
+    /// `bytes` bytes, if the buffer holds them all: the common case, without a loop.
     #[inline]
-    pub(crate) fn byte(&mut self) -> Result<u8, Error> {
-        let byte = self.at_hand()?[0];
-        self.taken += 1;
+    fn whole(&mut self, bytes: usize) -> Option<&[u8]> {
+        let buffer = self.input.fill_buf().ok()?;
+        let whole = buffer.get(self.taken..)?.get(..bytes)?;
+        self.taken += bytes;
         if let Some(copy) = &mut self.copy {
-            copy.push(byte);
+            copy.extend_from_slice(whole);
         }
-        Ok(byte)
+        Some(whole)
     }
 
+    #[inline]
+    pub(crate) fn byte(&mut self) -> Result<u8, Error> {
+        match self.whole(1) {
+            Some(byte) => Ok(byte[0]),
+            None => Ok(u8::from_le_bytes(self.array_in_parts()?)),
+        }
+    }
+
+    #[inline]
     pub(crate) fn array<const BYTES: usize>(&mut self) -> Result<[u8; BYTES], Error> {
+        match self.whole(BYTES).and_then(|whole| whole.first_chunk()) {
+            Some(array) => Ok(*array),
+            None => self.array_in_parts(),
+        }
+    }
+
+    fn array_in_parts<const BYTES: usize>(&mut self) -> Result<[u8; BYTES], Error> {
         let mut array = [0; BYTES];
         let mut filled = 0;
         while filled < BYTES {
@@ -155,6 +173,12 @@ impl<B: BufRead> Source<B> {
     /// The next `bytes` bytes, in place of what `into` held.
     fn bytes(&mut self, bytes: u64, into: &mut Vec<u8>) -> Result<(), Error> {
         into.clear();
+        if bytes <= TRUSTED_BYTES
+            && let Some(whole) = self.whole(bytes as usize)
+        {
+            into.extend_from_slice(whole);
+            return Ok(());
+        }
         into.reserve(bytes.min(TRUSTED_BYTES) as usize);
         while (into.len() as u64) < bytes {
             let left = bytes - into.len() as u64;

@@ -9,8 +9,8 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 
-/// Elements whose room is kept for the next collection.
-const KEPT_ELEMENTS: usize = 4096;
+/// Elements whose room is kept for the next collection; emptying it costs a byte for each.
+const KEPT_ELEMENTS: usize = 128;
 
 pub(crate) struct Seen {
     marks: HashSet<u128, BuildHasherDefault<LowHalf>>,
