@@ -167,6 +167,8 @@ fn frequencies_and_idle_times_are_read_and_written() {
         let again = tempfile::tempdir().unwrap();
         let mut server = Server::start(&program, directory.path());
         server.run(&["CONFIG", "SET", "maxmemory-policy", policy]);
+        // A counter must not decay because a minute ends just now.
+        server.run(&["CONFIG", "SET", "lfu-decay-time", "0"]);
         let payload = payload::encode(&Value::String(b"v".to_vec()), Version::REDIS_7_0, &Settings::default()).unwrap();
         let about = if policy == "allkeys-lfu" { ["FREQ", "77"] } else { ["IDLETIME", "5000"] };
         let words: Vec<&[u8]> = vec![b"RESTORE", b"k", b"0", &payload, about[0].as_bytes(), about[1].as_bytes()];
@@ -351,6 +353,33 @@ fn what_is_accepted_here_the_server_accepts_and_reads_alike() {
     let [[neither, only_they], [_, both]] = counts;
     println!("accepted by both and equal: {both}, only by the server: {only_they}, by none: {neither}");
     assert!(both > CHANGED_PAYLOADS / 10 && neither > CHANGED_PAYLOADS / 10);
+}
+
+#[test]
+fn the_earliest_time_of_a_hash_may_be_promised_too_early() {
+    let Some(program) = program() else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let mut server = Server::start(&program, directory.path());
+    for fields in [3u64, 600] {
+        for earliest_ms in [0, 1_000, 4_000_000_000_000] {
+            let mut encoder = payload::Encoder::new(Version::REDIS_7_4, Settings::default());
+            let mut hash = encoder.value().hash_that_expires(fields, earliest_ms).unwrap();
+            for number in 0..fields {
+                let time = (number % 2 == 1).then_some(4_000_000_000_000 + number);
+                hash.field(format!("f{number}").as_bytes(), b"v", time).unwrap();
+            }
+            hash.end().unwrap();
+            let ours = encoder.end().unwrap();
+            let words = [&b"RESTORE"[..], b"h", b"0", &ours, b"REPLACE"];
+            if let Answer::Error(error) = server.ask(&words) {
+                assert!(error.contains("version or checksum"), "{error}");
+                println!("skipped: {program} reads no hash whose fields expire in Redis's layout");
+                return;
+            }
+            let times = server.run(&["HPEXPIRETIME", "h", "FIELDS", "3", "f0", "f1", "f2"]);
+            assert_eq!(times, Answer::Array([-1, 4_000_000_000_001, -1].map(Answer::Integer).to_vec()));
+        }
+    }
 }
 
 #[test]
