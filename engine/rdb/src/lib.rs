@@ -55,9 +55,10 @@
 //! # }
 //! ```
 //!
-//! What each version added, and the opcodes, are told by Redis's release notes, the replicator wiki "RDB dump data format"
-//! (leonchen83/redis-replicator) and the "Redis Rdb Dump Structures" of injinj/rdbparser; what they leave open was seen in
-//! files that Redis 7.0 and 8.0 and Valkey 9.1 wrote.
+//! Where to read more: the replicator wiki "RDB dump data format" (leonchen83/redis-replicator) and the "Redis Rdb Dump
+//! Structures" of injinj/rdbparser. What a server can be asked was asked: files and payloads of Redis 7.0.15 and 8.0.6 and
+//! Valkey 9.1.2, and old layouts given to them (tests/peer). Not confirmed by any server here, because none at hand writes
+//! them: values of modules, slots of a cluster, the two drafts of hashes that expire, and streams of the first layout.
 //!
 //! Promises: foreign bytes are an answer or an [`Error`] with a place and a reason; they never panic, nothing is allocated
 //! because they claim a length, and work is linear in their number. Elements are handed over one at a time: memory is
