@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 const ARROWS: &[(&str, &[&str])] = &[
     ("thermocline-io", &[]),
     ("thermocline-memory", &[]),
+    ("thermocline-rdb", &[]),
     ("thermocline-value", &[]),
     ("thermocline-resp", &[]),
     ("thermocline", &["thermocline-io", "thermocline-memory", "thermocline-value"]),
