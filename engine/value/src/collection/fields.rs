@@ -118,7 +118,7 @@ pub(crate) fn remove<N: Nodes + ?Sized>(
     match body(nodes)? {
         Body::Run(run) => {
             let Some((position, _)) = find_in_run(&run, shape, field, hash, NodeId::ROOT)? else { return Ok(false) };
-            remove_from_run(nodes, position, 1)?;
+            remove_from_run(nodes, position, 1);
         }
         Body::Tree(root) => {
             let mut tree = root.first(shape);

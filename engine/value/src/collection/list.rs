@@ -66,7 +66,7 @@ pub fn remove_some<N: Nodes + ?Sized>(nodes: &mut N, index: u64, count: u64) -> 
             let length = run.len() as u64;
             let removed = count.min(length.saturating_sub(index));
             if removed > 0 {
-                remove_from_run(nodes, index as usize, removed as usize)?;
+                remove_from_run(nodes, index as usize, removed as usize);
             }
             Ok(removed)
         }

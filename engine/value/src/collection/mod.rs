@@ -24,7 +24,7 @@ use crate::packed::node_edit::{Edit, NodeEdit};
 use crate::packed::root::Root;
 use crate::packed::run::{Run, run_bytes, stored_bytes};
 use crate::tree::insert::{Entry, entries};
-use crate::tree::limits::{LEAF_BYTES_MAX, RUN_BYTES_MAX};
+use crate::tree::limits::{RUN_BYTES_MAX, leaf_bytes_max};
 use crate::tree::nodes::{At, Fault, Missing, NodeId, Nodes, present};
 use crate::tree::shape::Shape;
 use crate::tree::{Tree, Walk};
@@ -103,7 +103,6 @@ pub(crate) enum Fits<'n> {
 
 /// Whether an element still fits the root's run.
 pub(crate) fn fits<'n>(run: &Run<'n>, position: usize, replaces: bool, entry: Entry<'n>) -> Result<Fits<'n>, Fault> {
-    run.check().at(NodeId::ROOT)?;
     let old = if replaces { stored_bytes(run.get(position).at(NodeId::ROOT)?.len()) } else { 0 };
     let elements = run.element_bytes() - old + stored_bytes(entry.1.len());
     let count = run.len() + usize::from(!replaces);
@@ -148,17 +147,14 @@ pub(crate) fn edit_run<N: Nodes + ?Sized>(nodes: &mut N, position: usize, replac
 }
 
 /// Removes elements from the root's run.
-pub(crate) fn remove_from_run<N: Nodes + ?Sized>(nodes: &mut N, position: usize, count: usize) -> Result<(), Fault> {
-    let run = Run::open(present(nodes, NodeId::ROOT)?).at(NodeId::ROOT)?;
-    run.check().at(NodeId::ROOT)?;
+pub(crate) fn remove_from_run<N: Nodes + ?Sized>(nodes: &mut N, position: usize, count: usize) {
     nodes.edit(NodeId::ROOT, &NodeEdit(Edit::Remove { position, count }));
-    Ok(())
 }
 
 /// After a removal: puts the root if it is another one, or the only leaf in its place. Not for sorted sets.
 pub(crate) fn settle<N: Nodes + ?Sized>(nodes: &mut N, old: &Root, tree: &Tree) {
     if tree.top.levels == 0
-        && let Some(leaf) = nodes.get(tree.top.node).filter(|leaf| leaf.len() <= LEAF_BYTES_MAX)
+        && let Some(leaf) = nodes.get(tree.top.node).filter(|leaf| leaf.len() <= leaf_bytes_max(tree.shape))
     {
         let payload = leaf.to_vec();
         nodes.put(NodeId::ROOT, &payload);

@@ -14,7 +14,7 @@ use crate::packed::run::{self, EMPTY_TAGGED, Run, tag_of};
 use crate::packed::score::sortable;
 use crate::tree::insert::entries;
 use crate::tree::key::Key;
-use crate::tree::limits::LEAF_BYTES_MAX;
+use crate::tree::limits::leaf_bytes_max;
 use crate::tree::nodes::{At, Fault, Missing, NodeId, Nodes};
 use crate::tree::shape::{ScoredMember, Shape};
 use crate::tree::{Left, Path, Seek, Tree};
@@ -146,7 +146,7 @@ fn set_in_run<N: Nodes + ?Sized>(nodes: &mut N, entry: &ScoredMember<'_>) -> Res
             match fits(&run, to, false, tagged)? {
                 Fits::Edit => {
                     edit_run(nodes, to, false, tagged);
-                    remove_from_run(nodes, if to <= from { from + 1 } else { from }, 1)?;
+                    remove_from_run(nodes, if to <= from { from + 1 } else { from }, 1);
                 }
                 Fits::Grows(_) => grow(nodes, from, to, true, tagged)?,
             }
@@ -245,7 +245,7 @@ pub fn remove<N: Nodes + ?Sized>(nodes: &mut N, member: &[u8]) -> Result<Option<
             let found = fields::find_in_run(&run, Shape::Scores, member, hash, NodeId::ROOT)?;
             let Some((position, element)) = found else { return Ok(None) };
             let score = decode(element)?.score;
-            remove_from_run(nodes, position, 1)?;
+            remove_from_run(nodes, position, 1);
             Ok(Some(score))
         }
         Body::Tree(root) => {
@@ -284,12 +284,13 @@ fn settle<N: Nodes + ?Sized>(nodes: &mut N, old: &Root, first: &Tree, second: &T
 
 /// The only leaf of the first tree as a run with tags, if it is small and whole.
 fn small<N: Nodes + ?Sized>(nodes: &N, tree: &Tree) -> Option<Vec<u8>> {
-    let run = Run::open(nodes.get(tree.top.node)?).ok().filter(|run| run.bytes() <= LEAF_BYTES_MAX)?;
+    let run =
+        Run::open(nodes.get(tree.top.node)?).ok().filter(|run| run.bytes() <= leaf_bytes_max(Shape::SortedSet))?;
     let mut tagged = entries(&run).ok()?;
     for (tag, element) in &mut tagged {
         *tag = tag_of(nodes.hash(ScoredMember::decode(element).ok()?.member));
     }
-    let mut payload = Vec::with_capacity(LEAF_BYTES_MAX + tagged.len());
+    let mut payload = Vec::with_capacity(leaf_bytes_max(Shape::SortedSet) + tagged.len());
     run::write(tagged.iter().copied(), true, &mut payload);
     Some(payload)
 }

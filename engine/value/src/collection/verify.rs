@@ -11,7 +11,7 @@ use crate::kind::Kind;
 use crate::packed::run::{Run, tag_of};
 use crate::tree::Tree;
 use crate::tree::key::Key;
-use crate::tree::limits::{INNER_BYTES_MAX, INNER_CHILDREN_MIN, LEAF_BYTES_MAX, RUN_BYTES_MAX};
+use crate::tree::limits::{INNER_BYTES_MAX, INNER_CHILDREN_MIN, RUN_BYTES_MAX, leaf_bytes_max};
 use crate::tree::nodes::{At, Fault, NodeId, Nodes, present};
 use crate::tree::path::level;
 use crate::tree::shape::{ScoredMember, Shape};
@@ -103,7 +103,7 @@ fn verify_node<N: Nodes + ?Sized>(
         census.leaves += 1;
         let run = Run::open(payload).at(node)?;
         require(run.is_tagged() == shape.is_hashed(), node)?;
-        require(payload.len() <= LEAF_BYTES_MAX || run.len() == 1, node)?;
+        require(payload.len() <= leaf_bytes_max(shape) || run.len() == 1, node)?;
         verify_run(nodes, shape, &run, node, from, to)?;
         return Ok(run.len() as u64);
     }

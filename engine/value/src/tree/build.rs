@@ -6,7 +6,7 @@
 
 use super::Tree;
 use super::insert::{Entry, separator, sort};
-use super::limits::{INNER_BYTES_MAX, INNER_CHILDREN_MIN, LEAF_BYTES_FIT, LEAF_BYTES_MAX};
+use super::limits::{INNER_BYTES_MAX, INNER_CHILDREN_MIN, leaf_bytes_fit, leaf_bytes_max};
 use super::nodes::{NodeId, Nodes};
 use super::shape::Shape;
 use crate::CodecError;
@@ -23,7 +23,7 @@ impl Tree {
     ) -> Result<Tree, CodecError> {
         assert!(!entries.is_empty(), "a tree of nothing");
         sort(shape, &mut entries, nodes)?;
-        let bytes_max = if shape == Shape::List { LEAF_BYTES_MAX } else { LEAF_BYTES_FIT };
+        let bytes_max = if shape == Shape::List { leaf_bytes_max(shape) } else { leaf_bytes_fit(shape) };
         let mut separators = Vec::new();
         let mut ends = Vec::new();
         let mut start = 0;

@@ -8,7 +8,7 @@
 //! Never: makes a leaf of several elements larger than its maximum.
 
 use super::key::Key;
-use super::limits::LEAF_BYTES_MAX;
+use super::limits::leaf_bytes_max;
 use super::nodes::{At, Fault, Nodes};
 use super::parents::ParentEdit;
 use super::path::Path;
@@ -30,10 +30,10 @@ impl Tree {
         position: usize,
         entry: Entry<'_>,
     ) -> Result<(), Fault> {
-        let run = path.checked_run(nodes)?;
+        let run = path.run(nodes)?;
         let count = run.len() + 1;
         let bytes = run_bytes(run.element_bytes() + stored_bytes(entry.1.len()), count, run.is_tagged());
-        if bytes <= LEAF_BYTES_MAX {
+        if bytes <= leaf_bytes_max(self.shape) {
             nodes.edit(path.leaf, &NodeEdit(Edit::Insert { position, tag: entry.0, element: entry.1 }));
             self.recount(nodes, path, count as u64);
             return Ok(());
@@ -49,10 +49,10 @@ impl Tree {
         position: usize,
         element: &[u8],
     ) -> Result<(), Fault> {
-        let run = path.checked_run(nodes)?;
+        let run = path.run(nodes)?;
         let old = run.get(position).at(path.leaf)?;
         let elements = run.element_bytes() - stored_bytes(old.len()) + stored_bytes(element.len());
-        if run.len() == 1 || run_bytes(elements, run.len(), run.is_tagged()) <= LEAF_BYTES_MAX {
+        if run.len() == 1 || run_bytes(elements, run.len(), run.is_tagged()) <= leaf_bytes_max(self.shape) {
             nodes.edit(path.leaf, &NodeEdit(Edit::Replace { position, element }));
             return Ok(());
         }
@@ -81,12 +81,12 @@ impl Tree {
             0 if at_end && path.first => Some(1),
             _ => None,
         };
-        let parts = parts(&entries, run.is_tagged(), forced);
+        let parts = parts(&entries, run.is_tagged(), leaf_bytes_max(self.shape), forced);
         // The leaf keeps its id for its first part. A list may as well keep it for the old part, which is then not written.
         let kept = if self.shape == Shape::List && forced == Some(1) { 1 } else { 0 };
         let mut written = Vec::with_capacity(parts.len());
         for part in &parts {
-            let mut payload = Vec::with_capacity(LEAF_BYTES_MAX);
+            let mut payload = Vec::with_capacity(leaf_bytes_max(self.shape));
             write(entries[part.clone()].iter().copied(), run.is_tagged(), &mut payload);
             let separator = separator(self.shape, &entries, part.start, nodes).at(path.leaf)?;
             let unchanged = nodes.get(path.leaf).is_some_and(|old| old == payload);
@@ -165,26 +165,26 @@ pub(crate) fn separator<'e, N: Nodes + ?Sized>(
 }
 
 /// Cuts entries into parts that fit a leaf, or hold a single element. `forced` is a place to cut first.
-fn parts(entries: &[Entry<'_>], tagged: bool, forced: Option<usize>) -> Vec<Range<usize>> {
+fn parts(entries: &[Entry<'_>], tagged: bool, bytes_max: usize, forced: Option<usize>) -> Vec<Range<usize>> {
     let mut parts = Vec::with_capacity(4);
     let whole = 0..entries.len();
     match forced {
         Some(at) => {
-            halve(entries, tagged, whole.start..at, &mut parts);
-            halve(entries, tagged, at..whole.end, &mut parts);
+            halve(entries, tagged, bytes_max, whole.start..at, &mut parts);
+            halve(entries, tagged, bytes_max, at..whole.end, &mut parts);
         }
-        None => halve(entries, tagged, whole, &mut parts),
+        None => halve(entries, tagged, bytes_max, whole, &mut parts),
     }
     parts
 }
 
-fn halve(entries: &[Entry<'_>], tagged: bool, range: Range<usize>, parts: &mut Vec<Range<usize>>) {
+fn halve(entries: &[Entry<'_>], tagged: bool, bytes_max: usize, range: Range<usize>, parts: &mut Vec<Range<usize>>) {
     if range.is_empty() {
         return;
     }
     let bytes = |range: Range<usize>| entries[range].iter().map(|(_, element)| stored_bytes(element.len())).sum();
     let total: usize = bytes(range.clone());
-    if range.len() == 1 || run_bytes(total, range.len(), tagged) <= LEAF_BYTES_MAX {
+    if range.len() == 1 || run_bytes(total, range.len(), tagged) <= bytes_max {
         parts.push(range);
         return;
     }
@@ -199,6 +199,6 @@ fn halve(entries: &[Entry<'_>], tagged: bool, range: Range<usize>, parts: &mut V
         left += next;
         at += 1;
     }
-    halve(entries, tagged, range.start..at, parts);
-    halve(entries, tagged, at..range.end, parts);
+    halve(entries, tagged, bytes_max, range.start..at, parts);
+    halve(entries, tagged, bytes_max, at..range.end, parts);
 }

@@ -62,11 +62,16 @@ impl Tree {
     /// The leaf of this path holds `count` elements now: all parents get their new counts.
     pub(crate) fn recount<N: Nodes + ?Sized>(&self, nodes: &mut N, path: &Path, count: u64) {
         let (mut child, mut count) = (path.leaf, count);
-        for step in path.steps().iter().rev() {
+        let steps = path.steps();
+        for (depth, step) in steps.iter().enumerate().rev() {
             let Ok(parent) = inner(nodes, step.node) else { return };
-            let total = parent.total().wrapping_sub(parent.count(step.place)).wrapping_add(count);
+            let old = parent.count(step.place);
             nodes.edit(step.node, &NodeEdit(Edit::ChildCount { place: step.place, child, count }));
-            (child, count) = (step.node, total);
+            // What its own parent knows of this node, and what has just changed, is its new sum.
+            let Some(above) = depth.checked_sub(1).map(|above| steps[above]) else { return };
+            let Ok(above_node) = inner(nodes, above.node) else { return };
+            count = above_node.count(above.place).wrapping_sub(old).wrapping_add(count);
+            child = step.node;
         }
     }
 

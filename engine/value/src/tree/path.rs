@@ -63,7 +63,7 @@ impl Path {
         Run::open(present(nodes, self.leaf)?).at(self.leaf)
     }
 
-    /// The leaf as a run that may be edited: all of it was looked at.
+    /// The leaf as a run, all of which was looked at: for operations that change more than this leaf.
     pub(crate) fn checked_run<'n, N: Nodes + ?Sized>(&self, nodes: &'n N) -> Result<Run<'n>, Fault> {
         let run = self.run(nodes)?;
         run.check().at(self.leaf)?;
@@ -122,6 +122,8 @@ impl Tree {
             Seek::Key(_) => 0,
             Seek::Rank(rank) | Seek::Gap(rank) => rank,
         };
+        // Between which prefixes the keys of the node lie that comes next.
+        let mut range = 0..=u64::MAX;
         let mut path = Path {
             steps: [Step { node: NodeId::ROOT, place: 0 }; LEVEL_MAX as usize],
             depth: usize::from(self.top.levels),
@@ -136,7 +138,16 @@ impl Tree {
                 return Err(Fault::Corrupt(path.leaf, CodecError::BadField));
             }
             let place = match &seek {
-                Seek::Key(key) => inner.find(key),
+                Seek::Key(key) => {
+                    let place = inner.find(key, &range);
+                    if place > 0 {
+                        range = inner.separator(place).prefix..=*range.end();
+                    }
+                    if place + 1 < inner.len() {
+                        range = *range.start()..=inner.separator(place + 1).prefix;
+                    }
+                    place
+                }
                 Seek::Rank(_) | Seek::Gap(_) => {
                     let (place, rest) = inner.at_rank(position, matches!(seek, Seek::Gap(_)));
                     position = rest;

@@ -4,10 +4,11 @@
 //! only if the neighbour is in memory and the two fill at most three quarters of a leaf.
 //! Never: leaves an empty leaf, or a parent without children.
 
-use super::limits::{LEAF_BYTES_FIT, LEAF_BYTES_LOW};
+use super::limits::{leaf_bytes_fit, leaf_bytes_low};
 use super::nodes::{At, Fault, NodeId, Nodes};
 use super::parents::ParentEdit;
 use super::path::{Path, inner};
+use super::shape::Shape;
 use super::{Seek, Tree};
 use crate::packed::node_edit::{Edit, NodeEdit};
 use crate::packed::run::{Run, run_bytes, stored_bytes, write};
@@ -30,7 +31,7 @@ impl Tree {
         position: usize,
         count: usize,
     ) -> Result<Left, Fault> {
-        let run = path.checked_run(nodes)?;
+        let run = path.run(nodes)?;
         let place = path.steps().last().map_or(0, |step| step.place);
         let kept = run.len() - count;
         if kept == 0 {
@@ -43,7 +44,11 @@ impl Tree {
             gone += stored_bytes(run.get(position).at(path.leaf)?.len());
         }
         let bytes = run_bytes(run.element_bytes() - gone, kept, run.is_tagged());
-        let merged = if bytes < LEAF_BYTES_LOW { merge(nodes, path, &run, position, count) } else { None };
+        let merged = if bytes < leaf_bytes_low(self.shape) {
+            merge(nodes, self.shape, path, &run, position, count)
+        } else {
+            None
+        };
         if let Some(Merged { payload, at, left, right, total }) = merged {
             nodes.put(left, &payload);
             nodes.free(right);
@@ -94,7 +99,14 @@ struct Merged {
 }
 
 /// What comes out if the leaf, less the removed elements, joins a neighbour.
-fn merge<N: Nodes + ?Sized>(nodes: &N, path: &Path, run: &Run<'_>, position: usize, removed: usize) -> Option<Merged> {
+fn merge<N: Nodes + ?Sized>(
+    nodes: &N,
+    shape: Shape,
+    path: &Path,
+    run: &Run<'_>,
+    position: usize,
+    removed: usize,
+) -> Option<Merged> {
     let step = path.steps().last()?;
     let parent = inner(nodes, step.node).ok()?;
     let place = step.place;
@@ -103,7 +115,7 @@ fn merge<N: Nodes + ?Sized>(nodes: &N, path: &Path, run: &Run<'_>, position: usi
         let Some(other) = nodes.get(parent.id(neighbour)).and_then(|payload| Run::open(payload).ok()) else {
             continue;
         };
-        if other.check().is_err() || other.is_tagged() != run.is_tagged() || other.bytes() > LEAF_BYTES_FIT {
+        if other.check().is_err() || other.is_tagged() != run.is_tagged() || other.bytes() > leaf_bytes_fit(shape) {
             continue;
         }
         let mut entries = super::insert::entries(run).ok()?;
@@ -111,9 +123,9 @@ fn merge<N: Nodes + ?Sized>(nodes: &N, path: &Path, run: &Run<'_>, position: usi
         let others = super::insert::entries(&other).ok()?;
         let (left, right, at) = if neighbour > place { (entries, others, place) } else { (others, entries, neighbour) };
         let both = left.iter().chain(&right).copied();
-        let mut payload = Vec::with_capacity(LEAF_BYTES_FIT);
+        let mut payload = Vec::with_capacity(leaf_bytes_fit(shape));
         write(both, run.is_tagged(), &mut payload);
-        if payload.len() > LEAF_BYTES_FIT {
+        if payload.len() > leaf_bytes_fit(shape) {
             continue;
         }
         let total = (left.len() + right.len()) as u64;

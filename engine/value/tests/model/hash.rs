@@ -133,7 +133,7 @@ fn run(steps: &[Step], hash_bits: u32) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, max_shrink_iters: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases / 4, max_shrink_iters: 2000, ..ProptestConfig::default() })]
 
     #[test]
     fn a_hash_is_a_map(steps in steps(400)) {

@@ -52,7 +52,7 @@ fn remove(nodes: &mut Memory, index: u64, mut count: u64, seen: bool) -> u64 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, max_shrink_iters: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases / 4, max_shrink_iters: 2000, ..ProptestConfig::default() })]
 
     #[test]
     fn a_list_is_a_deque(steps in steps()) {

@@ -10,7 +10,7 @@ fn member(number: u32) -> Vec<u8> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, max_shrink_iters: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases / 8, max_shrink_iters: 2000, ..ProptestConfig::default() })]
 
     #[test]
     fn a_set_is_a_set(

@@ -179,7 +179,7 @@ fn run(steps: &[Step], hash_bits: u32) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases / 5, max_shrink_iters: 2000, ..ProptestConfig::default() })]
 
     #[test]
     fn a_sorted_set_is_sorted(steps in steps(400)) {
