@@ -66,6 +66,16 @@ pub fn put_varint(mut value: u64, into: &mut Vec<u8>) {
 /// Takes a varint from the front of `bytes`, which then begins after it.
 #[inline]
 pub fn take_varint(bytes: &mut &[u8]) -> Result<u64, CodecError> {
+    // Most varints are lengths below 128.
+    if let [byte @ ..0x80, rest @ ..] = *bytes {
+        *bytes = rest;
+        return Ok(u64::from(*byte));
+    }
+    take_long_varint(bytes)
+}
+
+/// A varint that may have more than one group.
+fn take_long_varint(bytes: &mut &[u8]) -> Result<u64, CodecError> {
     let mut value = 0u64;
     for place in 0..VARINT_BYTES_MAX {
         let Some(&byte) = bytes.get(place) else {

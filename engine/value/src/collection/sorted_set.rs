@@ -50,26 +50,19 @@ impl<'m> Bound<'m> {
 }
 
 /// The first position of an ordered run whose key is not below `key` (with `after`: above it).
-fn position<N: Nodes + ?Sized>(
-    nodes: &N,
-    run: &Run<'_>,
-    key: &Key<'_>,
-    after: bool,
-    node: NodeId,
-) -> Result<usize, Fault> {
-    let (mut low, mut high) = (0, run.len());
-    while low < high {
-        let middle = (low + high) / 2;
-        let other = run.get(middle).and_then(|element| Shape::SortedSet.key(element, nodes)).at(node)?;
-        if other < *key || (after && other == *key) { low = middle + 1 } else { high = middle }
-    }
-    Ok(low)
+fn position(run: &Run<'_>, key: &Key<'_>, after: bool, node: NodeId) -> Result<usize, Fault> {
+    let before = |element| {
+        let ScoredMember { score, member } = ScoredMember::decode(element)?;
+        let other = Key { prefix: sortable(score), tail: member };
+        Ok(other < *key || (after && other == *key))
+    };
+    run.partition(before).at(node)
 }
 
 /// Where an element with this key stands in the first tree, or would stand.
 fn find_ordered<N: Nodes + ?Sized>(nodes: &N, tree: &Tree, key: Key<'_>) -> Result<(Path, usize), Fault> {
     let path = tree.descend(nodes, Seek::Key(key))?;
-    let position = position(nodes, &path.run(nodes)?, &key, false, path.leaf)?;
+    let position = position(&path.run(nodes)?, &key, false, path.leaf)?;
     Ok((path, position))
 }
 
@@ -92,10 +85,10 @@ pub fn score<N: Nodes + ?Sized>(nodes: &N, member: &[u8]) -> Result<Option<f64>,
 pub fn rank_of<N: Nodes + ?Sized>(nodes: &N, bound: &Bound<'_>) -> Result<u64, Fault> {
     let (key, after) = bound.key();
     match body(nodes)? {
-        Body::Run(run) => position(nodes, &run, &key, after, NodeId::ROOT).map(|position| position as u64),
+        Body::Run(run) => position(&run, &key, after, NodeId::ROOT).map(|position| position as u64),
         Body::Tree(root) => {
             let path = root.first(Shape::SortedSet).descend(nodes, Seek::Key(key))?;
-            let position = position(nodes, &path.run(nodes)?, &key, after, path.leaf)?;
+            let position = position(&path.run(nodes)?, &key, after, path.leaf)?;
             Ok(path.before(nodes)? + position as u64)
         }
     }
@@ -132,7 +125,7 @@ fn set_in_run<N: Nodes + ?Sized>(nodes: &mut N, entry: &ScoredMember<'_>) -> Res
         return Ok(false);
     }
     let key = Key { prefix: sortable(entry.score), tail: entry.member };
-    let to = position(nodes, &run, &key, false, NodeId::ROOT)?;
+    let to = position(&run, &key, false, NodeId::ROOT)?;
     let new = old.is_none();
     let tagged = (tag_of(hash), &element[..]);
     match old.map(|(from, _)| from) {
@@ -199,10 +192,8 @@ fn set_in_trees<N: Nodes + ?Sized>(nodes: &mut N, root: Root, entry: &ScoredMemb
     if old == Some(entry.score) {
         return Ok(false);
     }
-    found.path.checked_run(nodes)?;
     let key = Key { prefix: sortable(entry.score), tail: entry.member };
     let (new_path, new_position) = find_ordered(nodes, &first, key)?;
-    new_path.checked_run(nodes)?;
     let old_key = old.map(|old| Key { prefix: sortable(old), tail: entry.member });
     let element = entry.encode();
     let mut stays = None;
@@ -231,7 +222,7 @@ fn set_in_trees<N: Nodes + ?Sized>(nodes: &mut N, root: Root, entry: &ScoredMemb
 /// Where an element stands that the second tree knows of.
 fn find_old<N: Nodes + ?Sized>(nodes: &N, tree: &Tree, key: Key<'_>) -> Result<(Path, usize), Fault> {
     let (path, position) = find_ordered(nodes, tree, key)?;
-    let run = path.checked_run(nodes)?;
+    let run = path.run(nodes)?;
     let there =
         position < run.len() && Shape::SortedSet.key(run.get(position).at(path.leaf)?, nodes).at(path.leaf)? == key;
     if there { Ok((path, position)) } else { Err(Fault::Corrupt(path.leaf, crate::CodecError::BadField)) }
@@ -253,7 +244,6 @@ pub fn remove<N: Nodes + ?Sized>(nodes: &mut N, member: &[u8]) -> Result<Option<
             let found = second.find(nodes, member, hash)?;
             let Some((second_position, element)) = found.element else { return Ok(None) };
             let score = decode(element)?.score;
-            found.path.checked_run(nodes)?;
             let (path, position) = find_old(nodes, &first, Key { prefix: sortable(score), tail: member })?;
             // Both are there: nothing can fail.
             let second_path = found.path;

@@ -35,7 +35,7 @@ const PREFIX: usize = 8;
 const TAIL_END: usize = 4;
 const _: () = assert!((KEYED | TAILS | LEVEL) & (NOT_A_RUN | IS_ROOT) == 0);
 
-/// No tree is higher: fifteen levels of at least two... thousands of children are more elements than can be counted.
+/// No tree is higher: see `INNER_CHILDREN_MIN`.
 pub(crate) const LEVEL_MAX: u8 = 15;
 /// Most children of one node.
 pub(crate) const CHILDREN_MAX: usize = u16::MAX as usize;

@@ -41,8 +41,9 @@ pub(crate) const INNER_BYTES_MAX: usize = 4096 / SCALE / if SCALE > 1 { 4 } else
 pub(crate) const INNER_BYTES_LOW: usize = INNER_BYTES_MAX / 4;
 /// Largest inner node that comes out of a merge.
 pub(crate) const INNER_BYTES_FIT: usize = INNER_BYTES_MAX / 4 * 3;
-/// An inner node of fewer children is not split, however large it is.
-pub(crate) const INNER_CHILDREN_MIN: usize = 4;
+/// An inner node of fewer children is not split, however large it is. So even members that share kilobytes give a tree of
+/// four children per node: fifteen levels are a thousand million leaves.
+pub(crate) const INNER_CHILDREN_MIN: usize = 8;
 
 const _: () = {
     // A conversion's run reaches by slots; a leaf that is a whole small collection goes back into one record.

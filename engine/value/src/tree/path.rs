@@ -63,13 +63,6 @@ impl Path {
         Run::open(present(nodes, self.leaf)?).at(self.leaf)
     }
 
-    /// The leaf as a run, all of which was looked at: for operations that change more than this leaf.
-    pub(crate) fn checked_run<'n, N: Nodes + ?Sized>(&self, nodes: &'n N) -> Result<Run<'n>, Fault> {
-        let run = self.run(nodes)?;
-        run.check().at(self.leaf)?;
-        Ok(run)
-    }
-
     /// How many elements stand before this leaf.
     pub(crate) fn before<N: Nodes + ?Sized>(&self, nodes: &N) -> Result<u64, Fault> {
         let mut before = 0u64;
