@@ -66,6 +66,32 @@ pub fn put_varint(mut value: u64, into: &mut Vec<u8>) {
 /// Takes a varint from the front of `bytes`, which then begins after it.
 #[inline]
 pub fn take_varint(bytes: &mut &[u8]) -> Result<u64, CodecError> {
+    // Most varints are lengths below 128.
+    if let [byte @ ..0x80, rest @ ..] = *bytes {
+        *bytes = rest;
+        return Ok(u64::from(*byte));
+    }
+    // Up to eight groups at once: the first byte without its top bit ends the varint, then the groups close up.
+    if let Some(word) = bytes.first_chunk::<8>() {
+        let word = u64::from_le_bytes(*word);
+        let ends = !word & 0x8080_8080_8080_8080;
+        if ends != 0 {
+            let bits = ends.trailing_zeros() + 1;
+            let groups = word & (u64::MAX >> (64 - bits)) & 0x7F7F_7F7F_7F7F_7F7F;
+            if bits > 8 && groups >> (bits - 8) == 0 {
+                return Err(CodecError::BadVarint);
+            }
+            let pairs = groups & 0x007F_007F_007F_007F | (groups & 0x7F00_7F00_7F00_7F00) >> 1;
+            let fours = pairs & 0x0000_3FFF_0000_3FFF | (pairs & 0x3FFF_0000_3FFF_0000) >> 2;
+            *bytes = &bytes[bits as usize / 8..];
+            return Ok(fours & 0x0FFF_FFFF | (fours & 0x0FFF_FFFF_0000_0000) >> 4);
+        }
+    }
+    take_long_varint(bytes)
+}
+
+/// A varint at the end of the bytes, or one of nine or ten groups.
+fn take_long_varint(bytes: &mut &[u8]) -> Result<u64, CodecError> {
     let mut value = 0u64;
     for place in 0..VARINT_BYTES_MAX {
         let Some(&byte) = bytes.get(place) else {
@@ -192,6 +218,13 @@ mod tests {
             let mut rest = &bytes[..];
             prop_assert_eq!(take_varint(&mut rest), Ok(value));
             prop_assert_eq!(rest, &tail[..]);
+        }
+
+        #[test]
+        fn both_ways_to_read_a_varint_agree(bytes in proptest::collection::vec(prop_oneof![any::<u8>(), 0x7Fu8..0x83], 8..20)) {
+            let (mut one, mut other) = (&bytes[..], &bytes[..]);
+            prop_assert_eq!(take_varint(&mut one), take_long_varint(&mut other));
+            prop_assert_eq!(one, other);
         }
 
         #[test]

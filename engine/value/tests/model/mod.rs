@@ -1,0 +1,7 @@
+//! The structures beside simple models: std's maps and deques.
+
+mod hash;
+mod list;
+mod memory;
+mod set;
+mod sorted_set;

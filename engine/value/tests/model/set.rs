@@ -1,0 +1,89 @@
+//! Sets beside a `BTreeSet`; and the freeing of a whole tree, in steps.
+
+use super::memory::Memory;
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+use thermocline_value::{Fault, Kind, NodeId, Nodes, Root, set, sweep};
+
+fn member(number: u32) -> Vec<u8> {
+    format!("member:{number}").into_bytes()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases / 8, max_shrink_iters: 2000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_set_is_a_set(
+        hash_bits in prop_oneof![Just(64u32), Just(3)],
+        steps in proptest::collection::vec((0u32..600, 0u8..8, any::<u64>()), 1..1500),
+    ) {
+        let mut nodes = Memory::new(set::EMPTY, hash_bits);
+        let mut model = BTreeSet::new();
+        for (index, &(number, kind, seed)) in steps.iter().enumerate() {
+            let member = member(number);
+            match kind {
+                // First the set mostly grows, then it mostly shrinks.
+                _ if seed % 29 == 0 => nodes.lose(seed, 5),
+                0..=4 if (kind < 3) == (index < steps.len() / 2) => {
+                    let new = nodes.resolved(|n, missing| set::touch_member(n, &member, missing), |n| set::add(n, &member));
+                    prop_assert_eq!(new, model.insert(member));
+                }
+                0..=6 => {
+                    let gone = nodes.retried(|n| set::remove(n, &member));
+                    prop_assert_eq!(gone, model.remove(&member));
+                }
+                _ => {
+                    let found = nodes.retried(|n| set::contains(n, &member));
+                    prop_assert_eq!(found, model.contains(&member));
+                }
+            }
+            nodes.check_report()?;
+            if index % 32 == 0 || index + 1 == steps.len() {
+                nodes.check(Kind::Set, model.len())?;
+            }
+        }
+        let all: BTreeSet<Vec<u8>> = nodes.retried(|n| {
+            let mut all = BTreeSet::new();
+            let mut walk = set::walk(n, 0)?;
+            while let Some(member) = walk.next().transpose()? {
+                assert!(all.insert(member.to_vec()));
+            }
+            Ok(all)
+        });
+        prop_assert_eq!(all, model);
+    }
+}
+
+#[test]
+fn a_huge_set_is_freed_in_small_steps_without_reading_its_leaves() {
+    for (nodes_max, hash_bits) in [(1, 64), (7, 64), (1000, 64), (3, 3)] {
+        let mut nodes = Memory::new(set::EMPTY, hash_bits);
+        for number in 0..6000 {
+            set::add(&mut nodes, &member(number)).unwrap();
+        }
+        let payload = nodes.get(NodeId::ROOT).unwrap().to_vec();
+        let mut root = Some(Root::decode(&payload).unwrap());
+        let census = nodes.check(Kind::Set, 6000).unwrap();
+        assert!(census.leaves > 100 && census.levels > 0);
+        nodes.lose(0, 8);
+        let mut steps = 0;
+        let mut brought = 0;
+        while let Some(now) = root {
+            let before = nodes.nodes();
+            match sweep(&mut nodes, &now, nodes_max) {
+                Ok(next) => root = next,
+                Err(Fault::Missing(node)) => {
+                    nodes.bring(&[node]);
+                    brought += 1;
+                }
+                Err(fault) => panic!("{fault}"),
+            }
+            assert!(before - nodes.nodes() <= nodes_max + 16, "a step is small");
+            steps += 1;
+        }
+        assert_eq!(nodes.nodes(), 0);
+        assert!(brought <= census.nodes - census.leaves, "leaves are not read");
+        assert!(steps >= census.nodes as usize / (nodes_max + 16));
+        nodes.check_report().unwrap();
+    }
+}
