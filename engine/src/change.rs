@@ -137,9 +137,15 @@ impl<'a> Changes<'a> {
     }
 
     /// Forgets all decisions and makes room for `keys` keys; keeps the scratch buffer's memory (up to 64 KiB).
+    #[inline]
     pub fn reset(&mut self, keys: usize) {
-        self.staged.clear();
-        self.staged.resize_with(keys, Change::default);
+        match self.staged.as_mut_slice() {
+            [one] if keys == 1 => *one = Change::None,
+            _ => {
+                self.staged.clear();
+                self.staged.resize_with(keys, Change::default);
+            }
+        }
         self.scratch.clear();
         self.touched.clear();
         self.refused = false;
@@ -149,12 +155,14 @@ impl<'a> Changes<'a> {
     }
 
     /// Forgets all decisions.
+    #[inline]
     pub fn clear(&mut self) {
         let keys = self.staged.len();
         self.reset(keys);
     }
 
     /// The key gets a value that lies in the arguments.
+    #[inline]
     pub fn put(&mut self, key: usize, kind: Kind, value: &'a [u8], expiry: Expiry) {
         self.staged[key] = Change::Put(kind, Payload::Argument(value), expiry);
     }
@@ -206,15 +214,23 @@ impl<'a> Changes<'a> {
         self.staged.iter().all(|c| matches!(c, Change::None))
     }
 
+    /// Nothing is to be done to the only key.
+    #[inline]
+    pub(crate) fn is_untouched(&self) -> bool {
+        matches!(self.staged.as_slice(), [Change::None])
+    }
+
     /// How many keys there is room for.
     pub fn keys(&self) -> usize {
         self.staged.len()
     }
 
+    #[inline]
     pub(crate) fn get(&self, key: usize) -> Change<'a> {
         self.staged[key]
     }
 
+    #[inline]
     pub(crate) fn bytes<'s>(&'s self, payload: Payload<'s>) -> &'s [u8] {
         match payload {
             Payload::Argument(bytes) => bytes,

@@ -22,6 +22,7 @@ use crate::space::SpacePlan;
 use crate::tier::fetch::KnownRecord;
 use crate::{Key, SpaceId};
 use smallvec::SmallVec;
+use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use thermocline_memory::{Handle, Heap, Span};
@@ -43,7 +44,8 @@ pub(crate) struct Item {
     /// Head of a string kept in extents.
     pub(crate) large: Option<LargeHead>,
     at: Option<(SlotRef, Slot)>,
-    handle: Option<Handle>,
+    /// Its cell and the cell's size.
+    handle: Option<(Handle, usize)>,
     /// Place of the present version and the bytes of its record.
     old_place: Place,
     old_bytes: u32,
@@ -54,6 +56,7 @@ pub(crate) struct Item {
 }
 
 impl Item {
+    #[inline]
     pub(crate) fn absent(guard: usize, hash: u64) -> Self {
         Item {
             guard,
@@ -72,10 +75,11 @@ impl Item {
         }
     }
 
-    pub(crate) fn set_hot(&mut self, at: SlotRef, slot: Slot, handle: Handle, object: &Cell<'_>) {
+    #[inline]
+    pub(crate) fn set_hot(&mut self, at: SlotRef, slot: Slot, handle: Handle, room: usize, object: &Cell<'_>) {
         self.tier = Tier::Hot;
         self.at = Some((at, slot));
-        self.handle = Some(handle);
+        self.handle = Some((handle, room));
         self.old_place = object.place;
         self.old_bytes = Shard::record_bytes_of(object);
         self.old_expiry = object.expiry;
@@ -113,7 +117,18 @@ impl Item {
         self.old_place.is_some() && log.is_whole(self.old_place)
     }
 
+    /// When the key's next version expires.
+    #[inline]
+    pub(crate) fn expiry_after(&self, expiry: Expiry) -> Option<u64> {
+        match expiry {
+            Expiry::Clear => None,
+            Expiry::Keep => self.old_expiry.filter(|_| self.at.is_some() && !self.expired),
+            Expiry::At(ms) => Some(ms),
+        }
+    }
+
     /// The slot, as it was found.
+    #[inline]
     pub(crate) fn place(&self) -> Option<(SlotRef, Slot)> {
         self.at
     }
@@ -136,7 +151,7 @@ pub(crate) enum Missing {
 }
 
 /// What becomes of one key.
-struct Step<'s> {
+pub(crate) struct Step<'s> {
     item: usize,
     kind: Kind,
     /// `None`: removed.
@@ -183,53 +198,76 @@ pub(crate) fn commit(
             Some(Value::Staged(payload)) => Some(changes.bytes(*payload)),
             Some(Value::Copy(at)) => Some(copies[*at].as_slice()),
         };
-        steps.push(Step {
-            item: *item,
-            kind: *kind,
-            payload,
-            expiry: *expiry,
-            cell: None,
-            fresh: false,
-            inserted: None,
-            draft: None,
-        });
+        steps.push(Step::new(*item, *kind, payload, *expiry));
     }
     let result = take(guards, keys, items, &mut steps)
         .and_then(|()| append(inner, keys, items, &mut steps, large, spaces, growing));
     let (appended, highest) = match result {
         Ok(done) => done,
         Err(missing) => {
-            give_back(guards, keys, items, &mut steps);
+            for step in steps.iter_mut().rev() {
+                let item = &items[step.item];
+                step.give_back(&mut guards[item.guard].1, &keys[step.item].0, item);
+            }
             // A read that met an expired key does not fail because the removal has no room yet.
             return if changes.is_empty() && spaces.is_none() { Ok(0) } else { Err(missing) };
         }
     };
     tell_watchers(guards, keys, items, changes);
-    let expired = |s: &&Step<'_>| s.payload.is_none() && items[s.item].expired && items[s.item].old_bytes > 0;
-    let expired = steps.iter().filter(expired).count();
-    inner.counters.expired.fetch_add(expired as u64, Ordering::Relaxed);
-    let new_keys = steps.iter().any(|s| s.inserted.is_some());
+    let moved = steps.len() > 1 || steps.iter().any(|s| s.inserted.is_some());
     for step in &steps {
-        swap(
-            inner,
-            guards,
-            keys,
-            &mut items[step.item],
-            step,
-            step.draft.map(|d| appended[d]),
-            new_keys || steps.len() > 1,
-            spans,
-        );
-    }
-    for step in &steps {
-        let shard = &mut guards[items[step.item].guard].1;
+        let item = &mut items[step.item];
+        let shard = &mut guards[item.guard].1;
+        step.swap(inner, shard, &keys[step.item].0, item, step.draft.map(|d| appended[d]), moved, spans);
         shard.high_seq = shard.high_seq.max(highest);
     }
     if let Some(plan) = spaces {
         inner.switch_spaces(guards, plan, changes.touched(), highest);
     }
     settle_extents(inner, keys, items, &steps, large);
-    inner.counters.changes.fetch_add(steps.len() as u64, Ordering::Relaxed);
+    Ok(highest)
+}
+
+impl Inner {
+    /// Whether a value fits in one record; larger ones are kept in extents.
+    #[inline]
+    pub(crate) fn is_ordinary(&self, key_bytes: usize, value_bytes: usize, has_expiry: bool) -> bool {
+        padded(record_bytes(key_bytes, value_bytes, has_expiry)) <= self.record_bytes_max
+    }
+}
+
+/// The commit of a command on one key that stores a value of ordinary size, or removes the key: what
+/// [`commit`] does for each of its steps, in the same order, without lists.
+pub(crate) fn commit_one<'s>(
+    inner: &Inner,
+    shard: &mut Shard,
+    key: &(Key<'_>, Access),
+    item: &mut Item,
+    mut step: Step<'s>,
+    spans: &mut Vec<Span>,
+) -> Result<u64, Missing> {
+    let growing = step.payload.is_some();
+    if growing && inner.is_disk_full() && !inner.closing.load(Ordering::Acquire) {
+        return Err(Missing::Full);
+    }
+    if let Some(bytes) = step.take_cell(shard, &key.0, item) {
+        return Err(Missing::Cells(smallvec::smallvec![(item.guard, bytes)]));
+    }
+    step.take_slot(shard, &key.0, item);
+    let mut highest = 0;
+    let mut appended = None;
+    if inner.log.mode.logs() {
+        let (keys, items, steps) = (slice::from_ref(key), slice::from_ref(item), slice::from_mut(&mut step));
+        match append(inner, keys, items, steps, &Assembled::default(), None, growing) {
+            Ok((written, seq)) => (appended, highest) = (written.first().copied(), seq),
+            Err(missing) => {
+                step.give_back(shard, &key.0, item);
+                return Err(missing);
+            }
+        }
+    }
+    step.swap(inner, shard, &key.0, item, appended, false, spans);
+    shard.high_seq = shard.high_seq.max(highest);
     Ok(highest)
 }
 
@@ -254,13 +292,6 @@ fn plan<'p>(
     for n in 0..keys.len() {
         let key = &keys[n].0;
         let item = &items[n];
-        let there = item.at.is_some() && !item.expired;
-        let old_expiry = item.old_expiry.filter(|_| there);
-        let expiry_of = |expiry| match expiry {
-            Expiry::Clear => None,
-            Expiry::Keep => old_expiry,
-            Expiry::At(ms) => Some(ms),
-        };
         match changes.get(n) {
             Change::None if item.expired && item.at.is_some() && item.old_bytes > 0 => {
                 // Lazy expiry: a command that meets it removes it. Only once per key of a group.
@@ -277,9 +308,8 @@ fn plan<'p>(
             }
             Change::Put(kind, payload, expiry) => {
                 let bytes = changes.bytes(payload);
-                let expiry = expiry_of(expiry);
-                let whole = record_bytes(key.bytes.len(), bytes.len(), expiry.is_some());
-                if padded(whole) <= inner.record_bytes_max {
+                let expiry = item.expiry_after(expiry);
+                if inner.is_ordinary(key.bytes.len(), bytes.len(), expiry.is_some()) {
                     out.push((n, kind, Some(Value::Staged(payload)), expiry));
                     continue;
                 }
@@ -295,9 +325,9 @@ fn plan<'p>(
                 copies.push(head.encode().to_vec());
                 out.push((n, Kind::LargeString, Some(Value::Copy(copies.len() - 1)), expiry));
             }
-            Change::Expire(expiry) if there => {
+            Change::Expire(expiry) if item.at.is_some() && !item.expired => {
                 let payload = match (item.handle, &item.cold) {
-                    (Some(handle), _) => guards[item.guard].1.cell(handle).payload.to_vec(),
+                    (Some((handle, _)), _) => guards[item.guard].1.cell(handle).payload.to_vec(),
                     (None, Some(known)) => known.record().payload.to_vec(),
                     (None, None) => continue,
                 };
@@ -306,7 +336,7 @@ fn plan<'p>(
                     n,
                     item.old_kind.unwrap_or(Kind::String),
                     Some(Value::Copy(copies.len() - 1)),
-                    expiry_of(expiry),
+                    item.expiry_after(expiry),
                 ));
             }
             Change::Expire(_) => {}
@@ -330,38 +360,22 @@ fn take(
     guards: &mut Guards<'_>,
     keys: &[(Key<'_>, Access)],
     items: &[Item],
-    steps: &mut SmallVec<[Step<'_>; 2]>,
+    steps: &mut [Step<'_>],
 ) -> Result<(), Missing> {
     let mut missing = SmallVec::new();
     for step in steps.iter_mut() {
         let item = &items[step.item];
-        let key = &keys[step.item].0;
         let (number, shard) = &mut guards[item.guard];
-        let Some(payload) = step.payload else { continue };
-        let need = cell_bytes(key.space, key.bytes.len(), payload.len(), step.expiry.is_some());
-        let same = item.handle.filter(|&h| Heap::class_bytes(need) == shard.heap.bytes(h).len());
-        step.cell = match same {
-            Some(handle) => Some(handle),
-            None => {
-                step.fresh = true;
-                let cell = shard.alloc(need);
-                if cell.is_none() {
-                    missing.push((*number, need));
-                }
-                cell
-            }
-        };
+        if let Some(bytes) = step.take_cell(shard, &keys[step.item].0, item) {
+            missing.push((*number, bytes));
+        }
     }
     if !missing.is_empty() {
         return Err(Missing::Cells(missing));
     }
     for step in steps.iter_mut() {
         let item = &items[step.item];
-        if let (Some(cell), None) = (step.cell, item.at) {
-            let provisional = Slot::new(State::Hot, cell.bits()).with_ttl(step.expiry.is_some());
-            let shard = &mut guards[item.guard].1;
-            step.inserted = Some(shard.insert_slot(keys[step.item].0.space, item.hash, provisional));
-        }
+        step.take_slot(&mut guards[item.guard].1, &keys[step.item].0, item);
     }
     Ok(())
 }
@@ -371,7 +385,7 @@ fn append(
     inner: &Inner,
     keys: &[(Key<'_>, Access)],
     items: &[Item],
-    steps: &mut SmallVec<[Step<'_>; 2]>,
+    steps: &mut [Step<'_>],
     large: &Assembled,
     spaces: Option<&SpacePlan>,
     growing: bool,
@@ -447,105 +461,124 @@ fn replaced(item: &Item, step: &Step<'_>) -> Option<LargeHead> {
     (!same).then_some(head)
 }
 
-fn give_back(guards: &mut Guards<'_>, keys: &[(Key<'_>, Access)], items: &[Item], steps: &mut SmallVec<[Step<'_>; 2]>) {
-    for step in steps.iter_mut().rev() {
-        let item = &items[step.item];
-        let shard = &mut guards[item.guard].1;
-        let space = keys[step.item].0.space;
-        if step.inserted.take().is_some()
-            && let Some(cell) = step.cell
-            && let Some((at, _)) = shard
-                .space(space)
-                .and_then(|s| s.index.find(item.hash, |_, s| s.state() == State::Hot && s.place() == cell.bits()))
-        {
-            shard.remove_slot(space, at);
+impl<'s> Step<'s> {
+    /// What is to become of key `item`: a value, or nothing.
+    pub(crate) fn new(item: usize, kind: Kind, payload: Option<&'s [u8]>, expiry: Option<u64>) -> Self {
+        Step { item, kind, payload, expiry, cell: None, fresh: false, inserted: None, draft: None }
+    }
+
+    /// Finds a cell for the new value: the old one if it has the right size. Answers how large a cell is missing, if one is.
+    #[inline]
+    fn take_cell(&mut self, shard: &mut Shard, key: &Key<'_>, item: &Item) -> Option<usize> {
+        let payload = self.payload?;
+        let need = cell_bytes(key.space, key.bytes.len(), payload.len(), self.expiry.is_some());
+        self.cell = match item.handle {
+            Some((handle, room)) if Heap::class_bytes(need) == room => Some(handle),
+            _ => {
+                self.fresh = true;
+                shard.alloc(need)
+            }
+        };
+        self.cell.is_none().then_some(need)
+    }
+
+    /// Inserts a slot for a key that has none.
+    #[inline]
+    fn take_slot(&mut self, shard: &mut Shard, key: &Key<'_>, item: &Item) {
+        if let (Some(cell), None) = (self.cell, item.at) {
+            let provisional = Slot::new(State::Hot, cell.bits()).with_ttl(self.expiry.is_some());
+            self.inserted = Some(shard.insert_slot(key.space, item.hash, provisional));
         }
-        if let Some(cell) = step.cell.take()
-            && step.fresh
+    }
+
+    /// Undoes both.
+    fn give_back(&mut self, shard: &mut Shard, key: &Key<'_>, item: &Item) {
+        if self.inserted.take().is_some()
+            && let Some(cell) = self.cell
+            && let Some((at, _)) = slot_of(shard, key.space, item.hash, cell)
+        {
+            shard.remove_slot(key.space, at);
+        }
+        if let Some(cell) = self.cell.take()
+            && self.fresh
         {
             let bytes = shard.heap.bytes(cell).len();
             shard.put_aside(bytes, cell);
         }
     }
-}
 
-/// Swaps one key's slot. Nothing here can fail.
-#[expect(clippy::too_many_arguments, reason = "one hold of the latches needs all of it")]
-fn swap(
-    inner: &Inner,
-    guards: &mut Guards<'_>,
-    keys: &[(Key<'_>, Access)],
-    item: &mut Item,
-    step: &Step<'_>,
-    appended: Option<Appended>,
-    moved: bool,
-    spans: &mut Vec<Span>,
-) {
-    let key = &keys[step.item].0;
-    let shard = &mut guards[item.guard].1;
-    item.changed = true;
-    if !shard.watches.is_empty() {
-        shard.watches.changed(key, item.expired && step.payload.is_none());
-    }
-    let at = match (item.at, step.cell, step.inserted) {
-        (Some((at, slot)), _, _) if !moved => Some((at, slot)),
-        (Some((_, slot)), _, _) => shard.refind(key.space, item.hash, slot),
-        (None, Some(cell), Some(at)) if !moved || at_is(shard, key.space, at, cell) => {
-            Some((at, Slot::new(State::Hot, cell.bits())))
+    /// Swaps the key's slot. Nothing here can fail. `moved`: slots may have moved since they were found.
+    #[expect(clippy::too_many_arguments, reason = "one hold of the latches needs all of it")]
+    fn swap(
+        &self,
+        inner: &Inner,
+        shard: &mut Shard,
+        key: &Key<'_>,
+        item: &mut Item,
+        appended: Option<Appended>,
+        moved: bool,
+        spans: &mut Vec<Span>,
+    ) {
+        item.changed = true;
+        shard.counts.changes += 1;
+        if self.payload.is_none() && item.expired && item.old_bytes > 0 {
+            shard.counts.expired += 1;
         }
-        (None, Some(cell), _) => shard
-            .space(key.space)
-            .and_then(|s| s.index.find(item.hash, |_, s| s.state() == State::Hot && s.place() == cell.bits())),
-        _ => None,
-    };
-    let Some((at, old)) = at else { panic!("a slot that was found or inserted in this hold is still there") };
-    let was_ghost = item.tier == Tier::Cold && shard.ghost.remembers(old.heat());
-    let heat = if item.tier == Tier::Hot { (old.heat() + 1).min(3) } else { 0 };
-    // The old version goes.
-    if item.tier != Tier::Miss && item.old_place.is_some() {
-        inner.log.unname(item.old_place, item.old_bytes);
-    }
-    match (step.payload, step.cell) {
-        (Some(payload), Some(cell)) => {
-            let (place, class) = appended.map_or((Place::NONE, 0), |a| (a.place, a.class));
-            let object = Cell {
-                place,
-                kind: step.kind,
-                main: false,
-                space: key.space,
-                expiry: step.expiry,
-                key: key.bytes,
-                payload,
-            };
-            let slot = shard.space(key.space).map(|s| s.index.get(at)).unwrap_or(old);
-            let slot = slot
-                .with_state(State::Hot)
-                .with_place(cell.bits())
-                .with_class(class)
-                .with_ttl(step.expiry.is_some())
-                .with_heat(heat);
-            shard.set_slot(key.space, at, slot);
-            if step.fresh {
-                if let Some(handle) = item.handle {
+        if !shard.watches.is_empty() {
+            shard.watches.changed(key, item.expired && self.payload.is_none());
+        }
+        let at = match (item.at, self.cell, self.inserted) {
+            (Some(found), _, _) if !moved => Some(found),
+            (Some((_, slot)), _, _) => shard.refind(key.space, item.hash, slot),
+            (None, Some(_), Some(at)) if !moved => shard.space(key.space).map(|s| (at, s.index.get(at))),
+            (None, Some(cell), _) => slot_of(shard, key.space, item.hash, cell),
+            _ => None,
+        };
+        let Some((at, old)) = at else { panic!("a slot that was found or inserted in this hold is still there") };
+        let was_ghost = item.tier == Tier::Cold && shard.ghost.remembers(old.heat());
+        let heat = if item.tier == Tier::Hot { (old.heat() + 1).min(3) } else { 0 };
+        // The old version goes.
+        if item.tier != Tier::Miss && item.old_place.is_some() {
+            inner.log.unname(item.old_place, item.old_bytes);
+        }
+        match (self.payload, self.cell) {
+            (Some(payload), Some(cell)) => {
+                let (place, class) = appended.map_or((Place::NONE, 0), |a| (a.place, a.class));
+                let object = Cell {
+                    place,
+                    kind: self.kind,
+                    main: false,
+                    space: key.space,
+                    expiry: self.expiry,
+                    key: key.bytes,
+                    payload,
+                };
+                let slot = Slot::hot(cell.bits(), class, self.expiry.is_some(), heat);
+                shard.replace_slot(key.space, at, old, slot);
+                if self.fresh {
+                    if let Some((handle, _)) = item.handle {
+                        shard.free_cell(handle, spans);
+                    }
+                    shard.place_cell(cell, item.hash, object, was_ghost);
+                } else {
+                    let into = shard.heap.bytes_mut(cell);
+                    let main = crate::arena::cell::is_main(into);
+                    crate::arena::cell::write(into, &Cell { main, ..object });
+                }
+            }
+            _ => {
+                shard.remove_slot(key.space, at);
+                if let Some((handle, _)) = item.handle {
                     shard.free_cell(handle, spans);
                 }
-                shard.place_cell(cell, item.hash, object, was_ghost);
-            } else {
-                let main = shard.cell(cell).main;
-                crate::arena::cell::write(shard.heap.bytes_mut(cell), &Cell { main, ..object });
-            }
-        }
-        _ => {
-            shard.remove_slot(key.space, at);
-            if let Some(handle) = item.handle {
-                shard.free_cell(handle, spans);
             }
         }
     }
 }
 
-fn at_is(shard: &Shard, space: SpaceId, at: SlotRef, cell: Handle) -> bool {
-    shard.space(space).is_some_and(|s| s.index.get(at).state() == State::Hot && s.index.get(at).place() == cell.bits())
+/// The slot that names a cell.
+fn slot_of(shard: &Shard, space: SpaceId, hash: u64, cell: Handle) -> Option<(SlotRef, Slot)> {
+    shard.space(space)?.index.find(hash, |_, s| s.state() == State::Hot && s.place() == cell.bits())
 }
 
 /// Sweeps of replaced extents begin, intents of committed ones end.

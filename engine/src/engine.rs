@@ -12,7 +12,7 @@ use crate::lane::Lanes;
 use crate::log::Log;
 use crate::log::flush::FlushJob;
 use crate::log::map::Pending;
-use crate::options::{Durability, EvictionPolicy, Options, READ_BUFFERS_KEPT_BYTES_MAX};
+use crate::options::{Durability, EvictionPolicy, Options, PREFETCH_BYTES_MIN, READ_BUFFERS_KEPT_BYTES_MAX};
 use crate::planted::{self, Bug};
 use crate::shard::Shard;
 use crate::stats::{Counters, RecoveryReport};
@@ -150,14 +150,17 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
+    #[inline]
     pub(crate) fn shard_of(&self, hash: u64) -> usize {
         if self.shard_bits == 0 { 0 } else { (hash >> (64 - self.shard_bits)) as usize }
     }
 
+    #[inline]
     pub(crate) fn hash_of(&self, key: &Key<'_>) -> u64 {
         self.hasher.index(key.hash)
     }
 
+    #[inline]
     pub(crate) fn key<'k>(&self, space: SpaceId, bytes: &'k [u8]) -> Key<'k> {
         Key { space, hash: self.hasher.hash(space, bytes), bytes }
     }
@@ -324,6 +327,12 @@ impl Engine {
     #[inline]
     pub fn key<'k>(&self, space: SpaceId, bytes: &'k [u8]) -> Key<'k> {
         self.inner.key(space, bytes)
+    }
+
+    /// Whether looking ahead for keys pays: a small store is in the CPU's caches anyway.
+    #[inline]
+    pub fn is_worth_prefetching(&self) -> bool {
+        self.inner.region.used_bytes() > PREFETCH_BYTES_MIN
     }
 
     /// Hints that the key's bucket will be looked at soon.

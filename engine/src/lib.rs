@@ -32,6 +32,7 @@ mod place;
 pub mod planted;
 mod run;
 mod shard;
+mod short;
 mod shutdown;
 mod space;
 mod stats;

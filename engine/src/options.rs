@@ -85,6 +85,8 @@ pub const HOT_LIST_ENTRY_BYTES: u64 = 8;
 pub const WARM_GAP_BYTES: u32 = 64 << 10;
 /// Bytes one read of a warm-up takes at most.
 pub const WARM_READ_BYTES: usize = 1 << 20;
+/// With fewer bytes in the arena, commands do not look ahead for their keys.
+pub const PREFETCH_BYTES_MIN: u64 = 4 << 20;
 /// Read buffers kept for reuse.
 pub const READ_BUFFERS_KEPT_BYTES_MAX: usize = 4 << 20;
 

@@ -19,6 +19,7 @@ use crate::log::NoRoom;
 use crate::options::{Durability, READ_SHARE_MAX, ROUNDS_MAX, ROUNDS_UNLOCKED_MAX};
 use crate::place::{CLASS_SECTORS, SECTOR_BYTES};
 use crate::shard::{Found, Shard};
+use crate::short::Short;
 use crate::space::SpacePlan;
 use crate::tier::fetch::{Flight, Known, Landing};
 use crate::watch::Watcher;
@@ -116,11 +117,28 @@ impl Inner {
         for span in spans {
             self.region.give(span);
         }
-        // A chunk that became full leaves at once; in `always` whoever waits for durability asks, so that groups form.
+        self.pump_if_ripe();
+        outcome
+    }
+
+    /// A chunk that became full leaves at once; in `always` whoever waits for durability asks, so that groups form.
+    #[inline]
+    pub(crate) fn pump_if_ripe(&self) {
         if self.log.is_ripe() && self.log.mode.log() != Durability::Always {
             self.pump(false);
         }
-        outcome
+    }
+
+    /// What the answer of a command must wait for that saw a shard at `seen` and wrote `written`. Asked in the hold of its
+    /// commit (`log/mode.rs` says why).
+    #[inline]
+    pub(crate) fn wait_seq(&self, seen: u64, written: u64) -> u64 {
+        if self.log.mode.promised() != Durability::Always {
+            return 0;
+        }
+        let seen = if crate::planted::is(crate::planted::Bug::ReadsDoNotWait) { 0 } else { seen };
+        let wait_seq = seen.max(written);
+        if wait_seq <= self.log.watermark() { 0 } else { wait_seq }
     }
 
     #[expect(clippy::too_many_arguments, reason = "one hold of the latches needs all of it")]
@@ -178,15 +196,13 @@ impl Inner {
         let now_ms = || *asked.get_or_init(|| self.clock.now_ms());
         let mut items: SmallVec<[Item; 2]> = SmallVec::new();
         let mut tier = Tier::Miss;
-        let (result, wait_seq) = {
+        let (result, seen_seq) = {
             let mut views: SmallVec<[Option<View<'_>>; 2]> = SmallVec::new();
-            let mut wait_seq = 0;
+            let mut seen_seq = 0;
             for (n, (((key, access), &hash), found)) in keys.iter().zip(&hashes).zip(founds).enumerate() {
                 let at = guard_of(&guards, hash);
                 let shard = &guards[at].1;
-                if !crate::planted::is(crate::planted::Bug::ReadsDoNotWait) {
-                    wait_seq = wait_seq.max(shard.high_seq);
-                }
+                seen_seq = seen_seq.max(shard.high_seq);
                 let (item, view) = match self.see(shard, at, n, key, *access, hash, found, large, &now_ms) {
                     Ok(seen) => seen,
                     Err(Seen::Need(need)) => return Outcome::Need(need),
@@ -199,13 +215,12 @@ impl Inner {
                 views.push(view);
             }
             changes.clear();
-            (body(&views, changes), wait_seq)
+            (body(&views, changes), seen_seq)
         };
         match commit(self, &mut guards, keys, &mut items, changes, large, scope.plan, spans) {
             Ok(seq) => {
                 self.after(&mut guards, keys, &items, changes, known);
-                let wait_seq = if self.log.mode.promised() == Durability::Always { wait_seq.max(seq) } else { 0 };
-                let wait_seq = if wait_seq <= self.log.watermark() { 0 } else { wait_seq };
+                let wait_seq = self.wait_seq(seen_seq, seq);
                 if wait_seq != 0
                     && seq == 0
                     && let Some(reason) = self.log.failure()
@@ -281,7 +296,7 @@ impl Inner {
             }
             Found::Hot(at, slot, handle) => {
                 let object = shard.cell(handle);
-                item.set_hot(at, slot, handle, &object);
+                item.set_hot(at, slot, handle, shard.heap.bytes(handle).len(), &object);
                 (object.kind, object.payload, object.expiry, Tier::Hot, slot)
             }
             Found::Cold(at, slot, record) => {
@@ -332,6 +347,7 @@ impl Inner {
         for (n, (key, access)) in keys.iter().enumerate() {
             let item = &items[n];
             let shard = &mut guards[item.guard].1;
+            count(shard, item.tier, item.expired, *access);
             if *access == Access::Peek || item.changed || !matches!(changes.get(n), crate::change::Change::None) {
                 continue;
             }
@@ -348,20 +364,6 @@ impl Inner {
                     self.promote_latched(shard, key, item.hash, known);
                 }
                 _ => {}
-            }
-        }
-        self.count(items, keys);
-    }
-
-    fn count(&self, items: &[Item], keys: &[(Key<'_>, Access)]) {
-        for (item, (_, access)) in items.iter().zip(keys) {
-            if matches!(access, Access::Read | Access::Write) {
-                let counter = match (item.tier, item.expired) {
-                    (_, true) | (Tier::Miss, _) => &self.counters.misses,
-                    (Tier::Hot, _) => &self.counters.hot_hits,
-                    (Tier::Cold, _) => &self.counters.cold_hits,
-                };
-                counter.fetch_add(1, Ordering::Relaxed);
             }
         }
     }
@@ -433,6 +435,19 @@ impl Inner {
     }
 }
 
+/// Counts an access that asked for the value.
+#[inline]
+pub(crate) fn count(shard: &mut Shard, tier: Tier, expired: bool, access: Access) {
+    if matches!(access, Access::Read | Access::Write) {
+        let counts = &mut shard.counts;
+        *match (tier, expired) {
+            (_, true) | (Tier::Miss, _) => &mut counts.misses,
+            (Tier::Hot, _) => &mut counts.hot_hits,
+            (Tier::Cold, _) => &mut counts.cold_hits,
+        } += 1;
+    }
+}
+
 /// Why a key cannot be seen.
 enum Seen {
     Need(Need),
@@ -474,6 +489,7 @@ impl<'k> Run<'k> {
 impl Engine {
     /// The hot road for one key: never waits. The body may be called again if the command is finished later: it must start
     /// its answer anew on each call.
+    #[inline]
     pub fn try_run<'a, R>(
         &self,
         key: &Key<'_>,
@@ -481,10 +497,30 @@ impl Engine {
         changes: &mut Changes<'a>,
         mut body: impl FnMut(&[Option<View<'_>>], &mut Changes<'a>) -> R,
     ) -> Attempt<R> {
+        let short = (*key, access);
+        for _ in 0..2 {
+            match self.inner.attempt_short(&short, changes, &mut body) {
+                Ok((result, done)) => return Attempt::Ready(result, done),
+                Err(Short::NoCell(shard, bytes)) if self.inner.make_rooms(&[(shard, bytes)]) => {}
+                Err(_) => break,
+            }
+        }
+        self.try_general(key, access, changes, &mut body)
+    }
+
+    /// What the short road leaves over: cold keys, held keys, what expires, large values, missing memory.
+    #[cold]
+    fn try_general<'a, R>(
+        &self,
+        key: &Key<'_>,
+        access: Access,
+        changes: &mut Changes<'a>,
+        body: &mut dyn FnMut(&[Option<View<'_>>], &mut Changes<'a>) -> R,
+    ) -> Attempt<R> {
         let keys = [(*key, access)];
         let (known, large) = (Known::default(), Assembled::default());
         for _ in 0..4 {
-            match self.inner.attempt(&keys, &known, &large, changes, &mut body, 0, Scope::default()) {
+            match self.inner.attempt(&keys, &known, &large, changes, body, 0, Scope::default()) {
                 Outcome::Ready(result, done) => return Attempt::Ready(result, done),
                 Outcome::Need(Need::Cells(cells)) if self.inner.make_rooms(&cells) => {}
                 Outcome::Need(need) => return Attempt::Later(Later { need }),

@@ -39,6 +39,31 @@ pub struct HeldKey {
     pub owner: u64,
 }
 
+/// What commands did in a shard: plain numbers, for the latch is held whenever one changes.
+#[derive(Copy, Clone, Default)]
+pub struct Counts {
+    /// Values asked for and found in DRAM.
+    pub hot_hits: u64,
+    /// Values asked for and found on the SSD.
+    pub cold_hits: u64,
+    /// Values asked for and not found.
+    pub misses: u64,
+    /// Keys removed because a command met them after their time.
+    pub expired: u64,
+    /// Keys stored or removed.
+    pub changes: u64,
+}
+
+/// What a look without the SSD finds.
+pub enum Sight<'s> {
+    /// No slot can be this key.
+    Absent,
+    /// Hot: the slot, and what is in its cell.
+    Hot(SlotRef, Slot, Cell<'s>),
+    /// A cold slot may be this key.
+    Unknown,
+}
+
 /// What a look for a key found.
 pub enum Found<'k> {
     /// No slot can be this key.
@@ -63,7 +88,7 @@ pub struct Shard {
     pub ghost: Ghost,
     ghost_sweep: Option<u64>,
     /// Index per space.
-    pub spaces: SmallVec<[SpaceIndex; 4]>,
+    pub spaces: Vec<SpaceIndex>,
     /// Memory for growth of the indexes.
     pub spare: Spare,
     /// Highest seq written in this shard.
@@ -71,9 +96,11 @@ pub struct Shard {
     /// Reads under way.
     pub flights: HashMap<u64, Arc<Flight>>,
     /// Keys held logically.
-    pub held: SmallVec<[HeldKey; 4]>,
+    pub held: Vec<HeldKey>,
     /// Keys that clients watch.
     pub(crate) watches: Watches,
+    /// What was done here.
+    pub counts: Counts,
     /// Cells put aside for whoever asked.
     reserved: SmallVec<[(usize, Handle); 4]>,
     shard_bits: u32,
@@ -90,12 +117,13 @@ impl Shard {
             policy: S3Fifo::new(policy),
             ghost: Ghost::default(),
             ghost_sweep: None,
-            spaces: SmallVec::new(),
+            spaces: Vec::new(),
             spare: Spare::default(),
             high_seq: 0,
             flights: HashMap::new(),
-            held: SmallVec::new(),
+            held: Vec::new(),
             watches: Watches::default(),
+            counts: Counts::default(),
             reserved: SmallVec::new(),
             shard_bits,
             base_bits,
@@ -167,12 +195,32 @@ impl Shard {
         }
     }
 
+    /// Looks for a key in DRAM.
+    #[inline]
+    pub fn sight(&self, key: &Key<'_>, hash: u64) -> Sight<'_> {
+        let Some(space) = self.space(key.space) else { return Sight::Absent };
+        let mut object = None;
+        let hit = space.index.find(hash, |_, slot| {
+            if slot.state() != State::Hot {
+                return true;
+            }
+            object = Some(self.cell(Handle::from_bits(slot.place()))).filter(|object| object.key == key.bytes);
+            object.is_some()
+        });
+        match (hit, object) {
+            (None, _) => Sight::Absent,
+            (Some((at, slot)), Some(object)) => Sight::Hot(at, slot, object),
+            (Some(_), None) => Sight::Unknown,
+        }
+    }
+
     /// Finds the slot that is exactly this word again (positions move when others are inserted).
     pub fn refind(&self, space: SpaceId, hash: u64, want: Slot) -> Option<(SlotRef, Slot)> {
         self.space(space)?.index.find(hash, |_, slot| slot.state() == want.state() && slot.place() == want.place())
     }
 
     /// The object of a handle.
+    #[inline]
     pub fn cell(&self, handle: Handle) -> Cell<'_> {
         cell::read(self.heap.bytes(handle))
     }
@@ -272,8 +320,15 @@ impl Shard {
 
     /// Changes a slot (its hash bits stay).
     pub fn set_slot(&mut self, space: SpaceId, at: SlotRef, slot: Slot) {
+        if let Some(old) = self.space(space).map(|space| space.index.get(at)) {
+            self.replace_slot(space, at, old, slot);
+        }
+    }
+
+    /// Changes a slot that is known to be `old` (its hash bits stay).
+    #[inline]
+    pub fn replace_slot(&mut self, space: SpaceId, at: SlotRef, old: Slot, slot: Slot) {
         if let Some(space) = self.space_mut(space) {
-            let old = space.index.get(at);
             match (old.has_ttl(), slot.has_ttl()) {
                 (false, true) => space.expiring += 1,
                 (true, false) => space.expiring -= 1,

@@ -4,19 +4,17 @@
 
 use crate::SpaceId;
 use crate::engine::Engine;
+use crate::shard::Counts;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Counters of the engine.
 #[derive(Default)]
 pub(crate) struct Counters {
-    pub(crate) hot_hits: AtomicU64,
-    pub(crate) cold_hits: AtomicU64,
-    pub(crate) misses: AtomicU64,
     pub(crate) promotions: AtomicU64,
     pub(crate) demotions: AtomicU64,
     pub(crate) evictions: AtomicU64,
+    /// Removed in the background; [`crate::shard::Counts`] has the others.
     pub(crate) expired: AtomicU64,
-    pub(crate) changes: AtomicU64,
     pub(crate) cold_reads: AtomicU64,
     pub(crate) false_matches: AtomicU64,
     pub(crate) cold_read_bytes: AtomicU64,
@@ -187,6 +185,11 @@ impl Engine {
             s.hot_bytes += shard.heap.used_bytes();
             s.index_bytes += shard.memory_bytes();
             s.keys += shard.spaces.iter().map(|x| x.index.len()).sum::<u64>();
+            s.hot_hits += shard.counts.hot_hits;
+            s.cold_hits += shard.counts.cold_hits;
+            s.misses += shard.counts.misses;
+            s.expired_keys += shard.counts.expired;
+            s.changes += shard.counts.changes;
         }
         s.cold_keys = s.keys - s.hot_keys.min(s.keys);
         s.arena_bytes = inner.region.used_bytes();
@@ -232,17 +235,13 @@ impl Engine {
         s.warm_up_entries = get(&inner.warm.entries);
         s.warm_up_done = get(&inner.warm.done);
         s.warm_up_promoted = get(&inner.warm.promoted);
-        s.hot_hits = get(&c.hot_hits);
-        s.cold_hits = get(&c.cold_hits);
-        s.misses = get(&c.misses);
         s.cold_reads = get(&c.cold_reads);
         s.false_matches = get(&c.false_matches);
         s.cold_read_bytes = get(&c.cold_read_bytes);
         s.promotions = get(&c.promotions);
         s.demotions = get(&c.demotions);
         s.evictions = get(&c.evictions);
-        s.expired_keys = get(&c.expired);
-        s.changes = get(&c.changes);
+        s.expired_keys += get(&c.expired);
         s.corrupt_records = get(&c.corrupt_records);
         s.write_waits = get(&c.write_waits);
         s.log_heals = get(&c.heals);
@@ -269,9 +268,6 @@ impl Engine {
         let c = &self.inner.counters;
         let log = &self.inner.log.counters;
         for counter in [
-            &c.hot_hits,
-            &c.cold_hits,
-            &c.misses,
             &c.promotions,
             &c.demotions,
             &c.evictions,
@@ -294,6 +290,10 @@ impl Engine {
             counter.store(0, Ordering::Relaxed);
         }
         log.commit_us.reset();
+        for shard in &self.inner.shards {
+            let counts = &mut shard.lock().counts;
+            *counts = Counts { changes: counts.changes, ..Counts::default() };
+        }
     }
 
     /// Exact number of keys of a space.

@@ -3,12 +3,14 @@
 //! Promises: small and plain; only the client's own connection touches it. What others may see or do (CLIENT LIST, CLIENT KILL)
 //! lives in `clients.rs`. Never: buffers, sockets, commands.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use thermocline::Watcher;
 use thermocline_resp::Protocol;
 
 use crate::clients::Client;
+use crate::command::row::Flag;
+use crate::command::table::{CommandId, CommandSet};
 use crate::transaction::Transaction;
 
 /// A client's session.
@@ -19,8 +21,9 @@ pub struct Session {
     pub database: u32,
     /// RESP2 or RESP3.
     pub protocol: Protocol,
-    /// Whether it may use commands.
-    pub authenticated: bool,
+    /// Whether it has shown its password (or needs none).
+    authenticated: bool,
+    permissions: Permissions,
     /// Whether answers carry where the value lay.
     pub tierinfo: bool,
     /// Whether answers are sent at all.
@@ -36,6 +39,23 @@ pub struct Session {
     /// EXEC runs its commands: nothing may wait for other clients.
     pub is_executing: bool,
     wait_seq: u64,
+}
+
+/// What a session may do.
+#[derive(Copy, Clone)]
+struct Permissions {
+    /// Commands that it may use.
+    commands: CommandSet,
+    /// With any key. Who may not is asked key by key, off the short road.
+    all_keys: bool,
+}
+
+impl Permissions {
+    fn of(authenticated: bool) -> Permissions {
+        static EVERYTHING: LazyLock<CommandSet> = LazyLock::new(|| CommandSet::of(|_| true));
+        static BEFORE_AUTH: LazyLock<CommandSet> = LazyLock::new(|| CommandSet::of(|row| row.flags.has(Flag::NoAuth)));
+        Permissions { commands: if authenticated { *EVERYTHING } else { *BEFORE_AUTH }, all_keys: authenticated }
+    }
 }
 
 /// CLIENT REPLY.
@@ -59,6 +79,7 @@ impl Session {
             database: 0,
             protocol: Protocol::Two,
             authenticated,
+            permissions: Permissions::of(authenticated),
             tierinfo: false,
             replies: Replies::On,
             ending: false,
@@ -68,6 +89,33 @@ impl Session {
             is_executing: false,
             wait_seq: 0,
         }
+    }
+
+    /// The right password was given.
+    pub fn authenticate(&mut self) {
+        self.authenticated = true;
+        self.permissions = Permissions::of(true);
+    }
+
+    /// Whether it has shown its password (or needs none).
+    pub fn is_authenticated(&self) -> bool {
+        self.authenticated
+    }
+
+    /// Whether it may use this command.
+    #[inline]
+    pub fn may_use(&self, command: CommandId) -> bool {
+        self.permissions.commands.has(command)
+    }
+
+    /// Whether nothing stands between a command and its answer: no MULTI, no CLIENT REPLY or TIERINFO, no limits on keys. A
+    /// command on keys cannot change that.
+    pub fn is_plain(&self) -> bool {
+        self.permissions.all_keys
+            && self.transaction.is_none()
+            && self.replies == Replies::On
+            && !self.tierinfo
+            && !self.ending
     }
 
     /// MULTI.

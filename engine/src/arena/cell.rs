@@ -16,6 +16,7 @@ use crate::place::Place;
 const FLAG_EXPIRY: u8 = 32;
 const FLAG_MAIN: u8 = 128;
 const KIND_MASK: u8 = 31;
+const PLACE_MASK: u64 = (1 << 40) - 1;
 
 /// What a cell holds.
 #[derive(Copy, Clone, Debug)]
@@ -36,10 +37,12 @@ pub struct Cell<'c> {
     pub payload: &'c [u8],
 }
 
+#[inline]
 fn varint_bytes(value: u64) -> usize {
     (64 - (value | 1).leading_zeros() as usize).div_ceil(7)
 }
 
+#[inline]
 fn put_varint(into: &mut [u8], at: &mut usize, mut value: u64) {
     while value >= 128 {
         into[*at] = value as u8 | 128;
@@ -70,6 +73,7 @@ fn get_varint(from: &[u8], at: &mut usize) -> u64 {
 }
 
 /// Bytes a cell needs.
+#[inline]
 pub fn cell_bytes(space: SpaceId, key: usize, payload: usize, expiry: bool) -> usize {
     6 + varint_bytes(u64::from(space.0))
         + varint_bytes(key as u64)
@@ -101,35 +105,56 @@ pub fn write(into: &mut [u8], cell: &Cell<'_>) {
 #[inline]
 pub fn read(from: &[u8]) -> Cell<'_> {
     let flags = from[5];
-    let mut at = 6;
-    let space = get_varint(from, &mut at) as u32;
-    let key_bytes = get_varint(from, &mut at) as usize;
-    let payload_bytes = get_varint(from, &mut at) as usize;
+    let (mut at, space, key_bytes, payload_bytes) = match *from {
+        // Nearly every cell: a space, a key and a value with short numbers.
+        [_, _, _, _, _, _, space @ ..128, key @ ..128, value @ ..128, ..] => {
+            (9, u32::from(space), usize::from(key), usize::from(value))
+        }
+        [_, _, _, _, _, _, space @ ..128, key @ ..128, low, high @ ..128, ..] => {
+            (10, u32::from(space), usize::from(key), usize::from(low & 127) | usize::from(high) << 7)
+        }
+        _ => {
+            let mut at = 6;
+            let space = get_varint(from, &mut at) as u32;
+            let key_bytes = get_varint(from, &mut at) as usize;
+            let payload_bytes = get_varint(from, &mut at) as usize;
+            (at, space, key_bytes, payload_bytes)
+        }
+    };
     let expiry = if flags & FLAG_EXPIRY != 0 {
         at += 8;
         Some(crate::log::record::u64_at(from, at - 8))
     } else {
         None
     };
+    let (key, rest) = from[at..].split_at(key_bytes);
     Cell {
         place: place(from),
         kind: Kind::from_number(flags & KIND_MASK).expect("a cell in use has a kind"),
         main: flags & FLAG_MAIN != 0,
         space: SpaceId(space),
         expiry,
-        key: &from[at..at + key_bytes],
-        payload: &from[at + key_bytes..at + key_bytes + payload_bytes],
+        key,
+        payload: &rest[..payload_bytes],
     }
 }
 
 /// The place in a cell.
+#[inline]
 pub fn place(from: &[u8]) -> Place {
-    Place::from_bits(u64::from_le_bytes([from[0], from[1], from[2], from[3], from[4], 0, 0, 0]))
+    let word = from.first_chunk().expect("a cell has a head");
+    Place::from_bits(u64::from_le_bytes(*word) & PLACE_MASK)
 }
 
 /// Changes the place in a cell.
 pub fn set_place(into: &mut [u8], place: Place) {
     into[..5].copy_from_slice(&place.bits().to_le_bytes()[..5]);
+}
+
+/// Whether a cell's object is in the main queue.
+#[inline]
+pub fn is_main(from: &[u8]) -> bool {
+    from[5] & FLAG_MAIN != 0
 }
 
 /// Moves a cell's object to the main queue.

@@ -173,19 +173,18 @@ impl Segment {
     #[inline]
     pub(super) fn find(&self, stored: u32, mut stop: impl FnMut(Position, Slot) -> bool) -> Option<(Position, Slot)> {
         let (home, other) = self.pair(stored);
-        for (at, slot) in self.bucket(home).matches(stored) {
-            let position = Position::in_bucket(home, at);
-            if stop(position, slot) {
-                return Some((position, slot));
-            }
-        }
-        if other != home {
-            for (at, slot) in self.bucket(other).matches(stored) {
-                let position = Position::in_bucket(other, at);
+        let mut bucket = home;
+        loop {
+            for (at, slot) in self.bucket(bucket).matches(stored) {
+                let position = Position::in_bucket(bucket, at);
                 if stop(position, slot) {
                     return Some((position, slot));
                 }
             }
+            if bucket == other {
+                break;
+            }
+            bucket = other;
         }
         if self.bucket(home).has_overflow() {
             for (at, entry) in self.overflow.iter().enumerate().filter(|(_, entry)| entry.stored() == stored) {

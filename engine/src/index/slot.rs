@@ -75,6 +75,15 @@ impl Slot {
         Slot::EMPTY.with_state(state).with_place(place)
     }
 
+    /// The slot of a value in the arena (40, 4, 1 and 2 bits, else a panic).
+    #[inline]
+    pub fn hot(place: u64, class: u8, has_ttl: bool, heat: u8) -> Slot {
+        assert!(place <= PLACE.mask() && u64::from(class) <= CLASS.mask() && u64::from(heat) <= HEAT.mask());
+        let state = (State::Hot as u64) << STATE.shift;
+        let small = u64::from(class) << CLASS.shift | u64::from(heat) << HEAT.shift | u64::from(has_ttl) << TTL.shift;
+        Slot(place << PLACE.shift | small | state)
+    }
+
     /// The word as stored.
     pub const fn bits(self) -> u64 {
         self.0

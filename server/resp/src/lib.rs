@@ -12,5 +12,5 @@ mod reply;
 
 pub use decode::{DecodeError, Value, decode};
 pub use double::write_double;
-pub use parse::{Limits, Parsed, Parser, ProtocolError, Span};
+pub use parse::{Limits, Parsed, Parser, ProtocolError, Span, usual};
 pub use reply::{Protocol, Reply, write_integer};

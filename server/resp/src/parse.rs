@@ -130,6 +130,41 @@ pub struct Parser {
     partial: Vec<Span>,
 }
 
+/// Reads what nearly every command looks like: all there, fewer than ten words, none of a thousand bytes. Answers its length; or
+/// nothing, and then some spans too many may have been appended, and [`Parser::parse`] looks more closely. The bounds are within
+/// all [`Limits`], those before AUTH included.
+///
+/// A head such as `$16\r\n` is looked at as one number of eight bytes, the last of which may be the word's.
+#[inline]
+pub fn usual(buffer: &[u8], at: usize, spans: &mut Vec<Span>) -> Option<usize> {
+    const ONES: u64 = u64::from_le_bytes(*b"$\0\r\n\0\0\0\0");
+    const TENS: u64 = u64::from_le_bytes(*b"$\0\0\r\n\0\0\0");
+    const HUNDREDS: u64 = u64::from_le_bytes(*b"$\0\0\0\r\n\0\0");
+    let [b'*', words @ b'1'..=b'9', b'\r', b'\n', ..] = *buffer.get(at..)? else { return None };
+    let mut position = at + 4;
+    for _ in b'0'..words {
+        let head = u64::from_le_bytes(*buffer.get(position..)?.first_chunk()?);
+        let digit = |at: u32| ((head >> (8 * at)) as u8).wrapping_sub(b'0');
+        let (first, second, third) = (digit(1), digit(2), digit(3));
+        let (bytes, length) = if head & 0xff_ff00_00ff == TENS && first.max(second) <= 9 && first > 0 {
+            (5, usize::from(first) * 10 + usize::from(second))
+        } else if head & 0xffff_00ff == ONES && first <= 9 {
+            (4, usize::from(first))
+        } else if head & 0xffff_0000_00ff == HUNDREDS && first.max(second).max(third) <= 9 && first > 0 {
+            (6, usize::from(first) * 100 + usize::from(second) * 10 + usize::from(third))
+        } else {
+            return None;
+        };
+        let start = position + bytes;
+        position = start + length + 2;
+        if position > buffer.len() {
+            return None;
+        }
+        spans.push(Span { start: start as u32, length: length as u32 });
+    }
+    Some(position - at)
+}
+
 /// One step inside a multibulk: finished, or stopped for this reason.
 enum Stop {
     Need(usize),
@@ -140,6 +175,12 @@ impl Parser {
     /// A parser at a command's start.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Whether [`usual`] may be asked for the next command: none has arrived in part.
+    #[inline]
+    pub fn is_at_start(&self) -> bool {
+        self.position == 0 && self.scanned == 0
     }
 
     /// Reads the command that starts at `buffer[at]`. Spans of a complete command are appended to `spans`; otherwise `spans`
@@ -331,7 +372,14 @@ mod tests {
         let mut at = 0;
         loop {
             let mut spans = Vec::new();
-            match parser.parse(&mut buffer, at, limits, &mut spans) {
+            let short = usual(&buffer, at, &mut spans);
+            let short = short.map(|consumed| (consumed, std::mem::take(&mut spans)));
+            spans.clear();
+            let parsed = parser.parse(&mut buffer, at, limits, &mut spans);
+            if let Some((consumed, short)) = short {
+                assert_eq!((&parsed, &spans), (&Parsed::Complete { consumed }, &short));
+            }
+            match parsed {
                 Parsed::Complete { consumed } => {
                     commands.push(spans.iter().map(|span| span.of(&buffer).to_vec()).collect());
                     at += consumed;

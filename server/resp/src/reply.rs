@@ -62,6 +62,7 @@ impl<'o> Reply<'o> {
     }
 
     /// `+OK`
+    #[inline]
     pub fn ok(&mut self) {
         self.output.extend_from_slice(b"+OK\r\n");
     }
@@ -91,9 +92,22 @@ impl<'o> Reply<'o> {
     }
 
     /// A string of bytes.
+    #[inline]
     pub fn bulk(&mut self, bytes: &[u8]) {
-        self.output.reserve(bytes.len() + 16);
-        self.header(b'$', bytes.len() as i64);
+        self.output.reserve(bytes.len() + 32);
+        // Short lengths are written as one piece of a known size.
+        let digit = |number: usize| b'0' + (number % 10) as u8;
+        match bytes.len() {
+            length @ 0..10 => self.output.extend_from_slice(&[b'$', digit(length), b'\r', b'\n']),
+            length @ 10..100 => {
+                self.output.extend_from_slice(&[b'$', digit(length / 10), digit(length), b'\r', b'\n']);
+            }
+            length @ 100..1000 => {
+                let [hundreds, tens] = [length / 100, length / 10].map(digit);
+                self.output.extend_from_slice(&[b'$', hundreds, tens, digit(length), b'\r', b'\n']);
+            }
+            length => self.header(b'$', length as i64),
+        }
         self.output.extend_from_slice(bytes);
         self.end();
     }
@@ -106,6 +120,7 @@ impl<'o> Reply<'o> {
     }
 
     /// No value: `$-1`, or `_`.
+    #[inline]
     pub fn null(&mut self) {
         self.output.extend_from_slice(match self.protocol {
             Protocol::Two => b"$-1\r\n",
@@ -221,6 +236,7 @@ impl<'o> Reply<'o> {
         self.end();
     }
 
+    #[inline]
     fn end(&mut self) {
         self.output.extend_from_slice(b"\r\n");
     }

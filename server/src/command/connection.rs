@@ -72,7 +72,7 @@ fn authenticate(settings: &Settings, session: &mut Session, user: &[u8], passwor
     if !right {
         return Err(CommandError::WRONG_PASSWORD);
     }
-    session.authenticated = true;
+    session.authenticate();
     Ok(())
 }
 
@@ -112,7 +112,7 @@ fn hello(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
     if let Some((user, password)) = credentials {
         authenticate(&context.server.settings, context.session, user, password)?;
     }
-    if !context.session.authenticated {
+    if !context.session.is_authenticated() {
         return Err(CommandError::Static(
             "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time",
         ));

@@ -23,7 +23,7 @@ pub struct Context<'c, 'a> {
     pub(crate) changes: &'c mut Changes<'a>,
     /// For each key the index of its first place; empty when none is named twice.
     pub(crate) first_places: &'c [usize],
-    pub(crate) facts: Facts<'c>,
+    pub(crate) facts: &'c Facts<'c>,
 }
 
 /// What a body may know beyond its keys.
@@ -103,7 +103,7 @@ impl<'c, 'a> Context<'c, 'a> {
 
     /// The row, the session's facts, the store and the settings.
     pub fn facts(&self) -> Facts<'c> {
-        self.facts
+        *self.facts
     }
 
     /// The command's name in small letters, for error texts.

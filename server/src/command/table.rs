@@ -1,7 +1,7 @@
 //! All commands, joined, sorted and checked when the program is compiled; and found by name in a few steps.
 //!
 //! Promises: names are unique, the arity reaches the keys, every row has a summary and a body that fits its access. Lookup is
-//! one hash and one comparison for nearly every name. Never allocates after start.
+//! one hash of three words and one comparison for nearly every name. Never allocates after start.
 
 use std::sync::LazyLock;
 
@@ -13,14 +13,45 @@ use super::row::{Body, Flag, Keys, Row, RowAccess};
 pub struct CommandId(u16);
 
 impl CommandId {
+    /// Some command.
+    pub const FIRST: CommandId = CommandId(0);
+
     /// As an index.
+    #[inline]
     pub fn index(self) -> usize {
         usize::from(self.0)
+    }
+
+    /// Its row.
+    #[inline]
+    pub fn row(self) -> &'static Row {
+        SORTED.get(self.index()).copied().unwrap_or_else(|| self.command().row)
     }
 
     /// The command with this number.
     pub fn command(self) -> &'static Command {
         &ALL[self.index()]
+    }
+}
+
+/// A set of commands and subcommands, one bit for each: what a session may use.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub struct CommandSet([u64; EVERY.div_ceil(64)]);
+
+impl CommandSet {
+    /// The commands whose row `belongs`.
+    pub fn of(belongs: impl Fn(&Row) -> bool) -> CommandSet {
+        let mut set = CommandSet([0; EVERY.div_ceil(64)]);
+        for id in every().filter(|id| belongs(id.command().row)) {
+            set.0[id.index() / 64] |= 1 << (id.index() % 64);
+        }
+        set
+    }
+
+    /// Whether it is one of them.
+    #[inline]
+    pub fn has(&self, id: CommandId) -> bool {
+        self.0[id.index() / 64] >> (id.index() % 64) & 1 == 1
     }
 }
 
@@ -41,6 +72,21 @@ const COUNT: usize = {
     let mut family = 0;
     while family < FAMILIES.len() {
         count += FAMILIES[family].len();
+        family += 1;
+    }
+    count
+};
+
+/// Commands and subcommands.
+const EVERY: usize = {
+    let mut count = COUNT;
+    let mut family = 0;
+    while family < FAMILIES.len() {
+        let mut at = 0;
+        while at < FAMILIES[family].len() {
+            count += FAMILIES[family][at].subcommands.len();
+            at += 1;
+        }
         family += 1;
     }
     count
@@ -162,7 +208,7 @@ static LOOKUP: [u16; PLACES] = {
     let mut places = [EMPTY; PLACES];
     let mut at = 0;
     while at < COUNT {
-        let mut place = hash(SORTED[at].name.as_bytes()) & (PLACES - 1);
+        let mut place = NAMES[at].place();
         while places[place] != EMPTY {
             place = (place + 1) & (PLACES - 1);
         }
@@ -172,31 +218,97 @@ static LOOKUP: [u16; PLACES] = {
     places
 };
 
-/// A hash that does not see the case of letters: five bits and a multiplication for each byte.
-const fn hash(name: &[u8]) -> usize {
-    let mut state = name.len() as u32;
+/// The names of [`SORTED`], ready to be compared.
+static NAMES: [Name; COUNT] = {
+    let mut names = [Name::of(b""); COUNT];
     let mut at = 0;
-    while at < name.len() {
-        state = (state ^ (name[at] | 0x20) as u32).wrapping_mul(0x0100_0193);
+    while at < COUNT {
+        names[at] = Name::known(SORTED[at].name.as_bytes());
         at += 1;
     }
-    (state ^ (state >> 15)) as usize
+    names
+};
+
+/// A name as its length and two words of its bytes, in small letters. The words overlap as far as the name is shorter than
+/// both: "get" is `g e t` and nothing, "ping" is `ping`, "getrange" twice itself.
+///
+/// Small letters are made by setting one bit, which also turns some bytes that are no letters into others that are none. So two
+/// names are surely the same only if one is known to be of letters, and no longer than the words.
+#[derive(Copy, Clone)]
+struct Name {
+    length: usize,
+    front: u64,
+    back: u64,
+    is_plain: bool,
+}
+
+impl Name {
+    const BIT: u64 = 0x2020_2020_2020_2020;
+
+    #[inline]
+    const fn of(name: &[u8]) -> Name {
+        let (front, back) = match name.len() {
+            0 => (0, 0),
+            length @ 1..4 => (name[0] as u64 | (name[length / 2] as u64) << 8 | (name[length - 1] as u64) << 16, 0),
+            4..8 => (four(name.first_chunk()), four(name.last_chunk())),
+            _ => (eight(name.first_chunk()), eight(name.last_chunk())),
+        };
+        Name { length: name.len(), front: front | Self::BIT, back: back | Self::BIT, is_plain: false }
+    }
+
+    /// With [`Name::is_plain`] found out.
+    const fn known(name: &[u8]) -> Name {
+        let mut is_plain = name.len() <= 16;
+        let mut at = 0;
+        while at < name.len() {
+            is_plain &= name[at].is_ascii_alphabetic();
+            at += 1;
+        }
+        Name { is_plain, ..Name::of(name) }
+    }
+
+    #[inline]
+    const fn place(&self) -> usize {
+        let mixed = (self.front ^ self.back.rotate_left(29) ^ self.length as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        (mixed >> 40) as usize & (PLACES - 1)
+    }
+
+    #[inline]
+    const fn looks_like(&self, other: &Name) -> bool {
+        self.length == other.length && self.front == other.front && self.back == other.back
+    }
+}
+
+const fn four(bytes: Option<&[u8; 4]>) -> u64 {
+    match bytes {
+        Some(bytes) => u32::from_le_bytes(*bytes) as u64,
+        None => 0,
+    }
+}
+
+const fn eight(bytes: Option<&[u8; 8]>) -> u64 {
+    match bytes {
+        Some(bytes) => u64::from_le_bytes(*bytes),
+        None => 0,
+    }
 }
 
 /// The top-level command with this name, whatever the case of its letters.
+#[inline]
 pub fn find(name: &[u8]) -> Option<CommandId> {
-    /// No command's name is longer.
-    const NAME_BYTES_MAX: usize = 32;
-    if name.len() > NAME_BYTES_MAX {
-        return None;
-    }
-    let mut place = hash(name) & (PLACES - 1);
+    let wanted = Name::of(name);
+    let mut place = wanted.place();
     loop {
-        match LOOKUP[place] {
-            EMPTY => return None,
-            at if SORTED[usize::from(at)].name.as_bytes().eq_ignore_ascii_case(name) => return Some(CommandId(at)),
-            _ => place = (place + 1) & (PLACES - 1),
+        let at = LOOKUP[place];
+        if at == EMPTY {
+            return None;
         }
+        let known = &NAMES[usize::from(at)];
+        let same = || SORTED[usize::from(at)].name.as_bytes().eq_ignore_ascii_case(name);
+        if known.looks_like(&wanted) && (known.is_plain || same()) {
+            return Some(CommandId(at));
+        }
+        place = (place + 1) & (PLACES - 1);
     }
 }
 
@@ -232,12 +344,23 @@ mod tests {
     fn every_name_is_found_in_any_case_and_nothing_else() {
         for id in top_level() {
             let name = id.command().row.name;
-            assert_eq!(find(name.as_bytes()), Some(id));
-            assert_eq!(find(name.to_ascii_uppercase().as_bytes()), Some(id));
-            assert_eq!(find(format!("{name}x").as_bytes()), find_full(&format!("{name}x")));
+            let found = |name: &[u8]| find(name).map(|id| (id, id.row().name));
+            assert_eq!(found(name.as_bytes()), Some((id, name)));
+            assert_eq!(found(name.to_ascii_uppercase().as_bytes()), Some((id, name)));
+            // One bit away from a letter may be none; a name that goes on is another one.
+            for at in 0..name.len() {
+                for bit in [0x01, 0x40, 0x80] {
+                    let mut other = name.as_bytes().to_vec();
+                    other[at] ^= bit;
+                    let expected = top_level().find(|id| id.command().row.name.as_bytes() == other);
+                    assert_eq!(found(&other).map(|(id, _)| id), expected, "{}", other.escape_ascii());
+                }
+            }
+            let longer = format!("{name}x");
+            assert_eq!(found(longer.as_bytes()).is_some(), top_level().any(|id| id.command().row.name == longer));
         }
-        assert_eq!(find(b""), None);
-        assert_eq!(find(&[b'g'; 100]), None);
+        assert!(find(b"").is_none());
+        assert!(find(&[b'g'; 100]).is_none());
     }
 
     #[test]

@@ -3,10 +3,10 @@
 //! Promises: bounded (commands per batch), reuses its memory, copies no argument. Never executes anything.
 
 use thermocline::{Engine, Key, KeyHash, SpaceId};
-use thermocline_resp::{Limits, Parsed, Parser, ProtocolError, Span};
+use thermocline_resp::{Limits, Parsed, Parser, ProtocolError, Span, usual};
 
 use crate::command::Args;
-use crate::command::row::{Body, Keys};
+use crate::command::row::{Body, Keys, Row};
 use crate::command::table::{self, CommandId};
 
 /// Most commands of one batch. More only means another round.
@@ -35,7 +35,7 @@ pub(super) struct Entry {
 /// What a command's name led to.
 #[derive(Copy, Clone)]
 pub(super) enum Found {
-    Command(CommandId),
+    Command(CommandId, &'static Row),
     /// A container whose second word is none of its own.
     UnknownSubcommand(CommandId),
     Unknown,
@@ -65,11 +65,18 @@ impl Batch {
         let mut missing = 0;
         while self.entries.len() < commands_max && position < buffer.len() {
             let first = self.spans.len();
+            if self.parser.is_at_start()
+                && let Some(consumed) = usual(buffer, position, &mut self.spans)
+            {
+                position += consumed;
+                self.add(buffer, first);
+                continue;
+            }
+            self.spans.truncate(first);
             match self.parser.parse(buffer, position, &bounds.limits, &mut self.spans) {
                 Parsed::Complete { consumed } => {
                     position += consumed;
-                    let found = look_up(Args::new(buffer, &self.spans[first..]));
-                    self.entries.push(Entry { found, first: first as u32, end: self.spans.len() as u32, hash: None });
+                    self.add(buffer, first);
                 }
                 Parsed::Nothing { consumed } => position += consumed,
                 Parsed::Incomplete { missing: bytes } => {
@@ -82,16 +89,26 @@ impl Batch {
                 }
             }
         }
-        if let Some((engine, space)) = bounds.space {
+        // Of a single command the value is looked for at once: there is nothing to do meanwhile.
+        if let Some((engine, space)) = bounds.space
+            && self.entries.len() > 1
+            && engine.is_worth_prefetching()
+        {
             self.prefetch(buffer, space, engine);
         }
         (position - at, missing)
     }
 
+    /// Adds the command whose words begin at span `first`.
+    #[inline]
+    fn add(&mut self, buffer: &[u8], first: usize) {
+        let found = look_up(Args::new(buffer, &self.spans[first..]));
+        self.entries.push(Entry { found, first: first as u32, end: self.spans.len() as u32, hash: None });
+    }
+
     fn prefetch(&mut self, buffer: &[u8], space: SpaceId, engine: &Engine) {
         for entry in &mut self.entries {
-            let Found::Command(id) = entry.found else { continue };
-            let row = id.command().row;
+            let Found::Command(_, row) = entry.found else { continue };
             if let (Keys::Range { first, .. }, Body::Keys(_)) = (row.keys, row.body)
                 && let Some(span) = self.spans[entry.first as usize..entry.end as usize].get(usize::from(first))
             {
@@ -107,6 +124,7 @@ impl Batch {
     }
 
     /// How many commands.
+    #[inline]
     pub fn len(&self) -> usize {
         self.entries.len()
     }
@@ -119,7 +137,7 @@ impl Batch {
     /// The last command that has a row.
     pub fn last_command(&self) -> Option<CommandId> {
         match self.entries.last()?.found {
-            Found::Command(id) | Found::UnknownSubcommand(id) => Some(id),
+            Found::Command(id, _) | Found::UnknownSubcommand(id) => Some(id),
             Found::Unknown | Found::WebRequest => None,
         }
     }
@@ -130,16 +148,19 @@ impl Batch {
         self.entries = Vec::new();
     }
 
+    #[inline]
     pub(super) fn entry(&self, at: usize) -> &Entry {
         &self.entries[at]
     }
 
+    #[inline]
     pub(super) fn args<'b>(&'b self, at: usize, buffer: &'b [u8]) -> Args<'b> {
         let entry = &self.entries[at];
         Args::new(buffer, &self.spans[entry.first as usize..entry.end as usize])
     }
 
     /// The key `bytes`, with the hash that was taken when the batch was filled if it is this entry's first key there.
+    #[inline]
     pub(super) fn key<'b>(&self, at: usize, space: SpaceId, bytes: &'b [u8], engine: &Engine) -> Key<'b> {
         match self.entries[at].hash {
             Some((hashed_in, hash)) if hashed_in == space => Key { space, hash, bytes },
@@ -148,17 +169,19 @@ impl Batch {
     }
 }
 
+#[inline]
 fn look_up(args: Args<'_>) -> Found {
     let name = args.at(0);
     let Some(id) = table::find(name) else {
         let web = name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:");
         return if web { Found::WebRequest } else { Found::Unknown };
     };
-    if id.command().subcommands.is_empty() {
-        return Found::Command(id);
-    }
+    let row = id.row();
     match args.get(1) {
-        None => Found::Command(id),
-        Some(word) => table::find_subcommand(id, word).map_or(Found::UnknownSubcommand(id), Found::Command),
+        Some(word) if !row.subcommands.is_empty() => match table::find_subcommand(id, word) {
+            Some(id) => Found::Command(id, id.row()),
+            None => Found::UnknownSubcommand(id),
+        },
+        _ => Found::Command(id, row),
     }
 }

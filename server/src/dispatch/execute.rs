@@ -4,12 +4,13 @@
 //! on one hot key goes the short road (`try_run`) with no future. Never asks where a value lies, except to tell a client that
 //! wants to know (CLIENT TIERINFO).
 
-use thermocline::{Access, Attempt, Changes, Done, Durability, Engine, Key, Tier, View};
+use thermocline::{Access, Attempt, Changes, Done, Durability, Engine, Key, Later, Tier, View};
 use thermocline_resp::Reply;
 
 use super::batch::{Batch, Found};
 use super::keys::{self, KeyPlaces};
 use super::reads::{ReadAnswer, Reads};
+use super::tally::Tally;
 use crate::command::Args;
 use crate::command::context::{Context, Facts, SessionContext};
 use crate::command::reply::CommandError;
@@ -20,7 +21,7 @@ use crate::server::Server;
 use crate::session::{Replies, Session};
 
 /// Answers of this size are sent before the next command runs, so that a pipeline of large GETs needs little memory.
-const OUTPUT_BYTES_MAX: usize = 256 << 10;
+pub(super) const OUTPUT_BYTES_MAX: usize = 256 << 10;
 
 pub(super) type KeysBody = fn(&mut Context<'_, '_>) -> Result<(), CommandError>;
 
@@ -38,6 +39,8 @@ struct Command<'b> {
     args: Args<'b>,
     /// Its place in the batch.
     at: usize,
+    /// What the store said when its key was asked for already.
+    later: Option<Later>,
 }
 
 impl<'s> Dispatcher<'s> {
@@ -58,8 +61,18 @@ impl<'s> Dispatcher<'s> {
         let mut changes = Changes::new(1);
         let mut reads = Reads::new(session.reads_together_max);
         let mut at = from;
-        let mut clock_us = self.server.monotonic_us();
+        let mut tally = Tally::begin(self.server, self.cells);
         while at < batch.len() && !session.ending && output.len() < OUTPUT_BYTES_MAX {
+            let mut later = None;
+            if reads.is_empty() && session.is_plain() && self.server.store().is_some() {
+                let stretch = self.stretch(session, buffer, batch, at, &mut changes, &mut tally, output);
+                (at, later) = (stretch.next, stretch.later);
+                if at == batch.len() || output.len() >= OUTPUT_BYTES_MAX {
+                    break;
+                }
+                // What comes now may ask what was counted.
+                tally.settle();
+            }
             let start = output.len();
             let args = batch.args(at, buffer);
             match batch.entry(at).found {
@@ -83,8 +96,8 @@ impl<'s> Dispatcher<'s> {
                     self.refuse(output, &CommandError::unknown_subcommand(name, args.at(1)));
                     session.abort_transaction();
                 }
-                Found::Command(id) => {
-                    let command = Command { id, row: id.command().row, args, at };
+                Found::Command(id, row) => {
+                    let mut command = Command { id, row, args, at, later };
                     if session.replies != Replies::On {
                         session.must_wait(reads.drain(output).await);
                     }
@@ -95,11 +108,9 @@ impl<'s> Dispatcher<'s> {
                         session.must_wait(reads.drain(output).await);
                         self.queue(&command, session, output);
                     } else {
-                        self.command(&command, session, batch, &mut changes, &mut reads, output).await;
-                        let now_us = self.server.monotonic_us();
-                        self.cells.of(id).calls.add(1);
-                        self.cells.of(id).microseconds.add(now_us.saturating_sub(clock_us));
-                        clock_us = now_us;
+                        self.command(&mut command, session, batch, &mut changes, &mut reads, output).await;
+                        tally.add(id);
+                        tally.settle();
                     }
                 }
             }
@@ -114,6 +125,7 @@ impl<'s> Dispatcher<'s> {
                 };
             }
         }
+        tally.settle();
         session.must_wait(reads.drain(output).await);
         session.reads_together_max = reads.together_max();
         at
@@ -122,7 +134,7 @@ impl<'s> Dispatcher<'s> {
     /// One command that may run: the road that fits its body and keys.
     async fn command<'b>(
         &self,
-        command: &Command<'b>,
+        command: &mut Command<'b>,
         session: &mut Session,
         batch: &Batch,
         changes: &mut Changes<'b>,
@@ -220,12 +232,10 @@ impl<'s> Dispatcher<'s> {
     fn check(&self, command: &Command<'_>, session: &Session) -> Result<(), CommandError> {
         let row = command.row;
         let words = command.args.len();
-        let fits =
-            if row.arity > 0 { words == row.arity as usize } else { words >= usize::from(row.arity.unsigned_abs()) };
-        if !fits {
+        if !fits(row, words) {
             return Err(CommandError::arity(&command.id.command().full_name));
         }
-        if !session.authenticated && !row.flags.has(Flag::NoAuth) {
+        if !session.may_use(command.id) {
             return Err(CommandError::NO_AUTH);
         }
         if self.server.store().is_none() && !row.flags.has(Flag::Loading) {
@@ -250,7 +260,7 @@ impl<'s> Dispatcher<'s> {
     #[expect(clippy::too_many_arguments, reason = "the batch's reused memory, each borrowed apart")]
     async fn one_key<'b>(
         &self,
-        command: &Command<'b>,
+        command: &mut Command<'b>,
         word: usize,
         body: KeysBody,
         session: &mut Session,
@@ -271,9 +281,12 @@ impl<'s> Dispatcher<'s> {
         let key = batch.key(command.at, engine.space(session.database), command.args.at(word), engine);
         let facts = facts(server, session, command.row);
         changes.reset(1);
-        let attempt = engine.try_run(&key, access, changes, |views, changes| {
-            run_body(body, command.args, views, changes, &[], facts, output, start)
-        });
+        let attempt = match command.later.take() {
+            Some(later) => Attempt::Later(later),
+            None => engine.try_run(&key, access, changes, |views, changes| {
+                run_body(body, command.args, views, changes, &[], &facts, output, start)
+            }),
+        };
         let later = match attempt {
             Attempt::Ready(result, done) => {
                 self.answer(command.id, session, result, &done, output, start);
@@ -294,7 +307,7 @@ impl<'s> Dispatcher<'s> {
         if access.writes() {
             let result = engine
                 .finish(later, &key, access, changes, |views, changes| {
-                    run_body(body, command.args, views, changes, &[], facts, output, start)
+                    run_body(body, command.args, views, changes, &[], &facts, output, start)
                 })
                 .await;
             return self.finished(command.id, session, result, output, start);
@@ -326,7 +339,7 @@ impl<'s> Dispatcher<'s> {
         let result = facts
             .engine()
             .finish(later, &key, access, &mut changes, |views, changes| {
-                run_body(body, args, views, changes, &[], facts, &mut bytes, 0)
+                run_body(body, args, views, changes, &[], &facts, &mut bytes, 0)
             })
             .await;
         let wait_seq = match result {
@@ -365,7 +378,7 @@ impl<'s> Dispatcher<'s> {
         }
         if found.is_empty() {
             changes.reset(0);
-            if let Err(error) = run_body(body, command.args, &[], changes, &[], facts, output, start) {
+            if let Err(error) = run_body(body, command.args, &[], changes, &[], &facts, output, start) {
                 self.fail(output, start, command.id, &error);
             }
             return;
@@ -394,7 +407,7 @@ impl<'s> Dispatcher<'s> {
         changes.reset(keys.len());
         let result = engine
             .run(&keys, changes, |views, changes| {
-                run_body(body, command.args, views, changes, places.as_slice(), facts, output, start)
+                run_body(body, command.args, views, changes, places.as_slice(), &facts, output, start)
             })
             .await;
         self.finished(command.id, session, result, output, start);
@@ -452,14 +465,22 @@ pub(super) fn seen_seq(engine: &Engine) -> u64 {
     if engine.durability() == Durability::Always { engine.written_seq() } else { 0 }
 }
 
+/// Whether a command has as many words as its row wants.
+#[inline]
+pub(super) fn fits(row: &Row, words: usize) -> bool {
+    if row.arity > 0 { words == row.arity as usize } else { words >= usize::from(row.arity.unsigned_abs()) }
+}
+
 /// The word that is the command's only key, if its row says so at once.
-fn single_key(row: &Row, args: &Args<'_>) -> Option<usize> {
+#[inline]
+pub(super) fn single_key(row: &Row, args: &Args<'_>) -> Option<usize> {
     let Keys::Range { first, last, step } = row.keys else { return None };
     let first = usize::from(first);
     let last = if last < 0 { args.len().checked_add_signed(isize::from(last))? } else { last as usize };
     (first <= last && first + usize::from(step) > last && first < args.len()).then_some(first)
 }
 
+#[inline]
 pub(super) fn facts<'c>(server: &'c Server, session: &Session, row: &'static Row) -> Facts<'c> {
     Facts {
         row,
@@ -472,13 +493,14 @@ pub(super) fn facts<'c>(server: &'c Server, session: &Session, row: &'static Row
 }
 
 #[expect(clippy::too_many_arguments, reason = "the parts of a context, which borrows each apart")]
+#[inline]
 pub(super) fn run_body<'a>(
     body: KeysBody,
     args: Args<'a>,
     views: &[Option<View<'_>>],
     changes: &mut Changes<'a>,
     first_places: &[usize],
-    facts: Facts<'_>,
+    facts: &Facts<'_>,
     output: &mut Vec<u8>,
     start: usize,
 ) -> Result<(), CommandError> {

@@ -179,7 +179,7 @@ impl<'q> Plan<'q> {
                 Part::Body(body, keys, databases, places) => {
                     let text = &mut answers.text;
                     let result = overlay.step(keys, |views, changes| {
-                        run_body(*body, step.args, views, changes, places.as_slice(), facts, text, start)
+                        run_body(*body, step.args, views, changes, places.as_slice(), &facts, text, start)
                     });
                     if let Err(error) = result {
                         answers.text.truncate(start);

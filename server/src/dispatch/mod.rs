@@ -13,6 +13,8 @@ mod execute;
 mod group;
 mod keys;
 mod reads;
+mod stretch;
+mod tally;
 
 pub use batch::{Batch, FillBounds};
 pub use execute::Dispatcher;

@@ -157,7 +157,7 @@ impl Connection {
     fn limits(&self) -> Limits {
         Limits {
             bulk_bytes_max: self.server.settings.proto_max_bulk_len().min(INPUT_BYTES_MAX / 2),
-            authenticated: self.session.authenticated,
+            authenticated: self.session.is_authenticated(),
             ..Limits::default()
         }
     }

@@ -1,0 +1,129 @@
+//! The short road: a command on one key whose value is in DRAM, or which is not there at all.
+//!
+//! It takes the steps of the general road (`run.rs`) in their order, and leaves out the lists: one latch, one look, the body, the
+//! commit of one step. Whatever is not so simple (a cold slot, a held key, a value whose time is over, a string in extents, a
+//! change of expiry alone, a log that has failed) is left to the general road, before anything has changed.
+//!
+//! Promises: what happens is what the general road would have done. Never: waits, allocates on the heap for a read.
+
+use crate::Key;
+use crate::arena::cell;
+use crate::change::{Access, Change, Changes, Done, Kind, Tier, View};
+use crate::commit::{Item, Missing, Step, commit_one};
+use crate::engine::Inner;
+use crate::index::{Slot, SlotRef};
+use crate::run::count;
+use crate::shard::{Shard, Sight};
+use parking_lot::MutexGuard;
+use std::sync::atomic::Ordering;
+use thermocline_memory::Handle;
+
+/// Why an attempt on the short road did not run to its end. Nothing was changed.
+pub(crate) enum Short {
+    /// It is a case for the general road. The body may have run.
+    General,
+    /// There was no cell: (shard, bytes).
+    NoCell(usize, usize),
+}
+
+impl Inner {
+    /// One attempt.
+    #[inline]
+    pub(crate) fn attempt_short<'a, R>(
+        &self,
+        key: &(Key<'_>, Access),
+        changes: &mut Changes<'a>,
+        body: &mut impl FnMut(&[Option<View<'_>>], &mut Changes<'a>) -> R,
+    ) -> Result<(R, Done), Short> {
+        let hash = self.hash_of(&key.0);
+        let number = self.shard_of(hash);
+        let mut shard = self.shards[number].lock();
+        if !shard.held.is_empty() || self.closed.load(Ordering::Acquire) {
+            return Err(Short::General);
+        }
+        if !changes.is_untouched() {
+            changes.clear();
+        }
+        let (result, found, tier) = match shard.sight(&key.0, hash) {
+            Sight::Absent => (body(&[None], changes), None, Tier::Miss),
+            Sight::Unknown => return Err(Short::General),
+            Sight::Hot(at, slot, object) => {
+                if object.kind == Kind::LargeString || object.expiry.is_some_and(|at| at <= self.clock.now_ms()) {
+                    return Err(Short::General);
+                }
+                let view = View {
+                    kind: object.kind,
+                    value: object.payload,
+                    length: object.payload.len() as u64,
+                    expires_at_ms: object.expiry,
+                    tier: Tier::Hot,
+                    heat: slot.heat(),
+                };
+                (body(&[Some(view)], changes), Some((at, slot)), Tier::Hot)
+            }
+        };
+        if !changes.is_untouched() {
+            let done = self.change_one(shard, number, key, hash, found, changes)?;
+            return Ok((result, done));
+        }
+        if let (Some((at, slot)), true) = (found, key.1 != Access::Peek) {
+            shard.touch(key.0.space, at, slot);
+        }
+        let wait_seq = self.wait_seq(shard.high_seq, 0);
+        if wait_seq != 0 && self.log.failure().is_some() {
+            return Err(Short::General);
+        }
+        count(&mut shard, tier, false, key.1);
+        Ok((result, Done { wait_seq, tier, read_us: 0 }))
+    }
+
+    /// Commits what the body decided.
+    fn change_one(
+        &self,
+        mut shard: MutexGuard<'_, Shard>,
+        number: usize,
+        key: &(Key<'_>, Access),
+        hash: u64,
+        found: Option<(SlotRef, Slot)>,
+        changes: &Changes<'_>,
+    ) -> Result<Done, Short> {
+        let mut item = Item::absent(0, hash);
+        if let Some((at, slot)) = found {
+            let handle = Handle::from_bits(slot.place());
+            let bytes = shard.heap.bytes(handle);
+            item.set_hot(at, slot, handle, bytes.len(), &cell::read(bytes));
+        }
+        let tier = item.tier;
+        let step = match changes.get(0) {
+            Change::Put(kind, payload, expiry) => {
+                let (bytes, expiry) = (changes.bytes(payload), item.expiry_after(expiry));
+                if !self.is_ordinary(key.0.bytes.len(), bytes.len(), expiry.is_some()) {
+                    return Err(Short::General);
+                }
+                Some(Step::new(0, kind, Some(bytes), expiry))
+            }
+            Change::Remove(false) => found.map(|_| Step::new(0, Kind::String, None, None)),
+            Change::Remove(true) | Change::Expire(_) | Change::None => return Err(Short::General),
+        };
+        let (seen_seq, mut written, mut spans) = (shard.high_seq, 0, Vec::new());
+        if let Some(step) = step {
+            written = match commit_one(self, &mut shard, key, &mut item, step, &mut spans) {
+                Ok(seq) => seq,
+                Err(Missing::Cells(cells)) => return Err(Short::NoCell(number, cells[0].1)),
+                Err(_) => return Err(Short::General),
+            };
+        }
+        let wait_seq = self.wait_seq(seen_seq, written);
+        if written == 0 && wait_seq != 0 && self.log.failure().is_some() {
+            return Err(Short::General);
+        }
+        count(&mut shard, tier, false, key.1);
+        drop(shard);
+        if written > 0 {
+            self.pump_if_ripe();
+        }
+        // Spans that became empty go back here, without the latch.
+        drop(spans);
+        Ok(Done { wait_seq, tier, read_us: 0 })
+    }
+}
