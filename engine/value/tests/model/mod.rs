@@ -4,4 +4,5 @@ mod hash;
 mod list;
 mod memory;
 mod set;
+mod several;
 mod sorted_set;
