@@ -6,7 +6,7 @@
 //!
 //! Promises: whole or nothing. Never: a slot swapped in another hold than the one that took the record's position.
 
-use crate::arena::cell::{Cell, cell_bytes};
+use crate::arena::cell::{Cell, Outline, cell_bytes};
 use crate::change::{Access, Change, Changes, Expiry, Kind, Tier};
 use crate::engine::Inner;
 use crate::error::Error;
@@ -44,7 +44,7 @@ pub(crate) struct Item {
     /// Head of a string kept in extents.
     pub(crate) large: Option<LargeHead>,
     at: Option<(SlotRef, Slot)>,
-    /// Its cell and the cell's size.
+    /// Its cell, and what it needs there.
     handle: Option<(Handle, usize)>,
     /// Place of the present version and the bytes of its record.
     old_place: Place,
@@ -76,12 +76,14 @@ impl Item {
     }
 
     #[inline]
-    pub(crate) fn set_hot(&mut self, at: SlotRef, slot: Slot, handle: Handle, room: usize, object: &Cell<'_>) {
+    pub(crate) fn set_hot(&mut self, key: &Key<'_>, at: SlotRef, slot: Slot, object: &Outline) {
+        let (key_bytes, payload_bytes, has_expiry) = (key.bytes.len(), object.payload_bytes, object.expiry.is_some());
         self.tier = Tier::Hot;
         self.at = Some((at, slot));
-        self.handle = Some((handle, room));
+        let need = cell_bytes(key.space, key_bytes, payload_bytes, has_expiry);
+        self.handle = Some((Handle::from_bits(slot.place()), need));
         self.old_place = object.place;
-        self.old_bytes = Shard::record_bytes_of(object);
+        self.old_bytes = padded(record_bytes(key_bytes, payload_bytes, has_expiry)) as u32;
         self.old_expiry = object.expiry;
         self.old_kind = Some(object.kind);
     }
@@ -241,7 +243,7 @@ impl Inner {
 pub(crate) fn commit_one<'s>(
     inner: &Inner,
     shard: &mut Shard,
-    key: &(Key<'_>, Access),
+    key: &Key<'_>,
     item: &mut Item,
     mut step: Step<'s>,
     spans: &mut Vec<Span>,
@@ -250,23 +252,23 @@ pub(crate) fn commit_one<'s>(
     if growing && inner.is_disk_full() && !inner.closing.load(Ordering::Acquire) {
         return Err(Missing::Full);
     }
-    if let Some(bytes) = step.take_cell(shard, &key.0, item) {
+    if let Some(bytes) = step.take_cell(shard, key, item) {
         return Err(Missing::Cells(smallvec::smallvec![(item.guard, bytes)]));
     }
-    step.take_slot(shard, &key.0, item);
+    step.take_slot(shard, key, item);
     let mut highest = 0;
     let mut appended = None;
     if inner.log.mode.logs() {
-        let (keys, items, steps) = (slice::from_ref(key), slice::from_ref(item), slice::from_mut(&mut step));
-        match append(inner, keys, items, steps, &Assembled::default(), None, growing) {
+        let (keys, items, steps) = ([(*key, Access::Write)], slice::from_ref(item), slice::from_mut(&mut step));
+        match append(inner, &keys, items, steps, &Assembled::default(), None, growing) {
             Ok((written, seq)) => (appended, highest) = (written.first().copied(), seq),
             Err(missing) => {
-                step.give_back(shard, &key.0, item);
+                step.give_back(shard, key, item);
                 return Err(missing);
             }
         }
     }
-    step.swap(inner, shard, &key.0, item, appended, false, spans);
+    step.swap(inner, shard, key, item, appended, false, spans);
     shard.high_seq = shard.high_seq.max(highest);
     Ok(highest)
 }
@@ -473,7 +475,7 @@ impl<'s> Step<'s> {
         let payload = self.payload?;
         let need = cell_bytes(key.space, key.bytes.len(), payload.len(), self.expiry.is_some());
         self.cell = match item.handle {
-            Some((handle, room)) if Heap::class_bytes(need) == room => Some(handle),
+            Some((handle, old)) if old == need || Heap::class_bytes(old) == Heap::class_bytes(need) => Some(handle),
             _ => {
                 self.fresh = true;
                 shard.alloc(need)
@@ -509,6 +511,7 @@ impl<'s> Step<'s> {
 
     /// Swaps the key's slot. Nothing here can fail. `moved`: slots may have moved since they were found.
     #[expect(clippy::too_many_arguments, reason = "one hold of the latches needs all of it")]
+    #[inline]
     fn swap(
         &self,
         inner: &Inner,

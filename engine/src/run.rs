@@ -296,7 +296,7 @@ impl Inner {
             }
             Found::Hot(at, slot, handle) => {
                 let object = shard.cell(handle);
-                item.set_hot(at, slot, handle, shard.heap.bytes(handle).len(), &object);
+                item.set_hot(key, at, slot, &object.outline());
                 (object.kind, object.payload, object.expiry, Tier::Hot, slot)
             }
             Found::Cold(at, slot, record) => {
@@ -497,9 +497,8 @@ impl Engine {
         changes: &mut Changes<'a>,
         mut body: impl FnMut(&[Option<View<'_>>], &mut Changes<'a>) -> R,
     ) -> Attempt<R> {
-        let short = (*key, access);
         for _ in 0..2 {
-            match self.inner.attempt_short(&short, changes, &mut body) {
+            match self.inner.attempt_short(key, access, changes, &mut body) {
                 Ok((result, done)) => return Attempt::Ready(result, done),
                 Err(Short::NoCell(shard, bytes)) if self.inner.make_rooms(&[(shard, bytes)]) => {}
                 Err(_) => break,

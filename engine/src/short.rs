@@ -7,7 +7,7 @@
 //! Promises: what happens is what the general road would have done. Never: waits, allocates on the heap for a read.
 
 use crate::Key;
-use crate::arena::cell;
+use crate::arena::cell::Outline;
 use crate::change::{Access, Change, Changes, Done, Kind, Tier, View};
 use crate::commit::{Item, Missing, Step, commit_one};
 use crate::engine::Inner;
@@ -16,7 +16,6 @@ use crate::run::count;
 use crate::shard::{Shard, Sight};
 use parking_lot::MutexGuard;
 use std::sync::atomic::Ordering;
-use thermocline_memory::Handle;
 
 /// Why an attempt on the short road did not run to its end. Nothing was changed.
 pub(crate) enum Short {
@@ -31,11 +30,12 @@ impl Inner {
     #[inline]
     pub(crate) fn attempt_short<'a, R>(
         &self,
-        key: &(Key<'_>, Access),
+        key: &Key<'_>,
+        access: Access,
         changes: &mut Changes<'a>,
         body: &mut impl FnMut(&[Option<View<'_>>], &mut Changes<'a>) -> R,
     ) -> Result<(R, Done), Short> {
-        let hash = self.hash_of(&key.0);
+        let hash = self.hash_of(key);
         let number = self.shard_of(hash);
         let mut shard = self.shards[number].lock();
         if !shard.held.is_empty() || self.closed.load(Ordering::Acquire) {
@@ -44,7 +44,7 @@ impl Inner {
         if !changes.is_untouched() {
             changes.clear();
         }
-        let (result, found, tier) = match shard.sight(&key.0, hash) {
+        let (result, found, tier) = match shard.sight(key, hash) {
             Sight::Absent => (body(&[None], changes), None, Tier::Miss),
             Sight::Unknown => return Err(Short::General),
             Sight::Hot(at, slot, object) => {
@@ -59,45 +59,45 @@ impl Inner {
                     tier: Tier::Hot,
                     heat: slot.heat(),
                 };
-                (body(&[Some(view)], changes), Some((at, slot)), Tier::Hot)
+                (body(&[Some(view)], changes), Some((at, slot, object.outline())), Tier::Hot)
             }
         };
         if !changes.is_untouched() {
-            let done = self.change_one(shard, number, key, hash, found, changes)?;
+            let done = self.change_one(shard, number, key, access, hash, found, changes)?;
             return Ok((result, done));
         }
-        if let (Some((at, slot)), true) = (found, key.1 != Access::Peek) {
-            shard.touch(key.0.space, at, slot);
+        if let (Some((at, slot, _)), true) = (found, access != Access::Peek) {
+            shard.touch(key.space, at, slot);
         }
         let wait_seq = self.wait_seq(shard.high_seq, 0);
         if wait_seq != 0 && self.log.failure().is_some() {
             return Err(Short::General);
         }
-        count(&mut shard, tier, false, key.1);
+        count(&mut shard, tier, false, access);
         Ok((result, Done { wait_seq, tier, read_us: 0 }))
     }
 
     /// Commits what the body decided.
+    #[expect(clippy::too_many_arguments, reason = "one hold of the latch needs all of it")]
     fn change_one(
         &self,
         mut shard: MutexGuard<'_, Shard>,
         number: usize,
-        key: &(Key<'_>, Access),
+        key: &Key<'_>,
+        access: Access,
         hash: u64,
-        found: Option<(SlotRef, Slot)>,
+        found: Option<(SlotRef, Slot, Outline)>,
         changes: &Changes<'_>,
     ) -> Result<Done, Short> {
         let mut item = Item::absent(0, hash);
-        if let Some((at, slot)) = found {
-            let handle = Handle::from_bits(slot.place());
-            let bytes = shard.heap.bytes(handle);
-            item.set_hot(at, slot, handle, bytes.len(), &cell::read(bytes));
+        if let Some((at, slot, object)) = &found {
+            item.set_hot(key, *at, *slot, object);
         }
         let tier = item.tier;
         let step = match changes.get(0) {
             Change::Put(kind, payload, expiry) => {
                 let (bytes, expiry) = (changes.bytes(payload), item.expiry_after(expiry));
-                if !self.is_ordinary(key.0.bytes.len(), bytes.len(), expiry.is_some()) {
+                if !self.is_ordinary(key.bytes.len(), bytes.len(), expiry.is_some()) {
                     return Err(Short::General);
                 }
                 Some(Step::new(0, kind, Some(bytes), expiry))
@@ -117,7 +117,7 @@ impl Inner {
         if written == 0 && wait_seq != 0 && self.log.failure().is_some() {
             return Err(Short::General);
         }
-        count(&mut shard, tier, false, key.1);
+        count(&mut shard, tier, false, access);
         drop(shard);
         if written > 0 {
             self.pump_if_ripe();

@@ -39,7 +39,7 @@ pub struct Cell<'c> {
 
 #[inline]
 fn varint_bytes(value: u64) -> usize {
-    (64 - (value | 1).leading_zeros() as usize).div_ceil(7)
+    if value < 128 { 1 } else { (64 - value.leading_zeros() as usize).div_ceil(7) }
 }
 
 #[inline]
@@ -83,7 +83,29 @@ pub fn cell_bytes(space: SpaceId, key: usize, payload: usize, expiry: bool) -> u
         + payload
 }
 
+/// What a commit must know of an object that it replaces.
+#[derive(Copy, Clone, Debug)]
+pub struct Outline {
+    /// Where this version lies on the SSD.
+    pub place: Place,
+    /// Kind of the value.
+    pub kind: Kind,
+    /// Expiry in Unix milliseconds.
+    pub expiry: Option<u64>,
+    /// Length of the payload.
+    pub payload_bytes: usize,
+}
+
+impl Cell<'_> {
+    /// Its outline.
+    #[inline]
+    pub fn outline(&self) -> Outline {
+        Outline { place: self.place, kind: self.kind, expiry: self.expiry, payload_bytes: self.payload.len() }
+    }
+}
+
 /// Writes an object into its cell.
+#[inline]
 pub fn write(into: &mut [u8], cell: &Cell<'_>) {
     into[..5].copy_from_slice(&cell.place.bits().to_le_bytes()[..5]);
     into[5] =

@@ -10,6 +10,7 @@ use thermocline_resp::Reply;
 use super::batch::{Batch, Found};
 use super::keys::{self, KeyPlaces};
 use super::reads::{ReadAnswer, Reads};
+use super::stretch::Stretch;
 use super::tally::Tally;
 use crate::command::Args;
 use crate::command::context::{Context, Facts, SessionContext};
@@ -49,22 +50,21 @@ impl<'s> Dispatcher<'s> {
         Dispatcher { server, cells: server.counters.worker(worker) }
     }
 
-    /// Executes `batch` from command `from` on, until its end, the session's end, or much output. Returns the next command.
+    /// Executes `batch` from where `begun` ended, until its end, the session's end, or much output. Returns the next command.
     pub async fn execute(
         &self,
         session: &mut Session,
         buffer: &[u8],
         batch: &Batch,
-        from: usize,
+        begun: Stretch,
         output: &mut Vec<u8>,
     ) -> usize {
         let mut changes = Changes::new(1);
         let mut reads = Reads::new(session.reads_together_max);
-        let mut at = from;
+        let Stretch { next: mut at, mut later } = begun;
         let mut tally = Tally::begin(self.server, self.cells);
         while at < batch.len() && !session.ending && output.len() < OUTPUT_BYTES_MAX {
-            let mut later = None;
-            if reads.is_empty() && session.is_plain() && self.server.store().is_some() {
+            if later.is_none() && reads.is_empty() && session.is_plain() && self.server.store().is_some() {
                 let stretch = self.stretch(session, buffer, batch, at, &mut changes, &mut tally, output);
                 (at, later) = (stretch.next, stretch.later);
                 if at == batch.len() || output.len() >= OUTPUT_BYTES_MAX {
@@ -97,7 +97,7 @@ impl<'s> Dispatcher<'s> {
                     session.abort_transaction();
                 }
                 Found::Command(id, row) => {
-                    let mut command = Command { id, row, args, at, later };
+                    let mut command = Command { id, row, args, at, later: later.take() };
                     if session.replies != Replies::On {
                         session.must_wait(reads.drain(output).await);
                     }

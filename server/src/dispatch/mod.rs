@@ -20,3 +20,4 @@ pub use batch::{Batch, FillBounds};
 pub use execute::Dispatcher;
 pub use keys::{KeyPlaces, collect};
 pub(crate) use reads::READS_AT_FIRST;
+pub use stretch::Stretch;

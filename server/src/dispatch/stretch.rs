@@ -20,14 +20,32 @@ use crate::command::table::CommandId;
 use crate::session::Session;
 
 /// How a stretch ended.
-pub(super) struct Stretch {
+pub struct Stretch {
     /// The first command that was not executed.
-    pub(super) next: usize,
+    pub next: usize,
     /// What is missing for it, if its key was asked for.
     pub(super) later: Option<Later>,
 }
 
+impl Stretch {
+    /// Ended at this command, of which nothing is known.
+    pub fn at(next: usize) -> Stretch {
+        Stretch { next, later: None }
+    }
+}
+
 impl Dispatcher<'_> {
+    /// Executes the simple commands that a batch begins with: often all of them, and then no future is needed.
+    pub fn begin(&self, session: &mut Session, buffer: &[u8], batch: &Batch, output: &mut Vec<u8>) -> Stretch {
+        if !session.is_plain() || self.server.store().is_none() {
+            return Stretch::at(0);
+        }
+        let mut tally = Tally::begin(self.server, self.cells);
+        let stretch = self.stretch(session, buffer, batch, 0, &mut Changes::new(1), &mut tally, output);
+        tally.settle();
+        stretch
+    }
+
     /// Executes commands from `from` on as long as they are simple. The session is plain, the store open, no read under way.
     #[expect(clippy::too_many_arguments, reason = "the batch's reused memory, each borrowed apart")]
     pub(super) fn stretch<'b>(
@@ -41,7 +59,7 @@ impl Dispatcher<'_> {
         output: &mut Vec<u8>,
     ) -> Stretch {
         let engine = self.server.engine();
-        let mut stretch = Stretch { next: from, later: None };
+        let mut stretch = Stretch::at(from);
         let mut wait_seq = 0;
         let mut facts = facts(self.server, session, CommandId::FIRST.row());
         while stretch.next < batch.len() && output.len() < OUTPUT_BYTES_MAX {
@@ -57,7 +75,9 @@ impl Dispatcher<'_> {
             // What goes wrong is rare, and kept apart from what is handed back each time.
             let mut failure = None;
             let mut run = |views: &[Option<View<'_>>], changes: &mut Changes<'b>| {
-                failure = run_body(body, args, views, changes, &[], &facts, output, start).err();
+                if let Err(error) = run_body(body, args, views, changes, &[], &facts, output, start) {
+                    failure = Some(error);
+                }
             };
             if let Some(word) = single_key(row, &args) {
                 let key = batch.key(at, engine.space(session.database), args.at(word), engine);

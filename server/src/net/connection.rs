@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 
 use crate::clients::Client;
 use crate::command::reply::CommandError;
-use crate::dispatch::{Batch, Dispatcher, FillBounds};
+use crate::dispatch::{Batch, Dispatcher, FillBounds, Stretch};
 use crate::server::Server;
 use crate::session::Session;
 
@@ -132,10 +132,11 @@ impl Connection {
     async fn execute(&mut self, server: &Server) -> Result<(), End> {
         self.session.client.note(server.now_ms(), self.batch.last_command());
         let dispatcher = Dispatcher::new(server, self.worker);
-        let mut from = 0;
-        while from < self.batch.len() && !self.session.ending {
-            from = self.execute_from(&dispatcher, from).await?;
-            if from < self.batch.len() && !self.session.ending {
+        let mut begun = dispatcher.begin(&mut self.session, &self.input, &self.batch, &mut self.output);
+        while begun.next < self.batch.len() && !self.session.ending {
+            let next = self.execute_from(&dispatcher, begun).await?;
+            begun = Stretch::at(next);
+            if next < self.batch.len() && !self.session.ending {
                 self.flush().await?;
             }
         }
@@ -143,9 +144,9 @@ impl Connection {
     }
 
     /// Executes some commands; ends if the client goes while one of them waits for others.
-    async fn execute_from(&mut self, dispatcher: &Dispatcher<'_>, from: usize) -> Result<usize, End> {
+    async fn execute_from(&mut self, dispatcher: &Dispatcher<'_>, begun: Stretch) -> Result<usize, End> {
         let Connection { client, stream, session, input, batch, output, .. } = self;
-        let mut running = pin!(dispatcher.execute(session, input, batch, from, output));
+        let mut running = pin!(dispatcher.execute(session, input, batch, begun, output));
         std::future::poll_fn(|context| match running.as_mut().poll(context) {
             Poll::Ready(next) => Poll::Ready(Ok(next)),
             Poll::Pending if client.is_blocked() && has_gone(client, stream, context) => Poll::Ready(Err(End::Closed)),

@@ -16,7 +16,7 @@ use checker::{Act, Operation, check};
 use thermocline::{Durability, Engine, Options, SystemClock, block_on};
 use thermocline_resp::{Limits, Value, decode};
 use thermocline_server::config::{Given, Settings};
-use thermocline_server::dispatch::{Batch, Dispatcher, FillBounds};
+use thermocline_server::dispatch::{Batch, Dispatcher, FillBounds, Stretch};
 use thermocline_server::server::{About, Server};
 use thermocline_server::session::Session;
 
@@ -66,7 +66,7 @@ impl Client<'_> {
         let dispatcher = Dispatcher::new(self.server, self.number);
         let mut from = 0;
         while from < batch.len() {
-            from = block_on(dispatcher.execute(&mut self.session, &input, &batch, from, &mut output));
+            from = block_on(dispatcher.execute(&mut self.session, &input, &batch, Stretch::at(from), &mut output));
         }
         let mut answers = Vec::new();
         let mut rest = &output[..];

@@ -13,7 +13,7 @@ use thermocline::{Driver, Durability, Engine, ManualClock, Options};
 use thermocline_io::{FaultDisk, Faults};
 use thermocline_resp::Limits;
 use thermocline_server::config::{Given, Settings};
-use thermocline_server::dispatch::{Batch, Dispatcher, FillBounds};
+use thermocline_server::dispatch::{Batch, Dispatcher, FillBounds, Stretch};
 use thermocline_server::server::{About, Server};
 use thermocline_server::session::Session;
 
@@ -90,7 +90,7 @@ impl World {
         let mut output = Vec::new();
         let mut meanwhile = meanwhile;
         {
-            let mut asked = pin!(dispatcher.execute(&mut client.session, &input, &batch, 0, &mut output));
+            let mut asked = pin!(dispatcher.execute(&mut client.session, &input, &batch, Stretch::at(0), &mut output));
             let mut context = Context::from_waker(Waker::noop());
             let mut ended = false;
             for step in 0.. {
