@@ -69,12 +69,19 @@ impl Inner {
         if let (Some((at, slot, _)), true) = (found, access != Access::Peek) {
             shard.touch(key.space, at, slot);
         }
-        let wait_seq = self.wait_seq(shard.high_seq, 0);
-        if wait_seq != 0 && self.log.failure().is_some() {
-            return Err(Short::General);
-        }
+        let wait_seq = self.wait_short(shard.high_seq, 0)?;
         count(&mut shard, tier, false, access);
         Ok((result, Done { wait_seq, tier, read_us: 0 }))
+    }
+
+    /// What the answer must wait for. While the log has failed the general road decides what may be answered.
+    #[inline]
+    fn wait_short(&self, seen: u64, written: u64) -> Result<u64, Short> {
+        let wait_seq = self.wait_seq(seen, written);
+        match wait_seq != 0 && written == 0 && self.log.failure().is_some() {
+            true => Err(Short::General),
+            false => Ok(wait_seq),
+        }
     }
 
     /// Commits what the body decided.
@@ -113,10 +120,7 @@ impl Inner {
                 Err(_) => return Err(Short::General),
             };
         }
-        let wait_seq = self.wait_seq(seen_seq, written);
-        if written == 0 && wait_seq != 0 && self.log.failure().is_some() {
-            return Err(Short::General);
-        }
+        let wait_seq = self.wait_short(seen_seq, written)?;
         count(&mut shard, tier, false, access);
         drop(shard);
         if written > 0 {

@@ -1,15 +1,14 @@
 //! The mode changes while the store runs, and the power goes at every moment of it.
 
-use std::collections::BTreeMap;
-use std::future::Future;
-use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+mod store;
 
-use thermocline::{Access, Changes, Driver, Durability, Engine, Expiry, Kind, ManualClock, Options};
+use std::collections::BTreeMap;
+use std::pin::pin;
+
+use store::Store;
+use thermocline::{Access, Changes, Durability, Expiry, Kind};
 use thermocline_io::{FaultDisk, Faults};
 
-const STEPS_MAX: usize = 100_000;
 const MODES: [Durability; 4] = [Durability::None, Durability::No, Durability::EverySecond, Durability::Always];
 const KEYS: u8 = 40;
 const TURNS_AT_FIRST: usize = 200;
@@ -53,58 +52,14 @@ fn states(steps: &[Step]) -> Vec<Holding> {
     states
 }
 
-struct Store {
-    engine: Engine,
-    driver: Driver,
-    disk: FaultDisk,
-    clock: Arc<ManualClock>,
+fn open(disk: &FaultDisk, durability: Durability) -> Store {
+    let mut store = Store::open(disk, durability);
+    // The first segments are made: a demotion does not wait for one.
+    (0..TURNS_AT_FIRST).for_each(|_| store.turn());
+    store
 }
 
 impl Store {
-    fn open(disk: &FaultDisk, durability: Durability) -> Store {
-        let options = Options {
-            max_memory: 4 << 20,
-            max_disk: 8 << 20,
-            segment_bytes: Some(64 << 10),
-            durability,
-            seed: 5,
-            tiny: true,
-            ..Options::default()
-        };
-        let clock = Arc::new(ManualClock::at_ms(1_000_000));
-        let engine = Engine::open(Arc::new(disk.clone()), options, clock.clone()).unwrap();
-        let driver = engine.driver().unwrap();
-        let mut store = Store { engine, driver, disk: disk.clone(), clock };
-        // The first segments are made: a demotion does not wait for one.
-        (0..TURNS_AT_FIRST).for_each(|_| store.turn());
-        store
-    }
-
-    fn turn(&mut self) {
-        self.driver.turn();
-        self.disk.step();
-        self.clock.advance_us(100);
-    }
-
-    fn poll<T>(&self, future: Pin<&mut impl Future<Output = T>>) -> Option<T> {
-        self.driver.enter();
-        match future.poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(output) => Some(output),
-            Poll::Pending => None,
-        }
-    }
-
-    fn finish<T>(&mut self, future: impl Future<Output = T>) -> T {
-        let mut future = pin!(future);
-        for _ in 0..STEPS_MAX {
-            if let Some(output) = self.poll(future.as_mut()) {
-                return output;
-            }
-            self.turn();
-        }
-        panic!("it never ends");
-    }
-
     fn switch(&mut self, durability: Durability) {
         let engine = self.engine.clone();
         self.finish(engine.set_durability(durability)).unwrap();
@@ -163,7 +118,7 @@ impl Store {
 /// whether a log was being begun, and what the next start finds.
 fn cut_after(turns: usize, from: Durability, to: Durability, steps: &[Step]) -> (bool, bool, Holding) {
     let disk = FaultDisk::new(64 << 20, turns as u64, Faults::default());
-    let mut store = Store::open(&disk, from);
+    let mut store = open(&disk, from);
     steps.iter().for_each(|step| store.perform(*step));
     if from == Durability::Always {
         let (engine, seq) = (store.engine.clone(), store.engine.written_seq());
@@ -185,7 +140,7 @@ fn cut_after(turns: usize, from: Durability, to: Durability, steps: &[Step]) -> 
     let entering = store.engine.is_entering_log();
     drop(store);
     disk.power_cut();
-    (ended, entering, Store::open(&disk, to).holding())
+    (ended, entering, open(&disk, to).holding())
 }
 
 #[test]
@@ -222,7 +177,7 @@ fn a_power_cut_at_any_moment_of_a_switch_leaves_what_one_of_the_modes_promises()
 #[test]
 fn a_log_that_was_left_and_begun_again_knows_what_happened_in_between() {
     let disk = FaultDisk::new(64 << 20, 3, Faults::default());
-    let mut store = Store::open(&disk, Durability::Always);
+    let mut store = open(&disk, Durability::Always);
     let steps = history();
     steps.iter().for_each(|step| store.perform(*step));
     for round in 0..3 {
@@ -237,7 +192,7 @@ fn a_log_that_was_left_and_begun_again_knows_what_happened_in_between() {
         assert_eq!((holding[&1], holding[&3], holding.get(&2)), (10 + round, 10 + round, None));
         drop(store);
         disk.power_cut();
-        store = Store::open(&disk, Durability::Always);
+        store = open(&disk, Durability::Always);
         assert_eq!(store.holding(), holding, "round {round}");
     }
 }
@@ -247,7 +202,7 @@ fn a_log_that_was_left_and_begun_again_knows_what_happened_in_between() {
 fn a_write_in_flight_counts_as_what_it_was_when_it_was_submitted() {
     for turns in 0..200 {
         let disk = FaultDisk::new(64 << 20, turns, Faults::default());
-        let mut store = Store::open(&disk, Durability::EverySecond);
+        let mut store = open(&disk, Durability::EverySecond);
         store.perform(Step::Set(1, 1));
         let seq = store.engine.written_seq();
         // The write leaves, by age; nothing vouches for it.
@@ -267,7 +222,7 @@ fn a_write_in_flight_counts_as_what_it_was_when_it_was_submitted() {
         };
         drop((store, engine));
         disk.power_cut();
-        let there = Store::open(&disk, Durability::Always).holding().contains_key(&1);
+        let there = open(&disk, Durability::Always).holding().contains_key(&1);
         assert!(there || !durable, "after {turns} turns it counted as durable, and is lost");
     }
 }
@@ -275,7 +230,7 @@ fn a_write_in_flight_counts_as_what_it_was_when_it_was_submitted() {
 #[test]
 fn nothing_is_switched_when_the_store_is_closed_and_the_mode_survives_a_clean_end() {
     let disk = FaultDisk::new(64 << 20, 3, Faults::default());
-    let mut store = Store::open(&disk, Durability::None);
+    let mut store = open(&disk, Durability::None);
     let steps = history();
     steps.iter().for_each(|step| store.perform(*step));
     store.switch(Durability::EverySecond);
@@ -287,5 +242,5 @@ fn nothing_is_switched_when_the_store_is_closed_and_the_mode_survives_a_clean_en
     assert_eq!(engine.durability(), Durability::None);
     drop((store, engine));
     disk.power_cut();
-    assert_eq!(Store::open(&disk, Durability::None).holding(), holding);
+    assert_eq!(open(&disk, Durability::None).holding(), holding);
 }

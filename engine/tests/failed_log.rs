@@ -5,68 +5,16 @@
 //! each. Since then, while the log has failed, a key is served whose own version is on the device with the whole of its group;
 //! only what a crash would take is refused.
 
-use std::future::Future;
-use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+mod store;
 
-use thermocline::{Access, Changes, Driver, Durability, Engine, Error, Expiry, Kind, ManualClock, Options};
+use store::{STEPS_MAX, Store};
+use thermocline::{Access, Changes, Durability, Error, Expiry, Kind};
 use thermocline_io::{FaultDisk, Faults};
 
-const STEPS_MAX: usize = 100_000;
 /// So many that each shard has some of each kind.
 const KEYS: u8 = 200;
 
-struct Store {
-    engine: Engine,
-    driver: Driver,
-    disk: FaultDisk,
-    clock: Arc<ManualClock>,
-}
-
 impl Store {
-    fn new() -> Store {
-        let disk = FaultDisk::new(16 << 20, 7, Faults::default());
-        let options = Options {
-            max_memory: 4 << 20,
-            max_disk: 8 << 20,
-            segment_bytes: Some(64 << 10),
-            durability: Durability::Always,
-            seed: 5,
-            tiny: true,
-            ..Options::default()
-        };
-        let clock = Arc::new(ManualClock::at_ms(1_000_000));
-        let engine = Engine::open(Arc::new(disk.clone()), options, clock.clone()).unwrap();
-        let driver = engine.driver().unwrap();
-        Store { engine, driver, disk, clock }
-    }
-
-    fn turn(&mut self) {
-        self.driver.turn();
-        self.disk.step();
-        self.clock.advance_us(100);
-    }
-
-    fn finish<T>(&mut self, future: impl Future<Output = T>) -> T {
-        let mut future = pin!(future);
-        for _ in 0..STEPS_MAX {
-            if let Some(output) = self.poll(future.as_mut()) {
-                return output;
-            }
-            self.turn();
-        }
-        panic!("it never ends");
-    }
-
-    fn poll<T>(&self, future: Pin<&mut impl Future<Output = T>>) -> Option<T> {
-        self.driver.enter();
-        match future.poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(output) => Some(output),
-            Poll::Pending => None,
-        }
-    }
-
     /// Sets a key to a version; the seq that its answer waits for.
     fn set(&mut self, key: u8, version: u8) -> u64 {
         let (engine, value) = (self.engine.clone(), [version; 100]);
@@ -90,7 +38,7 @@ impl Store {
 
 #[test]
 fn what_is_on_the_device_is_read_while_the_log_cannot_be_written_and_what_is_not_is_refused_until_it_is() {
-    let mut store = Store::new();
+    let mut store = Store::open(&FaultDisk::new(16 << 20, 7, Faults::default()), Durability::Always);
     for key in 0..KEYS {
         let seq = store.set(key, 1);
         let engine = store.engine.clone();

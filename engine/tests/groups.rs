@@ -1,63 +1,18 @@
 //! Groups that change keys and databases together: whole or absent after a crash at any moment, and refused whole when a watched
 //! key has changed.
 
-use std::future::Future;
-use std::pin::pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+mod store;
 
-use thermocline::{
-    Access, Changes, Driver, Durability, Engine, Expiry, GroupEnd, Key, Kind, ManualClock, Options, Overlay, SpacePlan,
-    Watcher,
-};
+use std::pin::pin;
+
+use store::Store;
+use thermocline::{Access, Changes, Durability, Expiry, GroupEnd, Key, Kind, Overlay, SpacePlan, Watcher};
 use thermocline_io::{FaultDisk, Faults};
 
-const STEPS_MAX: usize = 100_000;
 /// More than one record takes.
 const LARGE_BYTES: usize = 50_000;
 
-struct Store {
-    engine: Engine,
-    driver: Driver,
-    disk: FaultDisk,
-    clock: Arc<ManualClock>,
-}
-
 impl Store {
-    fn open(disk: &FaultDisk) -> Store {
-        let options = Options {
-            max_memory: 4 << 20,
-            max_disk: 8 << 20,
-            segment_bytes: Some(64 << 10),
-            durability: Durability::EverySecond,
-            seed: 5,
-            tiny: true,
-            ..Options::default()
-        };
-        let clock = Arc::new(ManualClock::at_ms(1_000_000));
-        let engine = Engine::open(Arc::new(disk.clone()), options, clock.clone()).unwrap();
-        let driver = engine.driver().unwrap();
-        Store { engine, driver, disk: disk.clone(), clock }
-    }
-
-    fn turn(&mut self) {
-        self.driver.turn();
-        self.disk.step();
-        self.clock.advance_us(100);
-    }
-
-    fn finish<T>(&mut self, future: impl Future<Output = T>) -> T {
-        let mut future = pin!(future);
-        self.driver.enter();
-        for _ in 0..STEPS_MAX {
-            if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-                return output;
-            }
-            self.turn();
-        }
-        panic!("it never ends");
-    }
-
     fn set(&mut self, database: u32, name: &str, value: &[u8]) {
         let engine = self.engine.clone();
         let key = engine.key(engine.space(database), name.as_bytes());
@@ -114,7 +69,7 @@ fn a_group_that_flushes_and_swaps_databases_is_whole_or_absent() {
     let large = vec![b'L'; LARGE_BYTES];
     for seed in 0..120 {
         let disk = FaultDisk::new(16 << 20, seed, Faults::default());
-        let mut store = Store::open(&disk);
+        let mut store = Store::open(&disk, Durability::EverySecond);
         store.set(0, "a", b"old");
         store.set(0, "b", b"old");
         store.set(1, "d", b"old");
@@ -144,7 +99,7 @@ fn a_group_that_flushes_and_swaps_databases_is_whole_or_absent() {
         {
             let mut flush = pin!(flush);
             for _ in 0..seed % 12 {
-                if flush.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
+                if store.poll(flush.as_mut()).is_some() {
                     break;
                 }
                 store.turn();
@@ -156,7 +111,7 @@ fn a_group_that_flushes_and_swaps_databases_is_whole_or_absent() {
             disk.kill()
         }
         drop(store);
-        let mut store = Store::open(&disk);
+        let mut store = Store::open(&disk, Durability::EverySecond);
         let now = held(&mut store);
         if now == after {
             assert_eq!(store.get(1, "c").as_deref(), Some(&large[..]), "seed {seed}");
@@ -177,7 +132,7 @@ fn a_group_that_flushes_and_swaps_databases_is_whole_or_absent() {
 #[test]
 fn a_plan_that_others_have_overtaken_does_nothing() {
     let disk = FaultDisk::new(16 << 20, 1, Faults::default());
-    let mut store = Store::open(&disk);
+    let mut store = Store::open(&disk, Durability::EverySecond);
     store.set(0, "a", b"1");
     let plan = store.engine.plan_spaces();
     let engine = store.engine.clone();
@@ -192,7 +147,7 @@ fn a_plan_that_others_have_overtaken_does_nothing() {
 #[test]
 fn a_watched_key_that_only_moves_has_not_changed() {
     let disk = FaultDisk::new(16 << 20, 2, Faults::default());
-    let mut store = Store::open(&disk);
+    let mut store = Store::open(&disk, Durability::EverySecond);
     let engine = store.engine.clone();
     let value = vec![b'v'; 600];
     store.set(0, "w", &value);
@@ -224,7 +179,7 @@ fn a_watched_key_that_only_moves_has_not_changed() {
 #[test]
 fn a_watch_follows_its_database_through_flush_and_swap() {
     let disk = FaultDisk::new(16 << 20, 3, Faults::default());
-    let mut store = Store::open(&disk);
+    let mut store = Store::open(&disk, Durability::EverySecond);
     let engine = store.engine.clone();
     let watch = |store: &mut Store, name: &[u8]| {
         let mut watcher = engine.watcher();
@@ -261,7 +216,7 @@ fn a_watch_follows_its_database_through_flush_and_swap() {
 #[test]
 fn a_group_beyond_the_log_s_room_is_refused_before_any_change() {
     let disk = FaultDisk::new(16 << 20, 4, Faults::default());
-    let mut store = Store::open(&disk);
+    let mut store = Store::open(&disk, Durability::EverySecond);
     let engine = store.engine.clone();
     let value = vec![b'v'; 10_000];
     let names: Vec<String> = (0..8).map(|number| format!("k{number}")).collect();

@@ -1,10 +1,13 @@
 //! Foreign bytes: cut, changed, invented, with a right checksum so that everything behind it is reached. They give an
 //! answer or an error, and what is accepted can be written and read again.
 
+mod ziplist;
+
 use crc::{CRC_64_REDIS, Crc};
 use rand::rngs::SmallRng;
 use rand::{Rng, RngCore, SeedableRng};
 use thermocline_rdb::{About, Item, Options, Reader, Reason, Settings, Value, ValueType, Version, Writer, payload};
+use ziplist::ziplist;
 
 const SUM: Crc<u64> = Crc::<u64>::new(&CRC_64_REDIS);
 
@@ -25,22 +28,6 @@ fn listpack(elements: &[&[u8]]) -> Vec<u8> {
     bytes.push(0xFF);
     bytes[0] = bytes.len() as u8;
     bytes[4] = elements.len() as u8;
-    bytes
-}
-
-/// A ziplist, likewise.
-fn ziplist(elements: &[&[u8]]) -> Vec<u8> {
-    let mut bytes = vec![0; 10];
-    let mut previous = 0;
-    for element in elements {
-        bytes[4] = bytes.len() as u8;
-        bytes.push(previous);
-        bytes.extend_from_slice(element);
-        previous = 1 + element.len() as u8;
-    }
-    bytes.push(0xFF);
-    bytes[0] = bytes.len() as u8;
-    bytes[8] = elements.len() as u8;
     bytes
 }
 

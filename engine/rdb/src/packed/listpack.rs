@@ -27,29 +27,17 @@
 //! Promises: every head, length and count is checked; a listpack that was written here is read by Redis 7 and later.
 //! Never: more than 2^32 - 1 bytes; [`Builder`] is used far below that.
 
-use super::{Flaw, Piece, array, integer_of_24_bits, range};
+use super::{COUNT_UNKNOWN, END, Flaw, Piece, array, framed, integer_of_24_bits, range};
 use crate::number::parse_integer;
 
 const HEAD_BYTES: usize = 6;
-const COUNT_UNKNOWN: u16 = u16::MAX;
-const END: u8 = 0xFF;
 /// Element sizes whose length backwards two servers write differently.
 const CONTESTED_BYTES: [usize; 3] = [(1 << 14) - 1, (1 << 21) - 1, (1 << 28) - 1];
 /// Room for a head and a length backwards.
 const OVERHEAD_BYTES_MAX: usize = 5 + 5;
 
 pub(super) fn head(bytes: &[u8]) -> Result<(usize, Option<u64>), Flaw> {
-    if bytes.len() < HEAD_BYTES + 1 {
-        return Err(Flaw { at: 0, what: "it is shorter than its head and end" });
-    }
-    if u32::from_le_bytes(array(bytes, 0)?) as usize != bytes.len() {
-        return Err(Flaw { at: 0, what: "the length in its head is not its length" });
-    }
-    if bytes.last() != Some(&END) {
-        return Err(Flaw { at: bytes.len() - 1, what: "its last byte is not the end mark" });
-    }
-    let count = u16::from_le_bytes(array(bytes, 4)?);
-    Ok((HEAD_BYTES, (count != COUNT_UNKNOWN).then_some(u64::from(count))))
+    framed(bytes, HEAD_BYTES, 4)
 }
 
 pub(super) fn step(bytes: &[u8], at: usize) -> Result<Option<(Piece, usize)>, Flaw> {

@@ -12,6 +12,11 @@ mod zipmap;
 use std::fmt;
 use std::ops::Range;
 
+/// The number of elements of a listpack or ziplist that has too many to say.
+const COUNT_UNKNOWN: u16 = u16::MAX;
+/// The last byte of a listpack or ziplist.
+const END: u8 = 0xFF;
+
 /// Which rules packed bytes follow.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
@@ -119,6 +124,22 @@ impl Cursor {
 /// The bytes `at..at + N`, or the flaw that they are not there.
 fn array<const N: usize>(bytes: &[u8], at: usize) -> Result<[u8; N], Flaw> {
     bytes.get(at..).and_then(|rest| rest.first_chunk()).copied().ok_or(Flaw { at, what: "it ends inside an element" })
+}
+
+/// A listpack or a ziplist: its own length in front, the number of its elements (unless they are very many) at `count_at`, an end
+/// mark. Answers where the elements begin, and how many there are.
+fn framed(bytes: &[u8], head_bytes: usize, count_at: usize) -> Result<(usize, Option<u64>), Flaw> {
+    if bytes.len() < head_bytes + 1 {
+        return Err(Flaw { at: 0, what: "it is shorter than its head and end" });
+    }
+    if u32::from_le_bytes(array(bytes, 0)?) as usize != bytes.len() {
+        return Err(Flaw { at: 0, what: "the length in its head is not its length" });
+    }
+    if bytes.last() != Some(&END) {
+        return Err(Flaw { at: bytes.len() - 1, what: "its last byte is not the end mark" });
+    }
+    let count = u16::from_le_bytes(array(bytes, count_at)?);
+    Ok((head_bytes, (count != COUNT_UNKNOWN).then_some(u64::from(count))))
 }
 
 /// The range of `length` bytes at `at`, all before `end`.

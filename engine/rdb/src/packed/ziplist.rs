@@ -16,25 +16,13 @@
 //! Promises: every head, length, backward length and count is checked, and the place of the last element.
 //! Never: writes one.
 
-use super::{Flaw, Piece, array, integer_of_24_bits, range};
+use super::{END, Flaw, Piece, array, framed, integer_of_24_bits, range};
 
 const HEAD_BYTES: usize = 10;
-const COUNT_UNKNOWN: u16 = u16::MAX;
-const END: u8 = 0xFF;
 const LONG_PREVIOUS: u8 = 0xFE;
 
 pub(super) fn head(bytes: &[u8]) -> Result<(usize, Option<u64>), Flaw> {
-    if bytes.len() < HEAD_BYTES + 1 {
-        return Err(Flaw { at: 0, what: "it is shorter than its head and end" });
-    }
-    if u32::from_le_bytes(array(bytes, 0)?) as usize != bytes.len() {
-        return Err(Flaw { at: 0, what: "the length in its head is not its length" });
-    }
-    if bytes.last() != Some(&END) {
-        return Err(Flaw { at: bytes.len() - 1, what: "its last byte is not the end mark" });
-    }
-    let count = u16::from_le_bytes(array(bytes, 8)?);
-    Ok((HEAD_BYTES, (count != COUNT_UNKNOWN).then_some(u64::from(count))))
+    framed(bytes, HEAD_BYTES, 8)
 }
 
 pub(super) fn step(bytes: &[u8], at: usize, previous: usize) -> Result<Option<(Piece, usize)>, Flaw> {

@@ -6,6 +6,8 @@
 
 mod fill;
 mod server;
+#[path = "../ziplist/mod.rs"]
+mod ziplist;
 
 use crc::{CRC_64_REDIS, Crc};
 use fill::{fill, fill_small};
@@ -17,6 +19,7 @@ use std::path::Path;
 use thermocline_rdb::{
     Checksum, Item, Kind, Options, Reader, Settings, Thresholds, VERSION_VALKEY, Value, Version, Writer, payload,
 };
+use ziplist::ziplist;
 
 const CHANGED_PAYLOADS: usize = 20_000;
 
@@ -266,8 +269,8 @@ fn layouts_that_no_server_writes_any_more_are_read_as_the_server_reads_them() {
     let mut server = Server::start(&program, directory.path());
     sanitise(&mut server);
     // A ziplist of "ab", 12 and 300 in its three sizes; of members and scores; a zipmap; old scores; an old quicklist.
-    let items = ziplist(&[b"\x02ab", b"\xFD", b"\xC0\x2C\x01"]);
-    let pairs = ziplist(&[b"\x02ab", b"\xF3", b"\x02cd", b"\x031.5"]);
+    let items = ziplist_string(&[b"\x02ab", b"\xFD", b"\xC0\x2C\x01"]);
+    let pairs = ziplist_string(&[b"\x02ab", b"\xF3", b"\x02cd", b"\x031.5"]);
     let bodies: Vec<Vec<u8>> = vec![
         [&[10u8][..], &items].concat(),
         [&[14u8, 2][..], &items, &items].concat(),
@@ -288,19 +291,9 @@ fn layouts_that_no_server_writes_any_more_are_read_as_the_server_reads_them() {
     }
 }
 
-/// A string that is a ziplist of short elements given as head and bytes.
-fn ziplist(elements: &[&[u8]]) -> Vec<u8> {
-    let mut bytes = vec![0; 10];
-    let mut previous = 0;
-    for element in elements {
-        bytes[4] = bytes.len() as u8;
-        bytes.push(previous);
-        bytes.extend_from_slice(element);
-        previous = 1 + element.len() as u8;
-    }
-    bytes.push(0xFF);
-    bytes[0] = bytes.len() as u8;
-    bytes[8] = elements.len() as u8;
+/// A string that is a ziplist of these elements.
+fn ziplist_string(elements: &[&[u8]]) -> Vec<u8> {
+    let bytes = ziplist(elements);
     [&[bytes.len() as u8], &bytes[..]].concat()
 }
 
