@@ -3,9 +3,11 @@
 //! Promises: a body is an ordinary synchronous function over values in memory; what it decides is staged here and applied
 //! by the engine as one group, whole or absent. Never: a body that waits or knows where a value lives.
 
+use crate::collection::{NODE_NAME_BYTES, NodesOf, node_name};
 use crate::hash::KeyHash;
 use smallvec::SmallVec;
 pub use thermocline_value::Kind;
+use thermocline_value::{CollectionId, NodeId};
 
 /// A logical database's storage: never reused, so that FLUSHDB is a fresh one. Even numbers are visible spaces, the odd
 /// number after each is its hidden twin (extents, nodes).
@@ -81,6 +83,8 @@ pub struct View<'v> {
     pub tier: Tier,
     /// Access counter of the policy, 0 to 3.
     pub heat: u8,
+    /// The nodes of a collection that is a tree.
+    pub nodes: Option<NodesOf<'v>>,
 }
 
 /// What happens to a key's time to live.
@@ -106,6 +110,35 @@ pub(crate) enum Change<'a> {
     Remove(bool),
     /// Only the expiry changes.
     Expire(Expiry),
+    /// Its own record stays, its nodes change: whoever watches it is told.
+    Touch,
+}
+
+/// A staged decision about one node of a collection.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct NodeChange {
+    /// The number of the key whose collection it is.
+    pub(crate) owner: usize,
+    pub(crate) collection: CollectionId,
+    pub(crate) node: NodeId,
+    pub(crate) kind: Kind,
+    /// Where its payload lies in the scratch buffer; `None`: it is freed.
+    payload: Option<(usize, usize)>,
+}
+
+impl NodeChange {
+    /// The node's key.
+    pub(crate) fn name(&self) -> [u8; NODE_NAME_BYTES] {
+        node_name(self.collection, self.node)
+    }
+
+    /// The same decision as one about a key.
+    pub(crate) fn change<'a>(&self) -> Change<'a> {
+        match self.payload {
+            Some((from, to)) => Change::Put(self.kind, Payload::Scratch(from, to), Expiry::Clear),
+            None => Change::Remove(false),
+        }
+    }
 }
 
 /// Where a staged value lies.
@@ -125,7 +158,10 @@ pub struct Changes<'a> {
     scratch: Vec<u8>,
     /// Keys that a group set, by database, before it flushed or swapped that database.
     touched: Vec<(u32, &'a [u8])>,
+    /// Nodes of collections: behind the keys, in the same group.
+    nodes: Vec<NodeChange>,
     refused: bool,
+    wants_nodes: bool,
 }
 
 impl<'a> Changes<'a> {
@@ -148,7 +184,9 @@ impl<'a> Changes<'a> {
         }
         self.scratch.clear();
         self.touched.clear();
+        self.nodes.clear();
         self.refused = false;
+        self.wants_nodes = false;
         if self.scratch.capacity() > crate::options::SCRATCH_KEPT_BYTES_MAX {
             self.scratch = Vec::new();
         }
@@ -195,6 +233,43 @@ impl<'a> Changes<'a> {
         self.touched.push((database, name));
     }
 
+    /// Nodes of the key's collection change, its own record does not. A decision about the record stands.
+    pub fn touch_key(&mut self, key: usize) {
+        if matches!(self.staged[key], Change::None) {
+            self.staged[key] = Change::Touch;
+        }
+    }
+
+    /// A node of the collection under this key gets a payload, or is freed.
+    pub(crate) fn put_node(
+        &mut self,
+        owner: usize,
+        collection: CollectionId,
+        node: NodeId,
+        kind: Kind,
+        payload: Option<&[u8]>,
+    ) {
+        let from = self.scratch.len();
+        self.scratch.extend_from_slice(payload.unwrap_or_default());
+        let payload = payload.map(|_| (from, self.scratch.len()));
+        self.nodes.push(NodeChange { owner, collection, node, kind, payload });
+    }
+
+    pub(crate) fn nodes(&self) -> &[NodeChange] {
+        &self.nodes
+    }
+
+    /// Nothing was decided yet: nodes that were asked for must come into memory first. The body is called again.
+    pub fn want_nodes(&mut self) {
+        self.clear();
+        self.wants_nodes = true;
+    }
+
+    #[inline]
+    pub(crate) fn wants_nodes(&self) -> bool {
+        self.wants_nodes
+    }
+
     pub(crate) fn touched(&self) -> &[(u32, &'a [u8])] {
         &self.touched
     }
@@ -217,7 +292,7 @@ impl<'a> Changes<'a> {
     /// Nothing is to be done to the only key.
     #[inline]
     pub(crate) fn is_untouched(&self) -> bool {
-        matches!(self.staged.as_slice(), [Change::None])
+        matches!(self.staged.as_slice(), [Change::None]) && !self.wants_nodes
     }
 
     /// How many keys there is room for.
@@ -225,9 +300,13 @@ impl<'a> Changes<'a> {
         self.staged.len()
     }
 
+    /// The decision about a key, or, behind the keys, about a node.
     #[inline]
     pub(crate) fn get(&self, key: usize) -> Change<'a> {
-        self.staged[key]
+        match self.staged.get(key) {
+            Some(change) => *change,
+            None => self.nodes[key - self.staged.len()].change(),
+        }
     }
 
     #[inline]

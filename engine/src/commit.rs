@@ -302,7 +302,7 @@ fn plan<'p>(
                 }
                 out.push((n, Kind::String, None, None));
             }
-            Change::None => {}
+            Change::None | Change::Touch => {}
             Change::Remove(_) => {
                 if item.at.is_some() {
                     out.push((n, Kind::String, None, None));

@@ -25,6 +25,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::task::Waker;
 use thermocline_io::{BufferPool, Completion, Disk, FileId, Operation};
 use thermocline_memory::{Handle, Region};
+use thermocline_value::{CollectionId, NodeId};
 
 /// A tiered store. Cheap to clone.
 #[derive(Clone)]
@@ -327,6 +328,33 @@ impl Engine {
     #[inline]
     pub fn key<'k>(&self, space: SpaceId, bytes: &'k [u8]) -> Key<'k> {
         self.inner.key(space, bytes)
+    }
+
+    /// The frozen hash of a field or member.
+    pub fn field_hash(&self, field: &[u8]) -> u64 {
+        self.inner.hasher.field(field)
+    }
+
+    /// A number from the store's seeded generator.
+    pub fn random(&self) -> u64 {
+        self.inner.random()
+    }
+
+    /// An id for a collection that becomes a tree; its nodes will lie in this key's shard.
+    pub(crate) fn new_collection(&self, near: (SpaceId, &[u8])) -> CollectionId {
+        let id = self.inner.next_id.fetch_add(1, Ordering::Relaxed);
+        let shard = self.inner.hasher.hash(near.0, near.1).index() >> 56;
+        CollectionId(shard << 56 | id & (u64::MAX >> 8))
+    }
+
+    /// An id for a new node.
+    pub(crate) fn new_node(&self) -> NodeId {
+        loop {
+            let id = NodeId::new(self.inner.next_id.fetch_add(1, Ordering::Relaxed) & NodeId::MAX);
+            if id != NodeId::ROOT {
+                return id;
+            }
+        }
     }
 
     /// Whether looking ahead for keys pays: a small store is in the CPU's caches anyway.

@@ -85,7 +85,7 @@ impl<'v, 'a> Overlay<'v, 'a> {
             return None;
         }
         let heat = old.map_or(0, |view| view.heat);
-        Some(View { kind, value, length: value.len() as u64, expires_at_ms, tier: Tier::Hot, heat })
+        Some(View { kind, value, length: value.len() as u64, expires_at_ms, tier: Tier::Hot, heat, nodes: None })
     }
 
     /// Keys that are there now less keys that were there before the group, among these.
@@ -115,7 +115,7 @@ impl<'v, 'a> Overlay<'v, 'a> {
                 State::Value(_, _, expires_at_ms) => *expires_at_ms = at(expiry),
                 _ => *state = State::Expiring(at(expiry)),
             },
-            Change::Expire(_) => {}
+            Change::Expire(_) | Change::Touch => {}
         }
     }
 
@@ -141,8 +141,15 @@ impl<'v, 'a> Overlay<'v, 'a> {
 mod tests {
     use super::*;
 
-    const OLD: View<'_> =
-        View { kind: Kind::String, value: b"old", length: 3, expires_at_ms: Some(50), tier: Tier::Cold, heat: 2 };
+    const OLD: View<'_> = View {
+        kind: Kind::String,
+        value: b"old",
+        length: 3,
+        expires_at_ms: Some(50),
+        tier: Tier::Cold,
+        heat: 2,
+        nodes: None,
+    };
 
     fn seen(overlay: &Overlay<'_, '_>, key: usize) -> Option<(Vec<u8>, Option<u64>)> {
         overlay.view(key).map(|view| (view.value.to_vec(), view.expires_at_ms))

@@ -319,7 +319,8 @@ impl Inner {
             return Ok((item, None));
         }
         let heat = if tier == Tier::Hot { slot.heat() } else { 0 };
-        let mut view = View { kind, value: payload, length: payload.len() as u64, expires_at_ms: expiry, tier, heat };
+        let mut view =
+            View { kind, value: payload, length: payload.len() as u64, expires_at_ms: expiry, tier, heat, nodes: None };
         if let Some(head) = item.large {
             view.kind = Kind::String;
             view.length = head.length;

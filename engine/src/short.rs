@@ -58,6 +58,7 @@ impl Inner {
                     expires_at_ms: object.expiry,
                     tier: Tier::Hot,
                     heat: slot.heat(),
+                    nodes: None,
                 };
                 (body(&[Some(view)], changes), Some((at, slot, object.outline())), Tier::Hot)
             }
@@ -110,7 +111,7 @@ impl Inner {
                 Some(Step::new(0, kind, Some(bytes), expiry))
             }
             Change::Remove(false) => found.map(|_| Step::new(0, Kind::String, None, None)),
-            Change::Remove(true) | Change::Expire(_) | Change::None => return Err(Short::General),
+            Change::Remove(true) | Change::Expire(_) | Change::Touch | Change::None => return Err(Short::General),
         };
         let (seen_seq, mut written, mut spans) = (shard.high_seq, 0, Vec::new());
         if let Some(step) = step {

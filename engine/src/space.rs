@@ -440,5 +440,5 @@ fn show(
         Some(head) => (Kind::String, head.length, &[][..]),
         None => (kind, payload.len() as u64, payload),
     };
-    visit(key, &View { kind, value, length, expires_at_ms: expiry, tier, heat: 0 });
+    visit(key, &View { kind, value, length, expires_at_ms: expiry, tier, heat: 0, nodes: None });
 }

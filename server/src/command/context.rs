@@ -3,8 +3,9 @@
 //! Promises: a body sees no expired key, asks for nothing that waits, and does not know where a value lay. A key named twice is
 //! one key: changes through any of its places go to the same record.
 
-use thermocline::{Changes, Done, Engine, Expiry, Kind, View};
+use thermocline::{Changes, Collection, Done, Engine, Expiry, Kind, View};
 use thermocline_resp::{Protocol, Reply};
+use thermocline_value::{hash, list, set, sorted_set};
 
 use crate::command::Args;
 use crate::command::reply::CommandError;
@@ -94,6 +95,63 @@ impl<'c, 'a> Context<'c, 'a> {
     /// Changes a key's expiry only.
     pub fn expire(&mut self, key: usize, expiry: Expiry) {
         self.changes.expire(self.place(key), expiry);
+    }
+
+    /// The collection of this kind under key `key`, if there is one.
+    ///
+    /// # Errors
+    /// The key holds another type.
+    pub fn collection(&self, key: usize, kind: Kind) -> Result<Option<Collection<'c>>, CommandError> {
+        match &self.views[key] {
+            None => Ok(None),
+            Some(view) if view.kind == kind => Ok(Some(Collection::of(self.facts.engine(), view, self.near()))),
+            Some(_) => Err(CommandError::WRONG_TYPE),
+        }
+    }
+
+    /// The same, or an empty one: [`Context::keep`] then makes the key.
+    ///
+    /// # Errors
+    /// The key holds another type.
+    pub fn collection_or_new(&self, key: usize, kind: Kind) -> Result<Collection<'c>, CommandError> {
+        Ok(self.collection(key, kind)?.unwrap_or_else(|| self.new_collection(kind)))
+    }
+
+    /// An empty collection, for a result that replaces whatever a key holds ([`Context::replace`]).
+    pub fn new_collection(&self, kind: Kind) -> Collection<'c> {
+        let empty = match kind {
+            Kind::List => list::EMPTY,
+            Kind::Set => set::EMPTY,
+            Kind::SortedSet => sorted_set::EMPTY,
+            _ => hash::EMPTY,
+        };
+        Collection::new(self.facts.engine(), kind, empty, self.near())
+    }
+
+    /// Stores what has changed of a collection that came from this key; an empty one is removed. Its expiry stays.
+    ///
+    /// # Errors
+    /// A node is missing or damaged.
+    pub fn keep(&mut self, key: usize, collection: Collection<'_>) -> Result<(), CommandError> {
+        Ok(collection.stage(self.changes, self.place(key), Expiry::Keep)?)
+    }
+
+    /// Stores a new collection in place of whatever the key holds; an empty one removes the key.
+    ///
+    /// # Errors
+    /// A node is missing or damaged.
+    pub fn replace(&mut self, key: usize, collection: Collection<'_>, expiry: Expiry) -> Result<(), CommandError> {
+        if !collection.is_changed() {
+            self.remove(key);
+            return Ok(());
+        }
+        Ok(collection.stage(self.changes, self.place(key), expiry)?)
+    }
+
+    /// The key near which the nodes of a new tree are to lie. A hint: the command's first word is nearly always its key.
+    fn near(&self) -> (thermocline::SpaceId, &'c [u8]) {
+        let name = if self.args.len() > 1 { self.args.at(1) } else { b"" };
+        (self.facts.engine().space(self.facts.database), name)
     }
 
     /// Now, in unix milliseconds.

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::fmt::Display;
 
 use thermocline::Error;
+use thermocline_value::Fault;
 
 /// Why a command failed; its text is what the client reads behind `-`.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub enum CommandError {
     Built(Vec<u8>),
     /// The store refused.
     Engine(Error),
+    /// Nodes of a collection are not in memory: the store brings them and calls the body again. No client reads this.
+    Nodes,
 }
 
 impl CommandError {
@@ -116,6 +119,16 @@ impl CommandError {
             Self::Static(text) => Cow::Borrowed(text.as_bytes()),
             Self::Built(text) => Cow::Borrowed(text),
             Self::Engine(error) => Cow::Owned(engine_text(error).into_bytes()),
+            Self::Nodes => Cow::Borrowed(b"ERR the nodes of a collection could not be brought into memory"),
+        }
+    }
+}
+
+impl From<Fault> for CommandError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Missing(_) => Self::Nodes,
+            Fault::Corrupt(..) => Self::built(format_args!("CORRUPT a collection is damaged: {fault}")),
         }
     }
 }

@@ -271,6 +271,14 @@ pub enum Category {
     String,
     /// `@bitmap`
     Bitmap,
+    /// `@hash`
+    Hash,
+    /// `@list`
+    List,
+    /// `@set`
+    Set,
+    /// `@sortedset`
+    SortedSet,
     /// `@connection`
     Connection,
     /// `@transaction`
@@ -286,6 +294,10 @@ impl Category {
             Category::Keyspace => "@keyspace",
             Category::String => "@string",
             Category::Bitmap => "@bitmap",
+            Category::Hash => "@hash",
+            Category::List => "@list",
+            Category::Set => "@set",
+            Category::SortedSet => "@sortedset",
             Category::Connection => "@connection",
             Category::Transaction => "@transaction",
             Category::Dangerous => "@dangerous",
@@ -302,6 +314,14 @@ pub enum Group {
     Generic,
     /// `bitmap`
     Bitmap,
+    /// `hash`
+    Hash,
+    /// `list`
+    List,
+    /// `set`
+    Set,
+    /// `sorted-set`
+    SortedSet,
     /// `connection`
     Connection,
     /// `server`
@@ -317,6 +337,10 @@ impl Group {
             Group::String => "string",
             Group::Generic => "generic",
             Group::Bitmap => "bitmap",
+            Group::Hash => "hash",
+            Group::List => "list",
+            Group::Set => "set",
+            Group::SortedSet => "sorted-set",
             Group::Connection => "connection",
             Group::Server => "server",
             Group::Transactions => "transactions",

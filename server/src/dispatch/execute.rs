@@ -508,8 +508,10 @@ pub(super) fn run_body<'a>(
     output.truncate(start);
     let mut context = Context { args, reply: Reply::new(output, facts.protocol), views, changes, first_places, facts };
     let result = body(&mut context);
-    if result.is_err() {
-        changes.clear();
+    match result {
+        Ok(()) => {}
+        Err(CommandError::Nodes) => changes.want_nodes(),
+        Err(_) => changes.clear(),
     }
     result
 }

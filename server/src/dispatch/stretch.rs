@@ -75,9 +75,8 @@ impl Dispatcher<'_> {
             // What goes wrong is rare, and kept apart from what is handed back each time.
             let mut failure = None;
             let mut run = |views: &[Option<View<'_>>], changes: &mut Changes<'b>| {
-                if let Err(error) = run_body(body, args, views, changes, &[], &facts, output, start) {
-                    failure = Some(error);
-                }
+                // A body may be called again: only the last call counts.
+                failure = run_body(body, args, views, changes, &[], &facts, output, start).err();
             };
             if let Some(word) = single_key(row, &args) {
                 let key = batch.key(at, engine.space(session.database), args.at(word), engine);
