@@ -3,6 +3,7 @@
 //! Promises: small and plain; only the client's own connection touches it. What others may see or do (CLIENT LIST, CLIENT KILL)
 //! lives in `clients.rs`. Never: buffers, sockets, commands.
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, LazyLock};
 
 use thermocline::Watcher;
@@ -38,6 +39,8 @@ pub struct Session {
     pub watcher: Option<Box<Watcher>>,
     /// EXEC runs its commands: nothing may wait for other clients.
     pub is_executing: bool,
+    /// What the next command's random choices begin with.
+    seed: u64,
     wait_seq: u64,
 }
 
@@ -87,8 +90,23 @@ impl Session {
             transaction: None,
             watcher: None,
             is_executing: false,
+            seed: RandomState::new().hash_one(()),
             wait_seq: 0,
         }
+    }
+
+    /// What this command's random choices begin with; the next command's begin elsewhere.
+    #[inline]
+    pub fn next_seed(&mut self) -> u64 {
+        // The step of SplitMix64: the generator that a command makes of it scrambles it.
+        self.seed = self.seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        self.seed
+    }
+
+    /// The seed of the command under way.
+    #[inline]
+    pub fn seed(&self) -> u64 {
+        self.seed
     }
 
     /// The right password was given.

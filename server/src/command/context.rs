@@ -40,6 +40,8 @@ pub struct Facts<'c> {
     pub protocol: Protocol,
     /// The server, for its settings, clock and store.
     pub server: &'c Server,
+    /// What random choices begin with: the same at every call of a command's body.
+    pub seed: u64,
     /// The clock of a transaction: all its commands see the same moment.
     pub now_ms: Option<u64>,
 }
@@ -157,6 +159,11 @@ impl<'c, 'a> Context<'c, 'a> {
     /// Now, in unix milliseconds.
     pub fn now_ms(&self) -> u64 {
         self.facts.now_ms()
+    }
+
+    /// A number that random choices may begin with: the same at every call of this body for one command, another for the next.
+    pub fn seed(&self) -> u64 {
+        self.facts.seed
     }
 
     /// The row, the session's facts, the store and the settings.

@@ -74,6 +74,7 @@ impl<'s> Dispatcher<'s> {
                 tally.settle();
             }
             let start = output.len();
+            session.next_seed();
             let args = batch.args(at, buffer);
             match batch.entry(at).found {
                 Found::WebRequest => {
@@ -488,6 +489,7 @@ pub(super) fn facts<'c>(server: &'c Server, session: &Session, row: &'static Row
         client: session.client.id,
         protocol: session.protocol,
         server,
+        seed: session.seed(),
         now_ms: None,
     }
 }

@@ -173,7 +173,8 @@ impl<'q> Plan<'q> {
         let mut overlay = Overlay::new(views, facts.now_ms());
         for (number, step) in self.steps.iter().enumerate() {
             let start = answers.text.len();
-            let facts = Facts { row: step.id.command().row, database: step.database, ..facts };
+            let seed = facts.seed.wrapping_add((number as u64) << 32);
+            let facts = Facts { row: step.id.command().row, database: step.database, seed, ..facts };
             let mut reply = Reply::new(&mut answers.text, facts.protocol);
             match &step.part {
                 Part::Body(body, keys, databases, places) => {

@@ -71,6 +71,7 @@ impl Dispatcher<'_> {
                 break;
             }
             facts.row = row;
+            facts.seed = session.next_seed();
             let start = output.len();
             // What goes wrong is rare, and kept apart from what is handed back each time.
             let mut failure = None;
