@@ -3,7 +3,7 @@
 //! Promises: a body is an ordinary synchronous function over values in memory; what it decides is staged here and applied
 //! by the engine as one group, whole or absent. Never: a body that waits or knows where a value lives.
 
-use crate::collection::{NODE_NAME_BYTES, NodesOf, node_name};
+use crate::collection::NodesOf;
 use crate::hash::KeyHash;
 use smallvec::SmallVec;
 pub use thermocline_value::Kind;
@@ -127,9 +127,9 @@ pub(crate) struct NodeChange {
 }
 
 impl NodeChange {
-    /// The node's key.
-    pub(crate) fn name(&self) -> [u8; NODE_NAME_BYTES] {
-        node_name(self.collection, self.node)
+    /// Its payload: `None` if it is freed.
+    pub(crate) fn payload<'s>(&self, changes: &'s Changes<'_>) -> Option<&'s [u8]> {
+        self.payload.map(|(from, to)| &changes.scratch[from..to])
     }
 
     /// The same decision as one about a key.

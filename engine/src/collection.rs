@@ -14,14 +14,13 @@
 
 use crate::change::{Changes, Expiry, Kind, SpaceId, View};
 use crate::engine::Engine;
+use crate::options::NODES_PER_ROUND_MAX;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use thermocline_value::{CodecError, CollectionId, Fault, Missing, NodeEdit, NodeId, Nodes, Root, length};
 
 /// Bytes of a node's key: the collection's id and six bytes of the node's.
 pub(crate) const NODE_NAME_BYTES: usize = 14;
-/// Nodes that one round of reads brings at most.
-const NODES_PER_ROUND_MAX: usize = 128;
 /// Up to so many changed nodes are found by looking at each.
 const STAGED_SEARCHED_MAX: usize = 8;
 
@@ -69,7 +68,6 @@ pub struct Collection<'v> {
     staged: Vec<Staged>,
     /// Where a node stands in `staged`, once they are many.
     places: HashMap<NodeId, usize>,
-    was_there: bool,
     is_new_root: bool,
     /// A node that an edit did not fit: its bytes are not what they should be.
     damage: Option<(NodeId, CodecError)>,
@@ -87,7 +85,6 @@ impl<'v> Collection<'v> {
             id: tree_of(view.value).map(|root| root.collection),
             staged: Vec::new(),
             places: HashMap::new(),
-            was_there: true,
             is_new_root: false,
             damage: None,
         }
@@ -104,7 +101,6 @@ impl<'v> Collection<'v> {
             id: None,
             staged: Vec::new(),
             places: HashMap::new(),
-            was_there: false,
             is_new_root: false,
             damage: None,
         }

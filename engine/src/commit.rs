@@ -8,10 +8,11 @@
 
 use crate::arena::cell::{Cell, Outline, cell_bytes};
 use crate::change::{Access, Change, Changes, Expiry, Kind, Tier};
+use crate::collection::tree_of;
 use crate::engine::Inner;
 use crate::error::Error;
 use crate::index::{Slot, SlotRef, State};
-use crate::large::{Assembled, extents_of, sweep_payload};
+use crate::large::{Assembled, extents_of, sweep_payload, tree_payload};
 use crate::log::map::Pending;
 use crate::log::record::{RecordKind, padded, record_bytes};
 use crate::log::{Appended, Draft, FOREGROUND, Log, NoRoom, Purpose};
@@ -26,7 +27,7 @@ use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use thermocline_memory::{Handle, Heap, Span};
-use thermocline_value::{LARGE_HEAD_BYTES, LargeHead};
+use thermocline_value::{LARGE_HEAD_BYTES, LargeHead, Root};
 
 /// One key of a command, between the look and the commit.
 #[derive(Clone)]
@@ -43,6 +44,8 @@ pub(crate) struct Item {
     pub(crate) changed: bool,
     /// Head of a string kept in extents.
     pub(crate) large: Option<LargeHead>,
+    /// Root of a collection that is a tree.
+    pub(crate) tree: Option<Root>,
     at: Option<(SlotRef, Slot)>,
     /// Its cell, and what it needs there.
     handle: Option<(Handle, usize)>,
@@ -65,6 +68,7 @@ impl Item {
             expired: false,
             changed: false,
             large: None,
+            tree: None,
             at: None,
             handle: None,
             old_place: Place::NONE,
@@ -223,6 +227,10 @@ pub(crate) fn commit(
         step.swap(inner, shard, &keys[step.item].0, item, step.draft.map(|d| appended[d]), moved, spans);
         shard.high_seq = shard.high_seq.max(highest);
     }
+    if !changes.nodes().is_empty() {
+        // Who reads a collection looks at its key's shard, in which perhaps nothing was written.
+        guards.iter_mut().for_each(|(_, shard)| shard.high_seq = shard.high_seq.max(highest));
+    }
     if let Some(plan) = spaces {
         inner.switch_spaces(guards, plan, changes.touched(), highest);
     }
@@ -315,6 +323,13 @@ fn plan<'p>(
                     out.push((n, kind, Some(Value::Staged(payload)), expiry));
                     continue;
                 }
+                if n >= changes.keys() {
+                    return Err(Missing::TooLarge(Error::TooLarge {
+                        what: "an element of a collection",
+                        bytes: bytes.len() as u64,
+                        bytes_max: (inner.record_bytes_max - 64) as u64,
+                    }));
+                }
                 let head_bytes = record_bytes(key.bytes.len(), LARGE_HEAD_BYTES, true);
                 if padded(head_bytes) > inner.record_bytes_max {
                     return Err(Missing::TooLarge(Error::TooLarge {
@@ -347,11 +362,17 @@ fn plan<'p>(
     Ok(out)
 }
 
-/// Marks who watches a key that the group set and removed and that was not there before: for it there is no step. Only when
-/// nothing can be missing any more, else the group would find its own mark when it tries again.
+/// Marks who watches a key for which there is no step: one that the group set and removed and that was not there before, or a
+/// collection of which only nodes change. Only when nothing can be missing any more, else the group would find its own mark
+/// when it tries again.
 fn tell_watchers(guards: &Guards<'_>, keys: &[(Key<'_>, Access)], items: &[Item], changes: &Changes<'_>) {
-    for (n, item) in items.iter().enumerate().filter(|(_, item)| item.at.is_none()) {
-        if matches!(changes.get(n), Change::Remove(true)) {
+    for (n, item) in items.iter().enumerate().take(changes.keys()) {
+        let is_told = match changes.get(n) {
+            Change::Remove(true) => item.at.is_none(),
+            Change::Touch => true,
+            _ => false,
+        };
+        if is_told {
             guards[item.guard].1.watches.changed(&keys[n].0, false);
         }
     }
@@ -397,12 +418,15 @@ fn append(
     if !inner.log.mode.logs() {
         return Ok((appended, 0));
     }
-    let mut sweeps: SmallVec<[(SpaceId, [u8; 12]); 2]> = SmallVec::new();
+    let mut sweeps: SmallVec<[(SpaceId, SmallVec<[u8; 24]>); 2]> = SmallVec::new();
     let mut commits: SmallVec<[(SpaceId, [u8; 8]); 2]> = SmallVec::new();
-    for step in steps.iter() {
+    for step in &*steps {
         let space = keys[step.item].0.space;
         if let Some(head) = replaced(&items[step.item], step) {
-            sweeps.push((space, sweep_payload(head.id, extents_of(&head))));
+            sweeps.push((space, SmallVec::from_slice(&sweep_payload(head.id, extents_of(&head)))));
+        }
+        if let Some(root) = abandoned(&items[step.item], step, steps) {
+            sweeps.push((space, tree_payload(&root)));
         }
         if let Some(head) = large.new_head(step.item).filter(|_| step.kind == Kind::LargeString) {
             commits.push((space, head.id.to_le_bytes()));
@@ -461,6 +485,16 @@ fn replaced(item: &Item, step: &Step<'_>) -> Option<LargeHead> {
     let same = step.kind == Kind::LargeString
         && step.payload.and_then(|p| LargeHead::decode(p).ok()).is_some_and(|new| new.id == head.id);
     (!same).then_some(head)
+}
+
+/// The tree that nobody will name any more after this step of the group: another key may name it now.
+fn abandoned(item: &Item, step: &Step<'_>, steps: &[Step<'_>]) -> Option<Root> {
+    let root = item.tree?;
+    let names = |step: &Step<'_>| {
+        !step.kind.is_string()
+            && step.payload.and_then(tree_of).is_some_and(|named| named.collection == root.collection)
+    };
+    (!names(step) && !steps.iter().any(names)).then_some(root)
 }
 
 impl<'s> Step<'s> {
@@ -584,21 +618,23 @@ fn slot_of(shard: &Shard, space: SpaceId, hash: u64, cell: Handle) -> Option<(Sl
     shard.space(space)?.index.find(hash, |_, s| s.state() == State::Hot && s.place() == cell.bits())
 }
 
-/// Sweeps of replaced extents begin, intents of committed ones end.
+/// Sweeps of replaced extents and abandoned trees begin, intents of committed extents end.
 fn settle_extents(inner: &Inner, keys: &[(Key<'_>, Access)], items: &[Item], steps: &[Step<'_>], large: &Assembled) {
     for step in steps {
         let new_head = large.new_head(step.item).filter(|_| step.kind == Kind::LargeString);
         let old_head = replaced(&items[step.item], step);
-        if new_head.is_none() && old_head.is_none() {
+        let old_tree = abandoned(&items[step.item], step, steps);
+        if new_head.is_none() && old_head.is_none() && old_tree.is_none() {
             continue;
         }
+        let space = keys[step.item].0.space;
         let mut pending = inner.pending.lock();
+        pending.extend(old_tree.map(|root| Pending::of_tree(space, root)));
         if let Some(head) = new_head {
             pending.retain(|p| p.id != head.id);
         }
         if let Some(head) = old_head {
-            let space = keys[step.item].0.space;
-            pending.push(Pending { id: head.id, space, extents: extents_of(&head), intent: false });
+            pending.push(Pending { id: head.id, space, extents: extents_of(&head), intent: false, tree: None });
         }
     }
 }

@@ -27,6 +27,7 @@ mod keylock;
 mod lane;
 mod large;
 pub mod log;
+mod nodes;
 mod open_directory;
 mod overlay;
 mod place;

@@ -65,6 +65,12 @@ pub const DATABASES_MAX: u32 = 1024;
 pub const WATCH_KEYS_PER_RUN: usize = 256;
 /// The watched keys of one client take at most this part of `maxmemory`.
 pub const WATCHED_SHARE_MAX: u64 = 4;
+/// Leaves of an abandoned tree that are removed in one group.
+pub const NODES_SWEPT_TOGETHER: usize = 16;
+/// Nodes of collections that one round of reads brings at most.
+pub const NODES_PER_ROUND_MAX: usize = 128;
+/// Rounds of reads that a command over collections may take: each brings something new, or GC has moved what was there.
+pub const NODE_ROUNDS_MAX: u32 = 100_000;
 /// The cold records that one command reads together take at most this part of `maxmemory`.
 pub const READ_SHARE_MAX: u64 = 8;
 /// Bytes of a map, checkpoint or hot-set list written at once.

@@ -26,6 +26,7 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use thermocline_io::Disk;
+use thermocline_value::Root;
 
 /// Slots that a thread collects per shard. They go in sorted by hash, several per index segment: one by one, each would miss the
 /// cache at every step down to its bucket (measured: 1 us per key).
@@ -197,6 +198,13 @@ impl<'b> Builder<'b> {
                     self.spaces = spaces;
                 }
             }
+            RecordKind::Sweep if Root::is_root(&found.fact) && found.fact.len() > 12 => {
+                if let Ok(root) = Root::decode(&found.fact)
+                    && !self.pending.iter().any(|p| p.id == root.collection.0)
+                {
+                    self.pending.push(Pending::of_tree(entry.space, root));
+                }
+            }
             RecordKind::Intent | RecordKind::Sweep if found.fact.len() >= 12 => {
                 let id = u64_at(&found.fact, 0);
                 let intent = entry.kind == RecordKind::Intent;
@@ -204,7 +212,7 @@ impl<'b> Builder<'b> {
                     Some(p) => p.intent &= intent,
                     None => {
                         let (space, extents) = (entry.space, u32_at(&found.fact, 8));
-                        self.pending.push(Pending { id, space, extents, intent });
+                        self.pending.push(Pending { id, space, extents, intent, tree: None });
                     }
                 }
             }

@@ -144,7 +144,7 @@ fn engine_text(error: &Error) -> String {
     match error {
         Error::OutOfMemory | Error::GroupTooLarge { .. } => format!("OOM {error}"),
         Error::Misconfigured { .. } => format!("MISCONF {error}"),
-        Error::Corrupt { .. } | Error::PartsMissing { .. } => format!("CORRUPT {error}"),
+        Error::Corrupt { .. } | Error::PartsMissing { .. } | Error::NodeMissing => format!("CORRUPT {error}"),
         Error::TooLarge { .. } => "ERR string exceeds maximum allowed size (proto-max-bulk-len)".to_owned(),
         other => format!("ERR {other}"),
     }

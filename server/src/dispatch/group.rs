@@ -170,7 +170,8 @@ impl<'q> Plan<'q> {
         answer_bytes_max: usize,
     ) -> bool {
         answers.clear();
-        let mut overlay = Overlay::new(views, facts.now_ms());
+        let spaces = self.keys.iter().map(|(key, _)| key.space);
+        let mut overlay = Overlay::new(views, spaces, facts.now_ms());
         for (number, step) in self.steps.iter().enumerate() {
             let start = answers.text.len();
             let seed = facts.seed.wrapping_add((number as u64) << 32);
@@ -182,6 +183,10 @@ impl<'q> Plan<'q> {
                     let result = overlay.step(keys, |views, changes| {
                         run_body(*body, step.args, views, changes, places.as_slice(), &facts, text, start)
                     });
+                    if let Err(CommandError::Nodes) = result {
+                        changes.want_nodes();
+                        return true;
+                    }
                     if let Err(error) = result {
                         answers.text.truncate(start);
                         answers.failures.push((number, error));

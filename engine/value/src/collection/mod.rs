@@ -19,7 +19,8 @@ mod verify;
 
 pub use verify::{Census, verify};
 
-use crate::packed::header;
+use crate::codec::CodecError;
+use crate::packed::inner::Inner;
 use crate::packed::node_edit::{Edit, NodeEdit};
 use crate::packed::root::Root;
 use crate::packed::run::{Run, run_bytes, stored_bytes};
@@ -65,23 +66,12 @@ pub fn length<N: Nodes + ?Sized>(nodes: &N) -> Result<u64, Fault> {
     }
 }
 
-/// Frees the nodes of a collection whose root record is gone: at most about `nodes_max` of them, and answers the root to
-/// go on with, `None` when nothing is left. The caller keeps the root where it keeps the tombstone. Leaves need not be in
-/// memory.
-pub fn sweep<N: Nodes + ?Sized>(nodes: &mut N, root: &Root, nodes_max: usize) -> Result<Option<Root>, Fault> {
-    let mut root = *root;
-    if let Some(second) = root.second {
-        let mut tree = Tree { shape: Shape::Scores, top: second };
-        let done = tree.sweep(nodes, nodes_max)?;
-        root.second = if done { None } else { Some(tree.top) };
-        return Ok(Some(root));
-    }
-    // Whether a tree has keys is said by its nodes; sweeping must not ask for the type.
-    let keyed = nodes.get(root.tree.node).and_then(header).is_none_or(crate::packed::inner::is_keyed_header);
-    let mut tree = root.first(if keyed { Shape::SortedSet } else { Shape::List });
-    let done = tree.sweep(nodes, nodes_max)?;
-    root.tree = tree.top;
-    Ok(if done { None } else { Some(root) })
+/// The children of an inner node.
+///
+/// # Errors
+/// The payload is not one of an inner node.
+pub fn children(payload: &[u8]) -> Result<Vec<NodeId>, CodecError> {
+    Ok(Inner::open(payload)?.children().map(|child| child.id).collect())
 }
 
 /// Puts a root, if it is another one.

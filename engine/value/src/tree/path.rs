@@ -50,13 +50,6 @@ impl Path {
         &self.steps[..self.depth]
     }
 
-    /// The child of the lowest inner node that the path takes.
-    pub(crate) fn set_last_place(&mut self, place: usize) {
-        if let Some(step) = self.steps[..self.depth].last_mut() {
-            step.place = place;
-        }
-    }
-
     /// The leaf as a run.
     #[inline]
     pub(crate) fn run<'n, N: Nodes + ?Sized>(&self, nodes: &'n N) -> Result<Run<'n>, Fault> {
