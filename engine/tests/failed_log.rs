@@ -38,7 +38,7 @@ impl Store {
 
 #[test]
 fn what_is_on_the_device_is_read_while_the_log_cannot_be_written_and_what_is_not_is_refused_until_it_is() {
-    let mut store = Store::open(&FaultDisk::new(16 << 20, 7, Faults::default()), Durability::Always);
+    let mut store = Store::open(&FaultDisk::new(16 << 20, 7, Faults::default()), store::options(Durability::Always));
     for key in 0..KEYS {
         let seq = store.set(key, 1);
         let engine = store.engine.clone();

@@ -6,7 +6,7 @@
 use crate::arena::cell;
 use crate::change::{Access, Changes};
 use crate::engine::{Engine, Inner};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::index::State;
 use crate::large::extent_key;
 use crate::log::Purpose;
@@ -152,9 +152,16 @@ impl Inner {
         let names: Vec<NodeKey> =
             nodes.iter().map(|node| self.node_key(space.twin(), root.collection, *node)).collect();
         let keys: Vec<(Key<'_>, Access)> = names.iter().map(|name| (name.key(), Access::Overwrite)).collect();
-        engine
-            .run(&keys, &mut Changes::new(keys.len()), |_, changes| (0..keys.len()).for_each(|n| changes.remove(n)))
-            .await?;
+        // What proves cold ones may be too much to read together: one alone is never refused.
+        let mut parts = vec![&keys[..]];
+        while let Some(part) = parts.pop() {
+            let mut changes = Changes::new(part.len());
+            match engine.run(part, &mut changes, |_, changes| (0..part.len()).for_each(|n| changes.remove(n))).await {
+                Ok(_) => {}
+                Err(Error::OutOfMemory) if part.len() > 1 => parts.extend(part.chunks(1)),
+                Err(error) => return Err(error),
+            }
+        }
         Ok(())
     }
 

@@ -1,0 +1,288 @@
+//! The nodes of collections on the road of a command: what a body reads of them, what is brought for it, and how they are
+//! committed with the command's keys.
+//!
+//! ```text
+//!  body --get--> Source: hot in a latched shard, or a record that is known -> payload
+//!                        anything else: noted as missed
+//!  body says it cannot go on -> [`Inner::need_nodes`]: flights for cold ones, latches for those in other shards
+//!  body has staged changes of nodes -> [`Inner::node_items`]: behind the keys, in the same commit
+//! ```
+//! Whoever works on a collection holds the latch of its key's shard (or its key lock), so nobody else changes a node meanwhile;
+//! GC and demotion may move nodes between two attempts, which is why each attempt finds them anew.
+//!
+//! Promises: what a body sees of a collection is of one moment. Never: waits or reads under a latch.
+
+use crate::change::{Access, Changes, Key, SpaceId};
+use crate::collection::{NODE_NAME_BYTES, NodeSource, node_name};
+use crate::commit::Item;
+use crate::engine::Inner;
+use crate::error::Error;
+use crate::hash::KeyHash;
+use crate::index::{Slot, SlotRef};
+use crate::options::{NODES_PER_ROUND_MAX, READ_SHARE_MAX};
+use crate::place::{CLASS_SECTORS, Place, SECTOR_BYTES};
+use crate::run::{Guards, Need};
+use crate::shard::{Found, Shard};
+use crate::tier::fetch::{Flight, Known};
+use smallvec::SmallVec;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use thermocline_value::{CollectionId, NodeId};
+
+/// Up to so many nodes of one call are found by looking at each.
+const MET_SEARCHED_MAX: usize = 16;
+
+/// A node's key, owned.
+#[derive(Copy, Clone, PartialEq, Eq)]
+pub(crate) struct NodeKey {
+    /// The twin space.
+    pub(crate) space: SpaceId,
+    pub(crate) hash: KeyHash,
+    pub(crate) name: [u8; NODE_NAME_BYTES],
+}
+
+impl NodeKey {
+    pub(crate) fn key(&self) -> Key<'_> {
+        Key { space: self.space, hash: self.hash, bytes: &self.name }
+    }
+}
+
+impl Inner {
+    pub(crate) fn node_key(&self, space: SpaceId, collection: CollectionId, node: NodeId) -> NodeKey {
+        let name = node_name(collection, node);
+        NodeKey { space, hash: self.hasher.hash(space, &name), name }
+    }
+}
+
+/// A node that a body has read.
+pub(crate) struct Met {
+    pub(crate) key: NodeKey,
+    /// Which of the shards.
+    pub(crate) guard: usize,
+    /// The slot, if it is hot.
+    pub(crate) hot: Option<(SlotRef, Slot)>,
+}
+
+/// What a body asked for.
+#[derive(Default)]
+pub(crate) struct Asked {
+    pub(crate) met: Vec<Met>,
+    pub(crate) missed: Vec<NodeKey>,
+    pub(crate) damage: Option<Error>,
+}
+
+/// The nodes that one call of a body may read: those in the shards whose latches are held.
+pub(crate) struct Source<'g> {
+    inner: &'g Inner,
+    shards: SmallVec<[(usize, &'g Shard); 2]>,
+    known: &'g Known,
+    asked: RefCell<Asked>,
+    seen: RefCell<Vec<(CollectionId, NodeId, &'g [u8])>>,
+    places: RefCell<HashMap<(CollectionId, NodeId), usize>>,
+}
+
+impl<'g> Source<'g> {
+    pub(crate) fn new(inner: &'g Inner, shards: SmallVec<[(usize, &'g Shard); 2]>, known: &'g Known) -> Source<'g> {
+        Source { inner, shards, known, asked: RefCell::default(), seen: RefCell::default(), places: RefCell::default() }
+    }
+
+    /// What the body asked for.
+    pub(crate) fn into_asked(self) -> Asked {
+        self.asked.into_inner()
+    }
+
+    fn seen(&self, collection: CollectionId, node: NodeId) -> Option<&'g [u8]> {
+        let seen = self.seen.borrow();
+        if seen.len() > MET_SEARCHED_MAX {
+            return self.places.borrow().get(&(collection, node)).map(|&at| seen[at].2);
+        }
+        seen.iter().rev().find(|seen| seen.1 == node && seen.0 == collection).map(|seen| seen.2)
+    }
+
+    fn remember(&self, collection: CollectionId, node: NodeId, payload: &'g [u8]) {
+        let mut seen = self.seen.borrow_mut();
+        seen.push((collection, node, payload));
+        if seen.len() > MET_SEARCHED_MAX {
+            let mut places = self.places.borrow_mut();
+            let indexed = if seen.len() == MET_SEARCHED_MAX + 1 { 0 } else { seen.len() - 1 };
+            places.extend(seen[indexed..].iter().enumerate().map(|(n, seen)| ((seen.0, seen.1), indexed + n)));
+        }
+    }
+
+    fn look(&self, key: &NodeKey) -> Option<&'g [u8]> {
+        let hash = self.inner.hash_of(&key.key());
+        let number = self.inner.shard_of(hash);
+        let mut asked = self.asked.borrow_mut();
+        let Some(guard) = self.shards.iter().position(|shard| shard.0 == number) else {
+            asked.note(*key);
+            return None;
+        };
+        let shard = self.shards[guard].1;
+        let (payload, hot) = match shard.find(&key.key(), hash, self.known, &self.inner.log) {
+            Found::Hot(at, slot, handle) => (shard.cell(handle).payload, Some((at, slot))),
+            Found::Cold(_, _, record) => (record.record().payload, None),
+            Found::Unknown(_) => {
+                asked.note(*key);
+                return None;
+            }
+            Found::Corrupt(_, slot) => {
+                let (segment, offset) = Place::from_bits(slot.place()).split(self.inner.log.segment_bytes);
+                asked.damage.get_or_insert(Error::Corrupt { segment, offset });
+                return None;
+            }
+            Found::Absent => {
+                asked.damage.get_or_insert(Error::NodeMissing);
+                return None;
+            }
+        };
+        asked.met.push(Met { key: *key, guard, hot });
+        Some(payload)
+    }
+}
+
+impl Asked {
+    fn note(&mut self, key: NodeKey) {
+        if self.missed.len() < NODES_PER_ROUND_MAX && !self.missed.contains(&key) {
+            self.missed.push(key);
+        }
+    }
+}
+
+impl NodeSource for Source<'_> {
+    fn node(&self, space: SpaceId, collection: CollectionId, node: NodeId) -> Option<&[u8]> {
+        if let Some(payload) = self.seen(collection, node) {
+            return Some(payload);
+        }
+        let payload = self.look(&self.inner.node_key(space.twin(), collection, node))?;
+        self.remember(collection, node, payload);
+        Some(payload)
+    }
+}
+
+/// Nodes that an attempt lacks.
+#[derive(Default)]
+pub(crate) struct NodesNeeded {
+    /// Reads under way.
+    pub(crate) flights: Vec<Arc<Flight>>,
+    /// What they bring.
+    pub(crate) cold: Vec<NodeKey>,
+    /// Shards that must be latched, too.
+    pub(crate) shards: SmallVec<[usize; 2]>,
+}
+
+impl NodesNeeded {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.flights.is_empty() && self.shards.is_empty()
+    }
+}
+
+impl Inner {
+    /// What it takes to see these nodes at the next attempt.
+    pub(crate) fn need_nodes(
+        &self,
+        guards: &mut Guards<'_>,
+        known: &Known,
+        nodes: &[NodeKey],
+    ) -> Result<NodesNeeded, Error> {
+        let mut needed = NodesNeeded::default();
+        let mut bytes = known.bytes();
+        let bytes_max = self.max_memory.load(Ordering::Relaxed) / READ_SHARE_MAX;
+        for node in nodes {
+            let hash = self.hash_of(&node.key());
+            let number = self.shard_of(hash);
+            let Some((_, shard)) = guards.iter_mut().find(|guard| guard.0 == number) else {
+                if !needed.shards.contains(&number) {
+                    needed.shards.push(number);
+                }
+                continue;
+            };
+            let Found::Unknown(slots) = shard.find(&node.key(), hash, known, &self.log) else { continue };
+            needed.cold.push(*node);
+            for slot in slots {
+                bytes += u64::from(CLASS_SECTORS[usize::from(slot.class())] * SECTOR_BYTES);
+                needed.flights.push(self.flight(shard, number, slot));
+            }
+        }
+        // What a command reads together is bounded; a first few nodes always fit.
+        if bytes > bytes_max && known.len() > NODES_PER_ROUND_MAX {
+            return Err(Error::OutOfMemory);
+        }
+        Ok(needed)
+    }
+
+    /// The nodes that a body has changed, as items behind those of the keys.
+    pub(crate) fn node_items(
+        &self,
+        guards: &mut Guards<'_>,
+        known: &Known,
+        nodes: &[NodeKey],
+        items: &mut SmallVec<[Item; 2]>,
+    ) -> Result<(), Need> {
+        let mut unproven = Vec::new();
+        for node in nodes {
+            let hash = self.hash_of(&node.key());
+            let number = self.shard_of(hash);
+            let Some(guard) = guards.iter().position(|guard| guard.0 == number) else {
+                unproven.push(*node);
+                continue;
+            };
+            let mut item = Item::absent(guard, hash);
+            let shard = &guards[guard].1;
+            match shard.find(&node.key(), hash, known, &self.log) {
+                Found::Absent => {}
+                Found::Hot(at, slot, handle) => item.set_hot(&node.key(), at, slot, &shard.cell(handle).outline()),
+                Found::Cold(at, slot, record) => item.set_cold(at, slot, record),
+                Found::Corrupt(at, slot) => item.set_corrupt(at, slot),
+                Found::Unknown(_) => unproven.push(*node),
+            }
+            items.push(item);
+        }
+        if unproven.is_empty() {
+            return Ok(());
+        }
+        let mut needed = NodesNeeded::default();
+        for part in unproven.chunks(NODES_PER_ROUND_MAX) {
+            match self.need_nodes(guards, known, part) {
+                Ok(more) => {
+                    needed.flights.extend(more.flights);
+                    needed.cold.extend(more.cold);
+                    needed
+                        .shards
+                        .extend(more.shards.into_iter().filter(|n| !needed.shards.contains(n)).collect::<Vec<_>>());
+                }
+                Err(_) => break,
+            }
+        }
+        Err(Need::Nodes(needed))
+    }
+
+    /// The keys of the nodes that a body has changed; `keys` are the command's.
+    pub(crate) fn changed_nodes(&self, keys: &[(Key<'_>, Access)], changes: &Changes<'_>) -> Vec<NodeKey> {
+        changes
+            .nodes()
+            .iter()
+            .map(|change| self.node_key(keys[change.owner].0.space.twin(), change.collection, change.node))
+            .collect()
+    }
+
+    /// After the commit: heat and promotion of the nodes that were read.
+    pub(crate) fn after_nodes(&self, guards: &mut Guards<'_>, met: &[Met], moved: bool, known: &Known) {
+        for node in met {
+            let shard = &mut guards[node.guard].1;
+            let hash = self.hash_of(&node.key.key());
+            match node.hot {
+                Some((at, slot)) if !moved => shard.touch(node.key.space, at, slot),
+                Some((_, slot)) => {
+                    if let Some((at, slot)) = shard.refind(node.key.space, hash, slot) {
+                        shard.touch(node.key.space, at, slot);
+                    }
+                }
+                None => {
+                    self.promote_latched(shard, &node.key.key(), hash, known);
+                }
+            }
+        }
+    }
+}
