@@ -4,10 +4,11 @@
 //! by the engine as one group, whole or absent. Never: a body that waits or knows where a value lives.
 
 use crate::collection::NodesOf;
+use crate::delta;
 use crate::hash::KeyHash;
 use smallvec::SmallVec;
 pub use thermocline_value::Kind;
-use thermocline_value::{CollectionId, NodeId};
+use thermocline_value::{CodecError, CollectionId, NodeId};
 
 /// A logical database's storage: never reused, so that FLUSHDB is a fresh one. Even numbers are visible spaces, the odd
 /// number after each is its hidden twin (extents, nodes).
@@ -110,6 +111,8 @@ pub(crate) enum Change<'a> {
     Remove(bool),
     /// Only the expiry changes.
     Expire(Expiry),
+    /// A node: its payload is changed by these edits.
+    Edit(Kind, Payload<'a>),
     /// Its own record stays, its nodes change: whoever watches it is told.
     Touch,
 }
@@ -122,21 +125,43 @@ pub(crate) struct NodeChange {
     pub(crate) collection: CollectionId,
     pub(crate) node: NodeId,
     pub(crate) kind: Kind,
-    /// Where its payload lies in the scratch buffer; `None`: it is freed.
-    payload: Option<(usize, usize)>,
+    payload: NodePayload,
+}
+
+/// What becomes of a node. Places in the scratch buffer, from..to.
+#[derive(Copy, Clone, Debug)]
+enum NodePayload {
+    /// It has this payload.
+    Full(usize, usize),
+    /// Its payload is changed by this list of edits (`delta.rs`).
+    Edited(usize, usize),
+    /// It is gone.
+    Freed,
 }
 
 impl NodeChange {
-    /// Its payload: `None` if it is freed.
-    pub(crate) fn payload<'s>(&self, changes: &'s Changes<'_>) -> Option<&'s [u8]> {
-        self.payload.map(|(from, to)| &changes.scratch[from..to])
+    /// Its payload after the change, made of `old` if it is edited: `None` if it is freed.
+    ///
+    /// # Errors
+    /// The edits do not fit the old payload.
+    pub(crate) fn payload(&self, changes: &Changes<'_>, old: Option<&[u8]>) -> Result<Option<Vec<u8>>, CodecError> {
+        match self.payload {
+            NodePayload::Full(from, to) => Ok(Some(changes.scratch[from..to].to_vec())),
+            NodePayload::Freed => Ok(None),
+            NodePayload::Edited(from, to) => {
+                let mut payload = old.ok_or(CodecError::Truncated)?.to_vec();
+                delta::apply(&changes.scratch[from..to], &mut payload)?;
+                Ok(Some(payload))
+            }
+        }
     }
 
     /// The same decision as one about a key.
     pub(crate) fn change<'a>(&self) -> Change<'a> {
         match self.payload {
-            Some((from, to)) => Change::Put(self.kind, Payload::Scratch(from, to), Expiry::Clear),
-            None => Change::Remove(false),
+            NodePayload::Full(from, to) => Change::Put(self.kind, Payload::Scratch(from, to), Expiry::Clear),
+            NodePayload::Edited(from, to) => Change::Edit(self.kind, Payload::Scratch(from, to)),
+            NodePayload::Freed => Change::Remove(false),
         }
     }
 }
@@ -251,8 +276,21 @@ impl<'a> Changes<'a> {
     ) {
         let from = self.scratch.len();
         self.scratch.extend_from_slice(payload.unwrap_or_default());
-        let payload = payload.map(|_| (from, self.scratch.len()));
+        let payload = payload.map_or(NodePayload::Freed, |_| NodePayload::Full(from, self.scratch.len()));
         self.nodes.push(NodeChange { owner, collection, node, kind, payload });
+    }
+
+    /// A node of the collection under this key is changed by a list of edits (`delta.rs`).
+    pub(crate) fn edit_node(&mut self, owner: usize, collection: CollectionId, node: NodeId, kind: Kind, edits: &[u8]) {
+        let from = self.scratch.len();
+        self.scratch.extend_from_slice(edits);
+        let payload = NodePayload::Edited(from, self.scratch.len());
+        self.nodes.push(NodeChange { owner, collection, node, kind, payload });
+    }
+
+    /// The decision about a node, if this number is not one of the keys'.
+    pub(crate) fn node(&self, number: usize) -> Option<&NodeChange> {
+        self.nodes.get(number.checked_sub(self.staged.len())?)
     }
 
     pub(crate) fn nodes(&self) -> &[NodeChange] {

@@ -13,9 +13,11 @@
 //! decides. Never: waits, knows a command.
 
 use crate::change::{Changes, Expiry, Kind, SpaceId, View};
+use crate::delta::{self, put_edit};
 use crate::engine::Engine;
 use crate::options::NODES_PER_ROUND_MAX;
 use std::borrow::Cow;
+use std::cell::{Cell, OnceCell};
 use std::collections::HashMap;
 use thermocline_value::{CodecError, CollectionId, Fault, Missing, NodeEdit, NodeId, Nodes, Root, length};
 
@@ -52,8 +54,15 @@ impl std::fmt::Debug for NodesOf<'_> {
     }
 }
 
-/// One changed node: `None` is a freed one.
-type Staged = (NodeId, Option<Vec<u8>>);
+/// What has become of a node.
+enum Staged {
+    /// It has this payload.
+    Full(Vec<u8>),
+    /// It was changed by a list of edits; its payload is made when somebody looks.
+    Edited(Vec<u8>, OnceCell<Vec<u8>>),
+    /// It is gone.
+    Freed,
+}
 
 /// A collection under change. Made from a view, handed to the functions of `thermocline_value`, staged at the end.
 pub struct Collection<'v> {
@@ -65,12 +74,12 @@ pub struct Collection<'v> {
     /// The collection's own record.
     root: Cow<'v, [u8]>,
     id: Option<CollectionId>,
-    staged: Vec<Staged>,
+    staged: Vec<(NodeId, Staged)>,
     /// Where a node stands in `staged`, once they are many.
     places: HashMap<NodeId, usize>,
     is_new_root: bool,
     /// A node that an edit did not fit: its bytes are not what they should be.
-    damage: Option<(NodeId, CodecError)>,
+    damage: Cell<Option<(NodeId, CodecError)>>,
 }
 
 impl<'v> Collection<'v> {
@@ -86,7 +95,7 @@ impl<'v> Collection<'v> {
             staged: Vec::new(),
             places: HashMap::new(),
             is_new_root: false,
-            damage: None,
+            damage: Cell::new(None),
         }
     }
 
@@ -102,7 +111,7 @@ impl<'v> Collection<'v> {
             staged: Vec::new(),
             places: HashMap::new(),
             is_new_root: false,
-            damage: None,
+            damage: Cell::new(None),
         }
     }
 
@@ -140,7 +149,7 @@ impl<'v> Collection<'v> {
         if !self.is_changed() {
             return Ok(());
         }
-        if let Some((node, error)) = self.damage {
+        if let Some((node, error)) = self.damage.get() {
             return Err(Fault::Corrupt(node, error));
         }
         if length(&self)? == 0 {
@@ -153,8 +162,13 @@ impl<'v> Collection<'v> {
             changes.touch_key(key);
         }
         let Some(id) = self.id.filter(|_| !self.is_run()) else { return Ok(()) };
-        for (node, payload) in &self.staged {
-            changes.put_node(key, id, *node, node_kind(self.kind), payload.as_deref());
+        let kind = node_kind(self.kind);
+        for (node, staged) in &self.staged {
+            match staged {
+                Staged::Full(payload) => changes.put_node(key, id, *node, kind, Some(payload)),
+                Staged::Edited(edits, _) => changes.edit_node(key, id, *node, kind, edits),
+                Staged::Freed => changes.put_node(key, id, *node, kind, None),
+            }
         }
         Ok(())
     }
@@ -166,21 +180,32 @@ impl<'v> Collection<'v> {
         self.staged.iter().position(|staged| staged.0 == node)
     }
 
-    fn stage_node(&mut self, node: NodeId, payload: Option<Vec<u8>>) {
+    fn stage_node(&mut self, node: NodeId, staged: Staged) {
         if let Some(at) = self.place(node) {
-            self.staged[at].1 = payload;
+            self.staged[at].1 = staged;
             return;
         }
-        self.staged.push((node, payload));
+        self.staged.push((node, staged));
         let count = self.staged.len();
         let indexed = if count <= STAGED_SEARCHED_MAX { count } else { self.places.len() };
         self.places.extend(self.staged[indexed..].iter().enumerate().map(|(n, staged)| (staged.0, indexed + n)));
     }
 
-    fn apply(&mut self, node: NodeId, edit: &NodeEdit<'_>, mut payload: Vec<u8>) -> Vec<u8> {
-        if let Err(error) = edit.apply(&mut payload) {
-            self.damage = Some((node, error));
+    /// Notes an edit that did not fit.
+    fn check(&self, node: NodeId, applied: Result<(), CodecError>) {
+        if let Err(error) = applied {
+            self.damage.set(Some((node, error)));
         }
+    }
+
+    /// The payload of a node as the store has it.
+    fn stored(&self, node: NodeId) -> Option<&[u8]> {
+        self.nodes.and_then(|nodes| nodes.source.node(nodes.space, self.id?, node))
+    }
+
+    fn edited(&self, node: NodeId, edits: &[u8]) -> Vec<u8> {
+        let mut payload = self.stored(node).map(<[u8]>::to_vec).unwrap_or_default();
+        self.check(node, delta::apply(edits, &mut payload));
         payload
     }
 }
@@ -207,8 +232,12 @@ impl Nodes for Collection<'_> {
             return Some(&self.root);
         }
         match self.place(node) {
-            Some(at) => self.staged[at].1.as_deref(),
-            None => self.nodes.and_then(|nodes| nodes.source.node(nodes.space, self.id?, node)),
+            Some(at) => match &self.staged[at].1 {
+                Staged::Full(payload) => Some(payload),
+                Staged::Edited(edits, payload) => Some(payload.get_or_init(|| self.edited(node, edits))),
+                Staged::Freed => None,
+            },
+            None => self.stored(node),
         }
     }
 
@@ -235,25 +264,34 @@ impl Nodes for Collection<'_> {
             self.root = Cow::Owned(payload.to_vec());
             return;
         }
-        self.stage_node(node, Some(payload.to_vec()));
+        self.stage_node(node, Staged::Full(payload.to_vec()));
     }
 
     fn edit(&mut self, node: NodeId, edit: &NodeEdit<'_>) {
         if node == NodeId::ROOT {
             self.is_new_root = true;
-            let payload = std::mem::take(&mut self.root).into_owned();
-            self.root = Cow::Owned(self.apply(node, edit, payload));
+            let applied = edit.apply(self.root.to_mut());
+            self.check(node, applied);
             return;
         }
-        let payload = match self.place(node) {
-            Some(at) => self.staged[at].1.take(),
-            None => self.get(node).map(<[u8]>::to_vec),
+        let Some(at) = self.place(node) else {
+            let mut edits = Vec::with_capacity(64);
+            put_edit(&mut edits, edit);
+            self.stage_node(node, Staged::Edited(edits, OnceCell::new()));
+            return;
         };
-        let payload = self.apply(node, edit, payload.unwrap_or_default());
-        self.stage_node(node, Some(payload));
+        let applied = match &mut self.staged[at].1 {
+            Staged::Full(payload) => edit.apply(payload),
+            Staged::Edited(edits, payload) => {
+                put_edit(edits, edit);
+                payload.get_mut().map_or(Ok(()), |payload| edit.apply(payload))
+            }
+            Staged::Freed => Err(CodecError::BadField),
+        };
+        self.check(node, applied);
     }
 
     fn free(&mut self, node: NodeId) {
-        self.stage_node(node, None);
+        self.stage_node(node, Staged::Freed);
     }
 }

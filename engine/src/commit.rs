@@ -9,12 +9,13 @@
 use crate::arena::cell::{Cell, Outline, cell_bytes};
 use crate::change::{Access, Change, Changes, Expiry, Kind, Tier};
 use crate::collection::tree_of;
+use crate::delta::{self, Before, Dirty, NODE_BYTES_LOGGED_WHOLE};
 use crate::engine::Inner;
 use crate::error::Error;
 use crate::index::{Slot, SlotRef, State};
 use crate::large::{Assembled, extents_of, sweep_payload, tree_payload};
 use crate::log::map::Pending;
-use crate::log::record::{RecordKind, padded, record_bytes};
+use crate::log::record::{RecordKind, Seq, padded, record_bytes};
 use crate::log::{Appended, Draft, FOREGROUND, Log, NoRoom, Purpose};
 use crate::place::Place;
 use crate::run::Guards;
@@ -27,7 +28,7 @@ use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use thermocline_memory::{Handle, Heap, Span};
-use thermocline_value::{LARGE_HEAD_BYTES, LargeHead, Root};
+use thermocline_value::{CollectionId, LARGE_HEAD_BYTES, LargeHead, NodeId, Root};
 
 /// One key of a command, between the look and the commit.
 #[derive(Clone)]
@@ -46,6 +47,8 @@ pub(crate) struct Item {
     pub(crate) large: Option<LargeHead>,
     /// Root of a collection that is a tree.
     pub(crate) tree: Option<Root>,
+    /// Seq of its last delta, if the version at its place is older.
+    last_delta: Option<Seq>,
     at: Option<(SlotRef, Slot)>,
     /// Its cell, and what it needs there.
     handle: Option<(Handle, usize)>,
@@ -69,6 +72,7 @@ impl Item {
             changed: false,
             large: None,
             tree: None,
+            last_delta: None,
             at: None,
             handle: None,
             old_place: Place::NONE,
@@ -90,6 +94,12 @@ impl Item {
         self.old_bytes = padded(record_bytes(key_bytes, payload_bytes, has_expiry)) as u32;
         self.old_expiry = object.expiry;
         self.old_kind = Some(object.kind);
+    }
+
+    /// What has changed since the version at its place is in deltas.
+    pub(crate) fn set_deltas(&mut self, dirty: &Dirty) {
+        self.old_bytes = dirty.base_bytes;
+        self.last_delta = Some(dirty.last_seq);
     }
 
     pub(crate) fn set_cold(&mut self, at: SlotRef, slot: Slot, known: &Arc<KnownRecord>) {
@@ -118,9 +128,36 @@ impl Item {
         self.large = LargeHead::decode(payload).ok();
     }
 
+    /// The payload of the present version.
+    fn payload<'v>(&'v self, shard: &'v Shard) -> Option<&'v [u8]> {
+        match (self.handle, &self.cold) {
+            (Some((handle, _)), _) => Some(shard.cell(handle).payload),
+            (None, Some(known)) => Some(known.record().payload),
+            (None, None) => None,
+        }
+    }
+
+    /// The entry that logs a change of a node as its edits, if that pays: the version that is there is in the log, the node is
+    /// large or changes often, and the shard's table of deltas takes one more.
+    fn delta_of(&self, inner: &Inner, shard: &Shard, node: NodeId, edits: &[u8], old: &[u8]) -> Option<Vec<u8>> {
+        let often = self.last_delta.is_some() || self.tier == Tier::Hot && self.at.is_some_and(|at| at.1.heat() > 0);
+        let pays = 2 * edits.len() < old.len() && (old.len() > NODE_BYTES_LOGGED_WHOLE || often);
+        if !pays || !inner.log.mode.logs() || !self.old_place.is_some() {
+            return None;
+        }
+        let before = match self.last_delta {
+            Some(seq) => Before::Delta(seq),
+            None if shard.deltas.len() < inner.deltas_max() => Before::Full(crc32fast::hash(old)),
+            None => return None,
+        };
+        let mut entry = Vec::with_capacity(edits.len() + 24);
+        delta::put_entry(&mut entry, node, before, edits);
+        Some(entry)
+    }
+
     /// It is there, and a crash now would leave it so.
     pub(crate) fn is_whole(&self, log: &Log) -> bool {
-        self.old_place.is_some() && log.is_whole(self.old_place)
+        self.old_place.is_some() && self.last_delta.is_none() && log.is_whole(self.old_place)
     }
 
     /// When the key's next version expires.
@@ -169,6 +206,8 @@ pub(crate) struct Step<'s> {
     fresh: bool,
     inserted: Option<SlotRef>,
     draft: Option<usize>,
+    /// It is logged as an entry of a delta record of this collection.
+    delta: Option<(CollectionId, &'s [u8])>,
 }
 
 /// Commits. Returns the highest seq written (0: nothing was).
@@ -199,12 +238,15 @@ pub(crate) fn commit(
     }
     let mut steps: SmallVec<[Step<'_>; 2]> = SmallVec::new();
     for (item, kind, value, expiry) in &plan {
-        let payload = match value {
-            None => None,
-            Some(Value::Staged(payload)) => Some(changes.bytes(*payload)),
-            Some(Value::Copy(at)) => Some(copies[*at].as_slice()),
+        let (payload, delta) = match value {
+            None => (None, None),
+            Some(Value::Staged(payload)) => (Some(changes.bytes(*payload)), None),
+            Some(Value::Copy(at)) => (Some(copies[*at].as_slice()), None),
+            Some(Value::Edited(at, collection)) => {
+                (Some(copies[*at].as_slice()), Some((*collection, copies[*at + 1].as_slice())))
+            }
         };
-        steps.push(Step::new(*item, *kind, payload, *expiry));
+        steps.push(Step { delta, ..Step::new(*item, *kind, payload, *expiry) });
     }
     let result = take(guards, keys, items, &mut steps)
         .and_then(|()| append(inner, keys, items, &mut steps, large, spaces, growing));
@@ -281,9 +323,14 @@ pub(crate) fn commit_one<'s>(
     Ok(highest)
 }
 
+/// An edit does not fit the node that it is for.
+const DAMAGED: Missing = Missing::TooLarge(Error::NodeMissing);
+
 enum Value<'p> {
     Staged(crate::change::Payload<'p>),
     Copy(usize),
+    /// A copy, and behind it the entry of the delta record that says how it came about.
+    Edited(usize, CollectionId),
 }
 
 type Planned<'p> = SmallVec<[(usize, Kind, Option<Value<'p>>, Option<u64>); 2]>;
@@ -342,13 +389,26 @@ fn plan<'p>(
                 copies.push(head.encode().to_vec());
                 out.push((n, Kind::LargeString, Some(Value::Copy(copies.len() - 1)), expiry));
             }
-            Change::Expire(expiry) if item.at.is_some() && !item.expired => {
-                let payload = match (item.handle, &item.cold) {
-                    (Some((handle, _)), _) => guards[item.guard].1.cell(handle).payload.to_vec(),
-                    (None, Some(known)) => known.record().payload.to_vec(),
-                    (None, None) => continue,
-                };
+            Change::Edit(kind, edits) => {
+                let edits = changes.bytes(edits);
+                let old = item.payload(&guards[item.guard].1).ok_or(DAMAGED)?;
+                let mut payload = old.to_vec();
+                delta::apply(edits, &mut payload).map_err(|_| DAMAGED)?;
+                let Some(node) = changes.node(n) else { return Err(DAMAGED) };
+                let entry = item.delta_of(inner, &guards[item.guard].1, node.node, edits, old);
                 copies.push(payload);
+                let value = match entry {
+                    Some(entry) => {
+                        copies.push(entry);
+                        Value::Edited(copies.len() - 2, node.collection)
+                    }
+                    None => Value::Copy(copies.len() - 1),
+                };
+                out.push((n, kind, Some(value), None));
+            }
+            Change::Expire(expiry) if item.at.is_some() && !item.expired => {
+                let Some(payload) = item.payload(&guards[item.guard].1) else { continue };
+                copies.push(payload.to_vec());
                 out.push((
                     n,
                     item.old_kind.unwrap_or(Kind::String),
@@ -442,10 +502,18 @@ fn append(
         moved: None,
     };
     let map = spaces.map(SpacePlan::payload);
+    let deltas = delta_records(keys, steps);
     let mut drafts: SmallVec<[Draft<'_>; 4]> = SmallVec::new();
     drafts.extend(map.iter().map(|map| extra(RecordKind::Spaces, SpaceId(0), map)));
+    let drafts_of_map = drafts.len();
+    drafts.extend(deltas.iter().map(|(_, space, payload)| extra(RecordKind::Delta, *space, payload)));
     for step in steps.iter_mut() {
         let key = &keys[step.item].0;
+        if let Some((collection, _)) = step.delta {
+            let number = deltas.iter().position(|record| record.0 == collection);
+            step.draft = number.map(|number| drafts_of_map + number);
+            continue;
+        }
         step.draft = Some(drafts.len());
         drafts.push(Draft {
             kind: if step.payload.is_some() { RecordKind::Value(step.kind) } else { RecordKind::Tombstone },
@@ -475,8 +543,27 @@ fn append(
         .log
         .append(FOREGROUND, purpose, || inner.clock.monotonic_us(), &drafts, &mut appended)
         .map_err(Missing::Log)?;
+    inner.counters.deltas.fetch_add(deltas.len() as u64, Ordering::Relaxed);
     let highest = appended.last().map_or(0, |a: &Appended| a.seq);
     Ok((appended, highest))
+}
+
+/// The delta records of a group: one for each collection.
+fn delta_records(keys: &[(Key<'_>, Access)], steps: &[Step<'_>]) -> SmallVec<[(CollectionId, SpaceId, Vec<u8>); 1]> {
+    let mut records: SmallVec<[(CollectionId, SpaceId, Vec<u8>); 1]> = SmallVec::new();
+    for step in steps {
+        let Some((collection, entry)) = step.delta else { continue };
+        match records.iter_mut().find(|record| record.0 == collection) {
+            Some(record) => record.2.extend_from_slice(entry),
+            None => {
+                let mut payload = Vec::with_capacity(128);
+                payload.extend_from_slice(&collection.0.to_le_bytes());
+                payload.extend_from_slice(entry);
+                records.push((collection, keys[step.item].0.space, payload));
+            }
+        }
+    }
+    records
 }
 
 /// The head whose extents nobody will name any more after this step.
@@ -500,7 +587,7 @@ fn abandoned(item: &Item, step: &Step<'_>, steps: &[Step<'_>]) -> Option<Root> {
 impl<'s> Step<'s> {
     /// What is to become of key `item`: a value, or nothing.
     pub(crate) fn new(item: usize, kind: Kind, payload: Option<&'s [u8]>, expiry: Option<u64>) -> Self {
-        Step { item, kind, payload, expiry, cell: None, fresh: false, inserted: None, draft: None }
+        Step { item, kind, payload, expiry, cell: None, fresh: false, inserted: None, draft: None, delta: None }
     }
 
     /// Finds a cell for the new value: the old one if it has the right size. Answers how large a cell is missing, if one is.
@@ -575,16 +662,35 @@ impl<'s> Step<'s> {
         let was_ghost = item.tier == Tier::Cold && shard.ghost.remembers(old.heat());
         let heat = if item.tier == Tier::Hot { (old.heat() + 1).min(3) } else { 0 };
         // The old version goes.
-        if item.tier != Tier::Miss && item.old_place.is_some() {
+        let delta = self.delta.and(appended);
+        if item.tier != Tier::Miss && item.old_place.is_some() && delta.is_none() {
             inner.log.unname(item.old_place, item.old_bytes);
+            if item.last_delta.is_some() {
+                shard.deltas.remove(&item.old_place);
+            }
         }
         match (self.payload, self.cell) {
             (Some(payload), Some(cell)) => {
-                let (place, class) = appended.map_or((Place::NONE, 0), |a| (a.place, a.class));
+                let (place, class) = match delta {
+                    // The record of the last full version stays what a start begins with.
+                    Some(_) => (item.old_place, old.class()),
+                    None => appended.map_or((Place::NONE, 0), |a| (a.place, a.class)),
+                };
+                if let Some(delta) = delta {
+                    let fresh = Dirty {
+                        hash: item.hash,
+                        space: key.space,
+                        base_bytes: item.old_bytes,
+                        first_seq: delta.seq,
+                        last_seq: delta.seq,
+                    };
+                    shard.deltas.entry(place).or_insert(fresh).last_seq = delta.seq;
+                }
                 let object = Cell {
                     place,
                     kind: self.kind,
                     main: false,
+                    deltas: delta.is_some(),
                     space: key.space,
                     expiry: self.expiry,
                     key: key.bytes,

@@ -321,6 +321,7 @@ impl Engine {
             log,
         };
         inner.region.set_limit_bytes(inner.arena_limit_bytes());
+        recovered.nodes.iter().try_for_each(|node| inner.restore(node))?;
         Ok(Engine { inner: Arc::new(inner) })
     }
 

@@ -15,6 +15,7 @@ mod check;
 mod clock;
 mod collection;
 mod commit;
+mod delta;
 mod driver;
 mod engine;
 mod error;

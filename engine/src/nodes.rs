@@ -19,7 +19,7 @@ use crate::engine::Inner;
 use crate::error::Error;
 use crate::hash::KeyHash;
 use crate::index::{Slot, SlotRef};
-use crate::options::{NODES_PER_ROUND_MAX, READ_SHARE_MAX};
+use crate::options::{DELTA_NODE_BYTES, DELTA_SHARE_MAX, DELTAS_MIN, NODES_PER_ROUND_MAX, READ_SHARE_MAX};
 use crate::place::{CLASS_SECTORS, Place, SECTOR_BYTES};
 use crate::run::{Guards, Need};
 use crate::shard::{Found, Shard};
@@ -50,6 +50,12 @@ impl NodeKey {
 }
 
 impl Inner {
+    /// How many nodes of one shard may have deltas.
+    pub(crate) fn deltas_max(&self) -> usize {
+        let nodes = self.max_memory.load(Ordering::Relaxed) / DELTA_SHARE_MAX / DELTA_NODE_BYTES;
+        DELTAS_MIN.max(nodes as usize / self.shards.len())
+    }
+
     pub(crate) fn node_key(&self, space: SpaceId, collection: CollectionId, node: NodeId) -> NodeKey {
         let name = node_name(collection, node);
         NodeKey { space, hash: self.hasher.hash(space, &name), name }
@@ -232,7 +238,13 @@ impl Inner {
             let shard = &guards[guard].1;
             match shard.find(&node.key(), hash, known, &self.log) {
                 Found::Absent => {}
-                Found::Hot(at, slot, handle) => item.set_hot(&node.key(), at, slot, &shard.cell(handle).outline()),
+                Found::Hot(at, slot, handle) => {
+                    let object = shard.cell(handle);
+                    item.set_hot(&node.key(), at, slot, &object.outline());
+                    if let Some(dirty) = shard.deltas.get(&object.place).filter(|_| object.deltas) {
+                        item.set_deltas(dirty);
+                    }
+                }
                 Found::Cold(at, slot, record) => item.set_cold(at, slot, record),
                 Found::Corrupt(at, slot) => item.set_corrupt(at, slot),
                 Found::Unknown(_) => unproven.push(*node),

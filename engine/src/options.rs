@@ -65,6 +65,12 @@ pub const DATABASES_MAX: u32 = 1024;
 pub const WATCH_KEYS_PER_RUN: usize = 256;
 /// The watched keys of one client take at most this part of `maxmemory`.
 pub const WATCHED_SHARE_MAX: u64 = 4;
+/// Nodes with deltas take at most this part of `maxmemory`: so much a start reads and keeps while it replays.
+pub const DELTA_SHARE_MAX: u64 = 16;
+/// Bytes of the largest usual node, for that share.
+pub const DELTA_NODE_BYTES: u64 = 4096;
+/// Nodes with deltas in one shard, however small the memory is.
+pub const DELTAS_MIN: usize = 16;
 /// Leaves of an abandoned tree that are removed in one group.
 pub const NODES_SWEPT_TOGETHER: usize = 16;
 /// Nodes of collections that one round of reads brings at most.

@@ -52,6 +52,8 @@ pub struct Overlay<'v, 'a> {
     /// Nodes that the group has changed, by collection.
     nodes: BTreeMap<CollectionId, BTreeMap<NodeId, LayerNode>>,
     now_ms: u64,
+    /// An edit did not fit its node: the group must not go on.
+    is_damaged: bool,
     changes: Changes<'a>,
 }
 
@@ -60,7 +62,15 @@ impl<'v, 'a> Overlay<'v, 'a> {
     pub fn new(views: &'v [Option<View<'v>>], spaces: impl Iterator<Item = SpaceId>, now_ms: u64) -> Self {
         let states = views.iter().map(|_| State::Same).collect();
         let spaces = spaces.collect();
-        Overlay { views, spaces, states, nodes: BTreeMap::new(), now_ms, changes: Changes::default() }
+        Overlay {
+            views,
+            spaces,
+            states,
+            nodes: BTreeMap::new(),
+            now_ms,
+            is_damaged: false,
+            changes: Changes::default(),
+        }
     }
 
     /// Runs the body of one command over these keys of the group. A key may stand in `keys` twice: the body changes its first.
@@ -74,11 +84,20 @@ impl<'v, 'a> Overlay<'v, 'a> {
             self.apply(key, changes.get(at), &changes);
         }
         for node in changes.nodes() {
-            let payload = node.payload(&changes).map(<[u8]>::to_vec);
+            let space = self.spaces[keys[node.owner]];
+            let Ok(payload) = node.payload(&changes, self.node(space, node.collection, node.node)) else {
+                self.is_damaged = true;
+                continue;
+            };
             self.nodes.entry(node.collection).or_default().insert(node.node, (node.kind, payload));
         }
         self.changes = changes;
         result
+    }
+
+    /// Did some command meet a node that is not what it should be?
+    pub fn is_damaged(&self) -> bool {
+        self.is_damaged
     }
 
     /// Did the last command set the key at this place of its keys, or change what is in it?
@@ -133,7 +152,7 @@ impl<'v, 'a> Overlay<'v, 'a> {
                 State::Value(_, _, expires_at_ms) => *expires_at_ms = at(expiry),
                 _ => *state = State::Expiring(at(expiry)),
             },
-            Change::Expire(_) | Change::Touch => {}
+            Change::Expire(_) | Change::Edit(..) | Change::Touch => {}
         }
     }
 

@@ -58,11 +58,15 @@ pub enum Bug {
     ExpiredByTime,
     /// A start says nothing of values that damage took. (For the disk that damages what it stores.)
     QuietDamage,
+    /// A map is written although nodes have deltas before it.
+    MapOverDeltas,
+    /// Deltas are applied to whatever version of their node is there.
+    DeltasUnchained,
 }
 
 impl Bug {
     /// All of them, with the names that the simulator's command line takes.
-    pub const ALL: [(&'static str, Bug); 26] = [
+    pub const ALL: [(&'static str, Bug); 28] = [
         ("ack-early", Bug::AckEarly),
         ("skip-flush", Bug::SkipFlush),
         ("skip-crc", Bug::SkipCrc),
@@ -89,6 +93,8 @@ impl Bug {
         ("gc-copy-after-death", Bug::GcCopyAfterDeath),
         ("expired-by-time", Bug::ExpiredByTime),
         ("quiet-damage", Bug::QuietDamage),
+        ("map-over-deltas", Bug::MapOverDeltas),
+        ("deltas-unchained", Bug::DeltasUnchained),
     ];
 }
 

@@ -6,6 +6,7 @@
 
 use crate::arena::cell::{self, Cell};
 use crate::change::{Key, SpaceId};
+use crate::delta::DeltaTable;
 use crate::hash::Hasher;
 use crate::index::{Index, Slot, SlotRef, Spare, State};
 use crate::log::Log;
@@ -101,6 +102,8 @@ pub struct Shard {
     pub(crate) watches: Watches,
     /// What was done here.
     pub counts: Counts,
+    /// Nodes whose last changes are deltas.
+    pub(crate) deltas: DeltaTable,
     /// Cells put aside for whoever asked.
     reserved: SmallVec<[(usize, Handle); 4]>,
     shard_bits: u32,
@@ -124,6 +127,7 @@ impl Shard {
             held: Vec::new(),
             watches: Watches::default(),
             counts: Counts::default(),
+            deltas: DeltaTable::default(),
             reserved: SmallVec::new(),
             shard_bits,
             base_bits,
@@ -287,8 +291,13 @@ impl Shard {
         spans.extend(self.heap.free(handle));
     }
 
-    /// Bytes of the record at the place of a hot object (it is the same version).
-    pub fn record_bytes_of(object: &Cell<'_>) -> u32 {
+    /// Bytes of the record at the place of a hot object.
+    pub fn record_bytes_of(&self, object: &Cell<'_>) -> u32 {
+        if object.deltas
+            && let Some(dirty) = self.deltas.get(&object.place)
+        {
+            return dirty.base_bytes;
+        }
         padded(record_bytes(object.key.len(), object.payload.len(), object.expiry.is_some())) as u32
     }
 

@@ -168,7 +168,9 @@ impl Inner {
                 Some(Step::new(0, kind, Some(bytes), expiry))
             }
             Change::Remove(false) => found.map(|_| Step::new(0, Kind::String, None, None)),
-            Change::Remove(true) | Change::Expire(_) | Change::Touch | Change::None => return Err(Short::General),
+            Change::Remove(true) | Change::Expire(_) | Change::Edit(..) | Change::Touch | Change::None => {
+                return Err(Short::General);
+            }
         };
         let (seen_seq, mut written, mut spans) = (shard.high_seq, 0, Vec::new());
         if let Some(step) = step {

@@ -339,7 +339,7 @@ impl Engine {
                 location.heat = slot.heat();
                 location.dirty = !object.place.is_some();
                 location.memory_bytes = shard.heap.bytes(handle).len() as u64;
-                location.place_bytes = crate::shard::Shard::record_bytes_of(&object);
+                location.place_bytes = shard.record_bytes_of(&object);
                 (object.place, slot.class())
             }
             Found::Cold(_, slot, record) => {

@@ -18,6 +18,7 @@ use crate::log::record::{RecordKind, Seq, padded, u32_at, u64_at};
 use crate::log::segment::Segment;
 use crate::place::{CLASS_SECTORS, Place, SECTOR_BYTES, class_of};
 use crate::shard::{Shard, SpaceIndex};
+use crate::tier::deltas::Replayed;
 use crate::tier::parallel::in_parallel;
 use crate::tier::prove::{Proof, Proofs, Question, words_of};
 use crate::tier::recover::ShardSeed;
@@ -67,6 +68,8 @@ pub(crate) struct Builder<'b> {
     batch: Vec<Change>,
     batch_max: usize,
     pub(crate) replayed: u64,
+    /// Nodes of collections whose last changes are deltas.
+    pub(crate) deltas: Replayed,
 }
 
 /// Slots that a thread has for each shard.
@@ -101,6 +104,7 @@ impl<'b> Builder<'b> {
             batch: Vec::new(),
             batch_max,
             replayed: 0,
+            deltas: Replayed::default(),
         }
     }
 
@@ -178,6 +182,7 @@ impl<'b> Builder<'b> {
         self.replayed += 1;
         match entry.kind {
             RecordKind::Value(_) | RecordKind::Tombstone => {
+                self.deltas.forget(entry.space, words_of(entry.hash));
                 self.batch.push(Change {
                     hash: words_of(entry.hash),
                     segment: found.segment,
@@ -191,6 +196,12 @@ impl<'b> Builder<'b> {
                 });
                 if self.batch.len() >= self.batch_max {
                     self.apply(scans)?;
+                }
+            }
+            RecordKind::Delta => {
+                self.deltas.note(&self.hasher, entry.space, entry.seq, &found.fact);
+                if self.deltas.is_full() {
+                    self.settle_deltas(scans)?;
                 }
             }
             RecordKind::Spaces => {
@@ -332,7 +343,7 @@ impl<'b> Builder<'b> {
         self.segments[change.segment as usize].live.lock().name(change.offset, bytes, expiry);
     }
 
-    fn unname(&self, slot: Slot, bytes: u32) {
+    pub(crate) fn unname(&self, slot: Slot, bytes: u32) {
         let (segment, offset) = Place::from_bits(slot.place()).split(self.segment_bytes);
         self.segments[segment as usize].live.lock().unname(offset, bytes);
     }

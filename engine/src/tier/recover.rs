@@ -33,6 +33,7 @@ use crate::shard::{Shard, SpaceIndex};
 use crate::shutdown::put_superblock;
 use crate::stats::RecoveryReport;
 use crate::tier::base::base;
+use crate::tier::deltas::RestoredNode;
 use crate::tier::harden::{harden_chunks, harden_copies};
 use crate::tier::maps::{MapState, Written};
 use crate::tier::progress::RecoveryProgress;
@@ -58,6 +59,8 @@ pub(crate) struct Recovered {
     pub(crate) shards: Vec<ShardSeed>,
     pub(crate) spaces: Spaces,
     pub(crate) pending: Vec<Pending>,
+    /// Nodes of collections that are not in the log as they are.
+    pub(crate) nodes: Vec<RestoredNode>,
     pub(crate) last_seq: Seq,
     pub(crate) next_seq: Seq,
     pub(crate) maps: MapState,
@@ -290,6 +293,7 @@ fn blank(
         shards: (0..1 << shard_bits).map(|_| ShardSeed::default()).collect(),
         spaces: Spaces { of_database: block.spaces.clone(), next: block.next_space },
         pending: Vec::new(),
+        nodes: Vec::new(),
         last_seq: 0,
         next_seq: 1,
         maps: MapState::default(),
@@ -411,7 +415,12 @@ fn existing(
         pending.intent = false; // what was not committed is swept
     }
     report.replayed = builder.replayed;
-    let Builder { seeds, spaces, pending, .. } = builder;
+    report.lost_records += builder.deltas.lost;
+    if builder.deltas.lost > 0 {
+        let lost = builder.deltas.lost;
+        report.notes.push(format!("{lost} nodes of collections cannot be told: changes of them are lost in the log"));
+    }
+    let Builder { seeds, spaces, pending, deltas, .. } = builder;
     for segment in &segments {
         segment.durable_to.store(segment_bytes, Ordering::Release);
         segment.whole_to.store(segment_bytes, Ordering::Release);
@@ -439,6 +448,7 @@ fn existing(
         shards: seeds.into_iter().map(parking_lot::Mutex::into_inner).collect(),
         spaces,
         pending,
+        nodes: deltas.into_nodes(),
         last_seq,
         next_seq,
         maps,
@@ -514,6 +524,7 @@ fn replay(
         }
     }
     builder.apply(scans)?;
+    builder.settle_deltas(scans)?;
     harden_chunks(builder, scans, &outcome)?;
     for found in &group {
         outcome.cut_at(found.segment, found.entry.offset); // a group may span segments

@@ -215,8 +215,9 @@ impl Inner {
         if slot.state() == State::Hot {
             let handle = Handle::from_bits(slot.place());
             let object = cell::read(shard.heap.bytes(handle));
-            let (place, bytes) = (object.place, Shard::record_bytes_of(&object));
+            let (place, bytes) = (object.place, shard.record_bytes_of(&object));
             if place.is_some() {
+                shard.deltas.remove(&place);
                 self.log.unname(place, bytes);
             }
             shard.free_cell(handle, spans);

@@ -160,7 +160,8 @@ impl<'q> Plan<'q> {
         Ok(())
     }
 
-    /// Runs all bodies and stages what they decided. False: the answers are too large.
+    /// Runs all bodies and stages what they decided, or says why the group must not be done: its answers are too large, a
+    /// collection is damaged.
     fn run(
         &self,
         views: &[Option<View<'_>>],
@@ -168,7 +169,7 @@ impl<'q> Plan<'q> {
         facts: Facts<'_>,
         answers: &mut Answers,
         answer_bytes_max: usize,
-    ) -> bool {
+    ) -> Result<(), Error> {
         answers.clear();
         let spaces = self.keys.iter().map(|(key, _)| key.space);
         let mut overlay = Overlay::new(views, spaces, facts.now_ms());
@@ -185,7 +186,7 @@ impl<'q> Plan<'q> {
                     });
                     if let Err(CommandError::Nodes) = result {
                         changes.want_nodes();
-                        return true;
+                        return Ok(());
                     }
                     if let Err(error) = result {
                         answers.text.truncate(start);
@@ -206,12 +207,15 @@ impl<'q> Plan<'q> {
             }
             answers.ends.push(answers.text.len());
             if answers.text.len() > answer_bytes_max {
-                return false;
+                return Err(Error::OutOfMemory);
             }
+        }
+        if overlay.is_damaged() {
+            return Err(Error::NodeMissing);
         }
         // What was done to a database that the same transaction flushes later goes with it.
         overlay.finish(changes, |key| self.spaces.names(self.keys[key].0.space));
-        true
+        Ok(())
     }
 
     /// The keys of this transaction in a space, by number.
@@ -263,16 +267,16 @@ impl Dispatcher<'_> {
             let mut answers = Answers::default();
             let end = engine
                 .run_group(&plan.keys, &plan.spaces, watcher, &mut changes, |views, changes| {
-                    let fits = plan.run(views, changes, facts, &mut answers, answer_bytes_max);
-                    if !fits {
+                    let ran = plan.run(views, changes, facts, &mut answers, answer_bytes_max);
+                    if ran.is_err() {
                         changes.refuse();
                     }
-                    fits
+                    ran
                 })
                 .await?;
             match end {
-                GroupEnd::Ran(true, done) => return Ok(Some(Ran { plan, done, answers })),
-                GroupEnd::Ran(false, _) => return Err(Error::OutOfMemory),
+                GroupEnd::Ran(Ok(()), done) => return Ok(Some(Ran { plan, done, answers })),
+                GroupEnd::Ran(Err(error), _) => return Err(error),
                 GroupEnd::Watched => return Ok(None),
                 GroupEnd::Moved => {}
             }
