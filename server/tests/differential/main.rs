@@ -8,6 +8,8 @@
 //! What may differ, and how it is compared instead:
 //! - times to live: within two seconds, as the two clocks are read at different moments;
 //! - KEYS and SCAN: the same keys in any order; RANDOMKEY: one of the keys that are there;
+//! - members of sets: the same in any order; SPOP and SRANDMEMBER: as many, and each a member (what was popped is then made the
+//!   same again); SSCAN: asked of Redis only where it is refused, of our own server for all members once;
 //! - OBJECT ENCODING and REFCOUNT: asked only of values freshly SET (Redis remembers that a value was changed in place);
 //! - OBJECT IDLETIME: asked only of missing keys, and of one just written;
 //! - the last line of OBJECT HELP, which 7.2 words anew;
@@ -16,6 +18,7 @@
 
 mod generator;
 mod servers;
+mod set;
 mod transactions;
 
 use generator::{Compare, DATABASES_USED, Generator, Words};
@@ -81,7 +84,9 @@ impl Pair {
                     expected.starts_with(b"*")
                         && answer.starts_with(b"*")
                         && sorted_strings(&expected) == sorted_strings(&answer)
+                        || set::same_members(&expected, &answer)
                 }
+                Compare::Picks => set::same_picks(&mut self.redis, words, &expected, &answer),
             };
         if !alike {
             const SHOWN_COMMANDS: usize = 12;
@@ -116,6 +121,8 @@ impl Pair {
             for key in keys {
                 self.same(&[b"GET".to_vec(), key.clone()], Compare::Bytes);
                 self.same(&[b"TYPE".to_vec(), key.clone()], Compare::Bytes);
+                self.same(&[b"SMEMBERS".to_vec(), key.clone()], Compare::AnyOrder);
+                set::assert_scan_is_whole(&mut self.ours, &key, self.seed);
                 self.same(&[b"PTTL".to_vec(), key], Compare::MillisecondsAbout);
             }
         }
