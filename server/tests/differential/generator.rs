@@ -42,6 +42,8 @@ pub enum Compare {
     AnyOrder,
     /// Byte for byte, but ours may refuse where Redis before 7.2 answers without looking at the options.
     MayRefuse,
+    /// As many members of the set, whichever they are.
+    Picks,
 }
 
 pub struct Generator {
@@ -214,6 +216,10 @@ impl Generator {
     /// The next command, and how its answers compare.
     pub fn next(&mut self) -> (Words, Compare) {
         let mut compare = Compare::Bytes;
+        if self.one_in(4) {
+            let words = crate::set::command(self, &mut compare);
+            return (self.maybe_spoiled(words), compare);
+        }
         let words = match self.chance.below(6) {
             0..=2 => self.string_command(),
             3..=4 => self.keyspace_command(&mut compare),

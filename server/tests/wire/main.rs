@@ -7,5 +7,6 @@ mod life;
 mod loading;
 mod protocol;
 mod sessions;
+mod set;
 mod support;
 mod transactions;
