@@ -15,6 +15,7 @@ mod config;
 mod connection;
 mod debug;
 mod describe;
+mod hash;
 mod info;
 mod keyspace;
 mod server;
@@ -36,6 +37,7 @@ pub(crate) const FAMILIES: &[&[row::Row]] = &[
     config::ROWS,
     connection::ROWS,
     debug::ROWS,
+    hash::ROWS,
     info::ROWS,
     keyspace::ROWS,
     server::ROWS,

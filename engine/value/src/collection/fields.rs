@@ -92,9 +92,7 @@ pub(crate) fn put<N: Nodes + ?Sized>(
             }
             let position = old.map_or(run.len(), |(position, _)| position);
             let new = old.is_none();
-            // A run does not note whether some field has an expiry: a tree that comes out of it may say so needlessly.
-            let expiries = shape == Shape::Hash;
-            put_in_run(nodes, shape, position, !new, (tag_of(hash), element), expiries)?;
+            put_in_run(nodes, shape, position, !new, (tag_of(hash), element))?;
             Ok(new)
         }
         Body::Tree(root) => {

@@ -27,7 +27,7 @@ use crate::packed::run::{Run, run_bytes, stored_bytes};
 use crate::tree::insert::{Entry, entries};
 use crate::tree::limits::{RUN_BYTES_MAX, leaf_bytes_max};
 use crate::tree::nodes::{At, Fault, Missing, NodeId, Nodes, present};
-use crate::tree::shape::Shape;
+use crate::tree::shape::{HashEntry, Shape};
 use crate::tree::{Tree, Walk};
 use std::ops::Range;
 
@@ -104,14 +104,14 @@ pub(crate) fn fits<'n>(run: &Run<'n>, position: usize, replaces: bool, entry: En
     Ok(Fits::Grows(changed))
 }
 
-/// Puts an element into the root's run, which becomes a tree of this shape if it must. Not for sorted sets.
+/// Puts an element into the root's run, which becomes a tree of this shape if it must. Not for sorted sets. A run does not
+/// note whether a field of a hash has an expiry; when it becomes a tree, it is looked for once.
 pub(crate) fn put_in_run<N: Nodes + ?Sized>(
     nodes: &mut N,
     shape: Shape,
     position: usize,
     replaces: bool,
     entry: Entry<'_>,
-    expiries: bool,
 ) -> Result<(), Fault> {
     let run = Run::open(present(nodes, NodeId::ROOT)?).at(NodeId::ROOT)?;
     match fits(&run, position, replaces, entry)? {
@@ -120,6 +120,7 @@ pub(crate) fn put_in_run<N: Nodes + ?Sized>(
         }
         Fits::Grows(changed) => {
             // The entries borrow the run, which the new nodes replace: they move out first.
+            let expiries = shape == Shape::Hash && any_expiry(&changed)?;
             let owned: Vec<(u8, Vec<u8>)> = changed.iter().map(|(tag, element)| (*tag, element.to_vec())).collect();
             let entries = owned.iter().map(|(tag, element)| (*tag, &element[..])).collect();
             let collection = nodes.collection();
@@ -128,6 +129,15 @@ pub(crate) fn put_in_run<N: Nodes + ?Sized>(
         }
     }
     Ok(())
+}
+
+fn any_expiry(elements: &[Entry<'_>]) -> Result<bool, Fault> {
+    for (_, element) in elements {
+        if HashEntry::decode(element).at(NodeId::ROOT)?.expiry_ms.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Edits the root's run, which was looked at.
