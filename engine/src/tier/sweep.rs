@@ -125,6 +125,28 @@ impl Inner {
         Ok(())
     }
 
+    /// All nodes below a root, parents before their children.
+    pub(crate) async fn nodes_below(
+        self: &Arc<Self>,
+        engine: &Engine,
+        space: SpaceId,
+        root: &Root,
+    ) -> Result<Vec<NodeKey>> {
+        let mut all = Vec::new();
+        for top in [Some(root.tree), root.second].into_iter().flatten() {
+            let mut level = vec![top.node];
+            for height in (0..=top.levels).rev() {
+                all.extend(level.iter().map(|node| self.node_key(space.twin(), root.collection, *node)));
+                let mut below = Vec::new();
+                for node in level.iter().filter(|_| height > 0) {
+                    below.extend(self.children(engine, space, root, *node).await?);
+                }
+                level = below;
+            }
+        }
+        Ok(all)
+    }
+
     /// The children of an inner node; none if it is gone already.
     async fn children(
         self: &Arc<Self>,
