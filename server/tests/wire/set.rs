@@ -496,7 +496,7 @@ fn a_scan_with_a_huge_count_ends_before_its_answer_is_too_large() {
     for member in &long {
         client.call(&["SADD", "s", member]);
     }
-    assert_eq!(client.call(&["SMEMBERS", "s"]), Value::Error(OOM[1..OOM.len() - 2].as_bytes().to_vec()));
+    assert!(client.text(&["SMEMBERS", "s"]).starts_with("OOM "));
     let seen = scanned(&mut client, "s", &["COUNT", "9223372036854775807"], |_| {});
     assert_eq!(seen.len(), long.len());
     assert!(seen.into_iter().collect::<Members>() == long);
