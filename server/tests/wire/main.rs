@@ -1,6 +1,7 @@
 //! The real server process over real sockets: exact bytes, sessions, administration, life and a client library.
 
 mod administration;
+mod collections;
 mod durability;
 mod library;
 mod life;
@@ -10,3 +11,4 @@ mod sessions;
 mod set;
 mod support;
 mod transactions;
+mod wrong_types;
