@@ -5,6 +5,7 @@
 
 mod args;
 pub mod context;
+pub mod reach;
 pub mod reply;
 pub mod row;
 pub mod table;
@@ -15,9 +16,15 @@ mod config;
 mod connection;
 mod debug;
 mod describe;
+mod digest;
+mod dump;
+mod elements;
 mod info;
 mod keyspace;
+mod look;
+mod memory;
 mod server;
+mod sort;
 mod string;
 mod tier;
 mod transaction;
@@ -35,9 +42,12 @@ pub(crate) const FAMILIES: &[&[row::Row]] = &[
     config::ROWS,
     connection::ROWS,
     debug::ROWS,
+    dump::ROWS,
     info::ROWS,
     keyspace::ROWS,
+    memory::ROWS,
     server::ROWS,
+    sort::ROWS,
     string::ROWS,
     tier::ROWS,
     transaction::ROWS,
