@@ -5,11 +5,11 @@
 use thermocline::Access;
 
 use super::context::SessionContext;
-use super::{digest, dump};
 use super::keyspace::encoding::{self, thresholds};
 use super::look::look;
 use super::reply::CommandError;
 use super::row::{Body, Flag, Flags, Group, Row, SessionFuture, Shape};
+use super::{digest, dump};
 
 /// Longest DEBUG SLEEP.
 const SLEEP_SECONDS_MAX: f64 = 3600.0;

@@ -2,10 +2,12 @@
 //! in which it lies.
 //!
 //! ```text
-//!  d ^= SHA1(x)                 add: elements of sets, pairs of hashes and sorted sets, keys of a database: no order
-//!  d  = SHA1(d ^ SHA1(x))       mix: what comes one after the other: type, elements of a list, field and value
-//!  a value    mix(type), then its content, then add("!!expire!!") if it expires
-//!  all        for each database: mix(its number), then for each key add'(mix(key), value)     add': without SHA1
+//!  add(x)   d ^= SHA1(x)             where there is no order: members, pairs, keys of a database
+//!  mix(x)   d  = SHA1(d ^ SHA1(x))   what comes one after the other: type, elements of a list, field and value
+//!
+//!  value    mix(type); list: mix(item) each; set: add(member) each; hash, sorted set: add(digest of mix, mix) each;
+//!           add("!!expire!!") if it expires
+//!  all      of each database that has keys: mix(its number), then add(digest of mix(key), value) each
 //! ```
 //! Promises: the same number as Redis 7.2 for the same content, so two servers can be compared. Never: a promise about what it
 //! is worth as a hash: SHA-1 is what Redis uses.
@@ -30,12 +32,8 @@ const STEP_KEYS: usize = 256;
 pub(super) struct Digest([u8; DIGEST_BYTES]);
 
 impl Digest {
-    fn combine(&mut self, other: &[u8]) {
-        self.0.iter_mut().zip(other).for_each(|(byte, other)| *byte ^= other);
-    }
-
     fn add(&mut self, bytes: &[u8]) {
-        self.combine(&Sha1::digest(bytes));
+        self.0.iter_mut().zip(Sha1::digest(bytes)).for_each(|(byte, other)| *byte ^= other);
     }
 
     fn mix(&mut self, bytes: &[u8]) {
@@ -80,7 +78,7 @@ impl Digest {
             }
             Element::String(_) | Element::Raw(_) => {}
         }
-        self.combine(&pair.0);
+        self.add(&pair.0);
     }
 }
 
@@ -133,7 +131,7 @@ pub(super) async fn of_everything(engine: &Engine) -> Result<Digest, CommandErro
                 if std::mem::take(&mut is_empty) {
                     whole.mix(&database.to_be_bytes());
                 }
-                whole.combine(&digest.0);
+                whole.add(&digest.0);
             }
             if cursor == 0 {
                 break;

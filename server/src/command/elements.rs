@@ -22,10 +22,7 @@ pub(super) fn is_collection(kind: Kind) -> bool {
 }
 
 /// The collection that a view shows, whatever its kind. `None`: it shows none, or nothing.
-pub(super) fn any_collection<'c>(
-    context: &Context<'c, '_>,
-    view: Option<&View<'c>>,
-) -> Option<Collection<'c>> {
+pub(super) fn any_collection<'c>(context: &Context<'c, '_>, view: Option<&View<'c>>) -> Option<Collection<'c>> {
     view.filter(|view| is_collection(view.kind)).map(|view| context.collection_in(view))
 }
 

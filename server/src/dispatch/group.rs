@@ -300,7 +300,9 @@ impl Dispatcher<'_> {
                 GroupEnd::Moved => {}
             }
         }
-        Err(Error::Misconfigured { reason: "databases were flushed or swapped, or keys changed, again and again".into() })
+        Err(Error::Misconfigured {
+            reason: "databases were flushed or swapped, or keys changed, again and again".into(),
+        })
     }
 
     /// Answers, and does what comes behind the group.

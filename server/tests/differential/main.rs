@@ -15,6 +15,7 @@
 //! - a wrong option of BITCOUNT or BITPOS on a missing key or behind crossed ends: refused since Redis 7.2.
 
 mod generator;
+mod generic;
 mod servers;
 mod transactions;
 
@@ -241,7 +242,7 @@ fn every_answer_is_the_answer_of_redis() {
     let Ok(redis) = Server::start(
         "redis-server",
         "redis",
-        &["--save", "", "--appendonly", "no", "--proto-max-bulk-len", BULK_BYTES_MAX],
+        &["--save", "", "--appendonly", "no", "--enable-debug-command", "yes", "--proto-max-bulk-len", BULK_BYTES_MAX],
     ) else {
         println!("skipped: there is no redis-server on this machine to compare with");
         return;

@@ -2,6 +2,7 @@
 
 mod administration;
 mod durability;
+mod generic;
 mod library;
 mod life;
 mod loading;

@@ -67,8 +67,8 @@ pub(in crate::command) fn name(
     match view.kind {
         Kind::List => {
             let (count_max, bytes_max) = list_bounds(thresholds.list_listpack_size);
-            let small = count <= count_max
-                && content.read(collection, count, |content| content.listpack_bytes <= bytes_max)?;
+            let small =
+                count <= count_max && content.read(collection, count, |content| content.listpack_bytes <= bytes_max)?;
             Ok(if small { "listpack" } else { "quicklist" })
         }
         Kind::Set => {

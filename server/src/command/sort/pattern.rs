@@ -19,11 +19,7 @@ pub(super) enum Pattern<'a> {
     /// Without a star: names nothing.
     Nothing,
     /// A key, and perhaps a field of the hash there.
-    Key {
-        before: &'a [u8],
-        behind: &'a [u8],
-        field: Option<&'a [u8]>,
-    },
+    Key { before: &'a [u8], behind: &'a [u8], field: Option<&'a [u8]> },
 }
 
 /// A pattern's bytes as C sees them: to the first zero.

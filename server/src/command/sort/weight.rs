@@ -141,7 +141,8 @@ mod tests {
         ] {
             assert_eq!(read(text), Some(value), "{text:?}");
         }
-        for text in ["abc", "1 ", " ", "1e", "nan", "1e400", "-1e400", "1e-400", "--1", "+-1", "0x", "0x1p9999", "1_0"] {
+        for text in ["abc", "1 ", " ", "1e", "nan", "1e400", "-1e400", "1e-400", "--1", "+-1", "0x", "0x1p9999", "1_0"]
+        {
             assert_eq!(read(text), None, "{text:?}");
         }
         assert_eq!(number(&[0xFF]), None);
