@@ -8,6 +8,7 @@ use thermocline_resp::{Protocol, Reply};
 use thermocline_value::{hash, list, set, sorted_set};
 
 use crate::command::Args;
+use crate::command::reach::Reach;
 use crate::command::reply::CommandError;
 use crate::command::row::Row;
 use crate::config::Settings;
@@ -44,6 +45,8 @@ pub struct Facts<'c> {
     pub seed: u64,
     /// The clock of a transaction: all its commands see the same moment.
     pub now_ms: Option<u64>,
+    /// Keys that no word names; their views stand behind those of the words.
+    pub reach: Option<&'c Reach>,
 }
 
 impl<'c> Facts<'c> {
@@ -106,9 +109,25 @@ impl<'c, 'a> Context<'c, 'a> {
     pub fn collection(&self, key: usize, kind: Kind) -> Result<Option<Collection<'c>>, CommandError> {
         match &self.views[key] {
             None => Ok(None),
-            Some(view) if view.kind == kind => Ok(Some(Collection::of(self.facts.engine(), view, self.near()))),
+            Some(view) if view.kind == kind => Ok(Some(self.collection_in(view))),
             Some(_) => Err(CommandError::WRONG_TYPE),
         }
+    }
+
+    /// The collection that a view shows: the caller has looked at its kind.
+    pub fn collection_in(&self, view: &View<'c>) -> Collection<'c> {
+        Collection::of(self.facts.engine(), view, self.near())
+    }
+
+    /// What lies under a key of the session's database that no word names: for bodies of kind
+    /// [`crate::command::row::Body::Reach`]. A body asks for all such keys before it hands back the first error.
+    ///
+    /// # Errors
+    /// It is not known yet: it is noted, and the body is called again when all that was noted is at hand.
+    pub fn other(&self, name: &[u8]) -> Result<Option<View<'c>>, CommandError> {
+        let reach = self.facts.reach.ok_or(CommandError::Keys)?;
+        let place = reach.place(name).ok_or(CommandError::Keys)?;
+        Ok(self.views[self.views.len() - reach.len() + place])
     }
 
     /// The same, or an empty one: [`Context::keep`] then makes the key.

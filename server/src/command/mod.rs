@@ -5,6 +5,7 @@
 
 mod args;
 pub mod context;
+pub mod reach;
 pub mod reply;
 pub mod row;
 pub mod table;
@@ -16,10 +17,16 @@ mod connection;
 mod debug;
 mod describe;
 mod hash;
+mod digest;
+mod dump;
+mod elements;
 mod info;
 mod keyspace;
+mod look;
+mod memory;
 mod server;
 mod set;
+mod sort;
 mod string;
 mod tier;
 mod transaction;
@@ -38,10 +45,13 @@ pub(crate) const FAMILIES: &[&[row::Row]] = &[
     connection::ROWS,
     debug::ROWS,
     hash::ROWS,
+    dump::ROWS,
     info::ROWS,
     keyspace::ROWS,
+    memory::ROWS,
     server::ROWS,
     set::ROWS,
+    sort::ROWS,
     string::ROWS,
     tier::ROWS,
     transaction::ROWS,

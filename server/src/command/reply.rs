@@ -20,6 +20,8 @@ pub enum CommandError {
     Engine(Error),
     /// Nodes of a collection are not in memory: the store brings them and calls the body again. No client reads this.
     Nodes,
+    /// Keys that no word names are not at hand: the dispatcher looks them up too and calls the body again. No client reads this.
+    Keys,
 }
 
 impl CommandError {
@@ -119,6 +121,7 @@ impl CommandError {
             Self::Static(text) => Cow::Borrowed(text.as_bytes()),
             Self::Built(text) => Cow::Borrowed(text),
             Self::Engine(error) => Cow::Owned(engine_text(error).into_bytes()),
+            Self::Keys => Cow::Borrowed(b"ERR keys changed again and again while other keys were named after them"),
             Self::Nodes => Cow::Borrowed(b"ERR the nodes of a collection could not be brought into memory"),
         }
     }

@@ -76,6 +76,9 @@ fn no_body(_context: &mut Context<'_, '_>) -> Result<(), CommandError> {
 pub enum Body {
     /// Runs over the views of its keys (or over no key at all). Synchronous, pure until it returns, called once per success.
     Keys(fn(&mut Context<'_, '_>) -> Result<(), CommandError>),
+    /// The same, and it reads keys that no word names: it learns their names from its keys ([`Context::other`]) and is called
+    /// again over all of them. Called once per success, over one moment.
+    Reach(fn(&mut Context<'_, '_>) -> Result<(), CommandError>),
     /// Chooses the database of what follows; answers OK.
     Select(fn(&Args<'_>, databases: u32) -> Result<u32, CommandError>),
     /// Says what becomes of whole databases; answers OK.
@@ -239,10 +242,12 @@ pub enum Flag {
     NoMandatoryKeys,
     /// Not inside MULTI.
     NoMulti,
+    /// A cluster node answers it while the slot is on its way, as after ASKING.
+    Asking,
 }
 
 impl Flag {
-    const ALL: [(Flag, &'static str); 16] = [
+    const ALL: [(Flag, &'static str); 17] = [
         (Flag::Write, "write"),
         (Flag::ReadOnly, "readonly"),
         (Flag::DenyOom, "denyoom"),
@@ -253,6 +258,7 @@ impl Flag {
         (Flag::Stale, "stale"),
         (Flag::SkipMonitor, "skip_monitor"),
         (Flag::SkipSlowlog, "skip_slowlog"),
+        (Flag::Asking, "asking"),
         (Flag::Fast, "fast"),
         (Flag::NoAuth, "no_auth"),
         (Flag::MovableKeys, "movablekeys"),

@@ -14,6 +14,7 @@ use super::stretch::Stretch;
 use super::tally::Tally;
 use crate::command::Args;
 use crate::command::context::{Context, Facts, SessionContext};
+use crate::command::reach::{REACHES_MAX, Reach};
 use crate::command::reply::CommandError;
 use crate::command::row::{Body, Flag, KeyArgument, Keys, Row};
 use crate::command::table::CommandId;
@@ -149,7 +150,7 @@ impl<'s> Dispatcher<'s> {
             Body::Keys(body) if let Some(word) = single_key(row, &command.args) => {
                 self.one_key(command, word, body, session, batch, changes, reads, output).await;
             }
-            Body::Keys(body) => {
+            Body::Keys(body) | Body::Reach(body) => {
                 session.must_wait(reads.drain(output).await);
                 self.many_keys(command, body, session, changes, output).await;
             }
@@ -204,7 +205,7 @@ impl<'s> Dispatcher<'s> {
             }
             Body::Plain(body) => body(&mut SessionContext { args, reply, session, server: self.server, row })?,
             Body::Session(body) => body(SessionContext { args, reply, session, server: self.server, row }).await?,
-            Body::Keys(_) | Body::Exec => unreachable!("these have roads of their own"),
+            Body::Keys(_) | Body::Reach(_) | Body::Exec => unreachable!("these have roads of their own"),
         }
         Ok(())
     }
@@ -389,29 +390,37 @@ impl<'s> Dispatcher<'s> {
         if found.iter().any(|argument| database(argument) >= engine.databases()) {
             return self.fail(output, start, command.id, &CommandError::DATABASE);
         }
-        let names: Vec<(u32, &[u8])> =
-            found.iter().map(|argument| (database(argument), command.args.at(argument.word))).collect();
-        let places = KeyPlaces::of(&names);
-        for (at, first) in places.as_slice().iter().copied().enumerate().filter(|(at, first)| at != first) {
-            let access = keys::stronger(found[first].access, found[at].access);
-            (found[first].access, found[at].access) = (access, access);
+        let mut reach = Reach::of(command.row, engine);
+        for _ in 0..REACHES_MAX {
+            let facts = Facts { reach: reach.as_ref(), ..facts };
+            let words = found.iter().map(|argument| (database(argument), command.args.at(argument.word)));
+            let others = reach.iter().flat_map(Reach::names).map(|name| (session.database, name));
+            let names: Vec<(u32, &[u8])> = words.chain(others).collect();
+            let places = KeyPlaces::of(&names);
+            let mut accesses: Vec<Access> = found.iter().map(|argument| argument.access).collect();
+            accesses.resize(names.len(), Access::Read);
+            places.unite(&mut accesses);
+            let keys: Vec<(Key<'_>, Access)> = names
+                .iter()
+                .zip(accesses)
+                .map(|((database, name), access)| (engine.key(engine.space(*database), name), access))
+                .collect();
+            changes.reset(keys.len());
+            let result = engine
+                .run(&keys, changes, |views, changes| {
+                    run_body(body, command.args, views, changes, places.as_slice(), &facts, output, start)
+                })
+                .await;
+            match (result, &mut reach) {
+                (Ok((Err(CommandError::Keys), _)), Some(reach)) => {
+                    if let Err(error) = reach.learn() {
+                        return self.fail(output, start, command.id, &error.into());
+                    }
+                }
+                (result, _) => return self.finished(command.id, session, result, output, start),
+            }
         }
-        // A third use may have made the first stronger than the second: all uses of a key carry the first's access.
-        for (at, first) in places.as_slice().iter().copied().enumerate() {
-            found[at].access = found[first].access;
-        }
-        let keys: Vec<(Key<'_>, Access)> = found
-            .iter()
-            .zip(&names)
-            .map(|(argument, (database, name))| (engine.key(engine.space(*database), name), argument.access))
-            .collect();
-        changes.reset(keys.len());
-        let result = engine
-            .run(&keys, changes, |views, changes| {
-                run_body(body, command.args, views, changes, places.as_slice(), &facts, output, start)
-            })
-            .await;
-        self.finished(command.id, session, result, output, start);
+        self.fail(output, start, command.id, &CommandError::Keys);
     }
 
     fn finished(
@@ -491,6 +500,7 @@ pub(super) fn facts<'c>(server: &'c Server, session: &Session, row: &'static Row
         server,
         seed: session.seed(),
         now_ms: None,
+        reach: None,
     }
 }
 

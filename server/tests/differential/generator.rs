@@ -216,8 +216,10 @@ impl Generator {
     /// The next command, and how its answers compare.
     pub fn next(&mut self) -> (Words, Compare) {
         let mut compare = Compare::Bytes;
-        if self.one_in(4) {
-            let words = crate::set::command(self, &mut compare);
+        if self.one_in(2) {
+            let families = [crate::set::command, crate::generic::command];
+            let family = families[self.chance.below(families.len() as u64) as usize];
+            let words = family(self, &mut compare);
             return (self.maybe_spoiled(words), compare);
         }
         let words = match self.chance.below(6) {

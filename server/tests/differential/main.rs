@@ -17,6 +17,7 @@
 //! - a wrong option of BITCOUNT or BITPOS on a missing key, on a key of another type or behind crossed ends: refused since Redis 7.2.
 
 mod generator;
+mod generic;
 mod servers;
 mod set;
 mod transactions;
@@ -249,7 +250,7 @@ fn every_answer_is_the_answer_of_redis() {
     let Ok(redis) = Server::start(
         "redis-server",
         "redis",
-        &["--save", "", "--appendonly", "no", "--proto-max-bulk-len", BULK_BYTES_MAX],
+        &["--save", "", "--appendonly", "no", "--enable-debug-command", "yes", "--proto-max-bulk-len", BULK_BYTES_MAX],
     ) else {
         println!("skipped: there is no redis-server on this machine to compare with");
         return;

@@ -3,6 +3,7 @@
 mod administration;
 mod collections;
 mod durability;
+mod generic;
 mod library;
 mod life;
 mod loading;

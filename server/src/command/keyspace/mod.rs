@@ -4,6 +4,7 @@
 //! Never: asks where a value lies.
 
 mod databases;
+pub(super) mod encoding;
 mod expiry;
 mod object;
 mod presence;
@@ -31,7 +32,7 @@ pub const ROWS: &[Row] = &[
         summary: "Copies the value of a key to a new key.",
         complexity: "O(N) where N is the length of the value",
         reply: Shape::Integer,
-        body: Body::Keys(relocate::copy),
+        body: Body::Keys(relocate::copy_key),
         ..Row::EMPTY
     },
     Row {
