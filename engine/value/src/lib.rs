@@ -13,6 +13,7 @@ mod bits;
 pub mod codec;
 mod collection;
 mod common_subsequence;
+mod double;
 mod encoding;
 mod float;
 mod glob;
@@ -31,6 +32,7 @@ pub use collection::{Census, hash, length, list, set, sorted_set, sweep, verify}
 pub use common_subsequence::{
     CommonSubsequence, SharedRun, SubsequenceError, common_subsequence, common_subsequence_length,
 };
+pub use double::{nearest_double, parse_double};
 pub use encoding::{EMBEDDED_BYTES_MAX, StringEncoding};
 pub use float::{Extended, FLOAT_TEXT_BYTES_MAX, ParsedFloat, parse_float};
 pub use glob::{Case, glob_match};
