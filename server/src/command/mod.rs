@@ -18,6 +18,7 @@ mod describe;
 mod info;
 mod keyspace;
 mod server;
+mod sorted_set;
 mod string;
 mod tier;
 mod transaction;
@@ -38,6 +39,7 @@ pub(crate) const FAMILIES: &[&[row::Row]] = &[
     info::ROWS,
     keyspace::ROWS,
     server::ROWS,
+    sorted_set::ROWS,
     string::ROWS,
     tier::ROWS,
     transaction::ROWS,
