@@ -7,5 +7,6 @@ mod life;
 mod loading;
 mod protocol;
 mod sessions;
+mod sorted_sets;
 mod support;
 mod transactions;
