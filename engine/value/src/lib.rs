@@ -14,6 +14,7 @@ pub mod codec;
 mod collection;
 mod common_subsequence;
 mod digest;
+mod double;
 mod encoding;
 mod float;
 mod glob;
@@ -33,6 +34,7 @@ pub use common_subsequence::{
     CommonSubsequence, SharedRun, SubsequenceError, common_subsequence, common_subsequence_length,
 };
 pub use digest::{digest, parse_digest};
+pub use double::{nearest_double, parse_double};
 pub use encoding::{EMBEDDED_BYTES_MAX, StringEncoding};
 pub use float::{Extended, FLOAT_TEXT_BYTES_MAX, ParsedFloat, parse_float};
 pub use glob::{Case, glob_match};

@@ -27,6 +27,7 @@ mod memory;
 mod server;
 mod set;
 mod sort;
+mod sorted_set;
 mod string;
 mod tier;
 mod transaction;
@@ -52,6 +53,7 @@ pub(crate) const FAMILIES: &[&[row::Row]] = &[
     server::ROWS,
     set::ROWS,
     sort::ROWS,
+    sorted_set::ROWS,
     string::ROWS,
     tier::ROWS,
     transaction::ROWS,

@@ -10,6 +10,7 @@ mod loading;
 mod protocol;
 mod sessions;
 mod set;
+mod sorted_sets;
 mod support;
 mod transactions;
 mod wrong_types;
