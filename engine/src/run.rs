@@ -401,7 +401,9 @@ impl Inner {
                 if !self.make_rooms(&cells) {
                     self.forget_reserved();
                     run.starved += 1;
-                    if let Some(reason) = self.is_waiting_for_the_disk(run.starved) {
+                    let now_us = self.clock.monotonic_us();
+                    let waited_us = now_us.saturating_sub(*run.starved_since_us.get_or_insert(now_us));
+                    if let Some(reason) = self.is_waiting_for_the_disk(run.starved, waited_us) {
                         return Err(Error::Misconfigured { reason });
                     }
                     if self.is_stuck(run.starved) {
@@ -412,18 +414,7 @@ impl Inner {
                     self.log.room.changed(ticket).await;
                 }
             }
-            Need::Log(ticket) => {
-                if let Some(reason) = self.starved.read().clone() {
-                    return Err(Error::Misconfigured { reason });
-                }
-                self.gc_wanted.store(true, Ordering::Release);
-                self.counters.write_waits.fetch_add(1, Ordering::Relaxed);
-                if self.gc_stuck.load(Ordering::Acquire) || self.gc_futile.load(Ordering::Acquire) {
-                    self.make_disk_room().await?;
-                }
-                self.pump(false);
-                self.log.room.changed(ticket).await;
-            }
+            Need::Log(ticket) => self.log_room(ticket).await?,
             Need::Full => self.make_disk_room().await?,
             Need::Assemble(key) => self.assemble(key, run).await?,
             Need::Extend(_) => unreachable!("handled where the staged value is"),
@@ -463,7 +454,9 @@ pub(crate) struct Run<'k> {
     /// It reads for a run that may hold the locks of these keys already: it takes none.
     pub(crate) part_of_another: bool,
     pub(crate) rounds: u32,
+    /// Waits for a cell that brought none, and when the first of them began.
     pub(crate) starved: u32,
+    pub(crate) starved_since_us: Option<u64>,
     pub(crate) read_us: u64,
 }
 
@@ -477,6 +470,7 @@ impl<'k> Run<'k> {
             part_of_another: false,
             rounds: 0,
             starved: 0,
+            starved_since_us: None,
             read_us: 0,
         }
     }
