@@ -112,19 +112,18 @@ fn a_full_disk_refuses_writes_with_words_and_loses_nothing() {
     assert!(began.elapsed() < REFUSED_WITHIN, "a large value was refused after {:?}", began.elapsed());
     is_whole(&mut connection, count);
 
-    // Space comes back: writes work again, by themselves.
+    // Space comes back: writes work again, by themselves. The first may find room that GC has made before the disk has any: a file
+    // system gives what was removed only after a while.
     std::fs::remove_file(&ballast).expect("ours");
     let began = now();
-    while set(&mut connection, count) != okay() {
-        assert!(began.elapsed() < PATIENCE, "there is space again, and writes are refused");
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
-    println!("writes work again {:?} after space came back", began.elapsed());
-    count += 1;
     for _ in 0..500 {
-        assert_eq!(set(&mut connection, count), okay());
+        while set(&mut connection, count) != okay() {
+            assert!(began.elapsed() < PATIENCE, "there is space again, and writes are refused");
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
         count += 1;
     }
+    println!("500 writes work {:?} after space came back", began.elapsed());
     is_whole(&mut connection, count);
     server.kill();
     let server = Server::start(&data, &DIRECTIVES);
