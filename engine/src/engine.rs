@@ -406,7 +406,8 @@ impl Engine {
             if let Some(reason) = self.inner.log.failure() {
                 return Err(Error::Misconfigured { reason });
             }
-            self.inner.pump(false);
+            // A log whose mode was lowered meanwhile would flush at its own pace, up to half a minute later.
+            self.inner.pump(self.inner.log.mode.log() != Durability::Always);
             self.inner.log.durable.changed(ticket).await;
         }
     }

@@ -260,7 +260,7 @@ impl Inner {
     }
 
     /// Logs an intent and returns its id.
-    async fn intend(&self, space: SpaceId, extents: u32) -> Result<u64> {
+    async fn intend(self: &Arc<Self>, space: SpaceId, extents: u32) -> Result<u64> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         // Without a log, too: one may be begun before the head is committed, and its map knows what is pending.
         self.pending.lock().push(Pending { id, space, extents, intent: true, tree: None });
@@ -276,7 +276,7 @@ impl Inner {
 
     /// Appends a record that no slot names.
     pub(crate) async fn log_fact(
-        &self,
+        self: &Arc<Self>,
         kind: RecordKind,
         space: SpaceId,
         payload: &[u8],
@@ -289,6 +289,7 @@ impl Inner {
             match self.log.append(FOREGROUND, purpose, || self.clock.monotonic_us(), &[draft], &mut out) {
                 Ok(()) => return Ok(out[0].seq),
                 Err(NoRoom::Failed) => return Err(self.refusal()),
+                Err(_) if purpose == Purpose::Growth => self.log_room(ticket).await?,
                 Err(_) => {
                     self.gc_wanted.store(true, Ordering::Release);
                     self.pump(false);

@@ -31,6 +31,9 @@ pub const FLUSHES_IN_FLIGHT_MAX: usize = 4;
 pub const FLUSH_AGE_US: u64 = 500_000;
 /// Age of the oldest unflushed record at which writers wait in `everysec`.
 pub const FLUSH_AGE_US_MAX: u64 = 1_000_000;
+/// Longest that a write waits for room in memory while the disk takes nothing; then it is refused. (For room in the log it does not
+/// wait at all then.)
+pub const ROOM_WAIT_US_MAX: u64 = 2_000_000;
 /// Objects one call of the policy may look at before it gives up for now.
 pub const EVICTION_STEPS_MAX: usize = 256;
 /// Rounds of resolve-and-recheck without key locks.

@@ -449,7 +449,9 @@ impl Inner {
                 if !self.make_rooms(&cells) {
                     self.forget_reserved();
                     run.starved += 1;
-                    if let Some(reason) = self.is_waiting_for_the_disk(run.starved) {
+                    let now_us = self.clock.monotonic_us();
+                    let waited_us = now_us.saturating_sub(*run.starved_since_us.get_or_insert(now_us));
+                    if let Some(reason) = self.is_waiting_for_the_disk(run.starved, waited_us) {
                         return Err(Error::Misconfigured { reason });
                     }
                     if self.is_stuck(run.starved) {
@@ -460,18 +462,7 @@ impl Inner {
                     self.log.room.changed(ticket).await;
                 }
             }
-            Need::Log(ticket) => {
-                if let Some(reason) = self.starved.read().clone() {
-                    return Err(Error::Misconfigured { reason });
-                }
-                self.gc_wanted.store(true, Ordering::Release);
-                self.counters.write_waits.fetch_add(1, Ordering::Relaxed);
-                if self.gc_stuck.load(Ordering::Acquire) || self.gc_futile.load(Ordering::Acquire) {
-                    self.make_disk_room().await?;
-                }
-                self.pump(false);
-                self.log.room.changed(ticket).await;
-            }
+            Need::Log(ticket) => self.log_room(ticket).await?,
             Need::Full => self.make_disk_room().await?,
             Need::Assemble(key) => self.assemble(key, run).await?,
             Need::Extend(_) => unreachable!("handled where the staged value is"),
@@ -542,7 +533,9 @@ pub(crate) struct Run<'k> {
     node_rounds: u32,
     /// Shards of nodes that are not the keys'.
     shards: SmallVec<[usize; 2]>,
+    /// Waits for a cell that brought none, and when the first of them began.
     pub(crate) starved: u32,
+    pub(crate) starved_since_us: Option<u64>,
     pub(crate) read_us: u64,
 }
 
@@ -558,6 +551,7 @@ impl<'k> Run<'k> {
             node_rounds: 0,
             shards: SmallVec::new(),
             starved: 0,
+            starved_since_us: None,
             read_us: 0,
         }
     }

@@ -227,6 +227,36 @@ fn a_write_in_flight_counts_as_what_it_was_when_it_was_submitted() {
     }
 }
 
+/// Stuck, for half a minute: an answer that `always` had promised. Its chunk was still open, or on its way, when `no` was asked for,
+/// and `no` syncs every thirty seconds (seed 440347). Now whoever waits for the watermark asks for a flush, whatever the pace.
+#[test]
+fn an_answer_that_always_promised_is_not_kept_waiting_by_a_slower_mode() {
+    for to in [Durability::None, Durability::No, Durability::EverySecond] {
+        for turns in 0..20 {
+            let disk = FaultDisk::new(64 << 20, turns, Faults::default());
+            let mut store = open(&disk, Durability::EverySecond);
+            store.perform(Step::Set(0, 1));
+            let engine = store.engine.clone();
+            store.finish(engine.flush_log(engine.written_seq())).unwrap(); // a sync: `no` is due half a minute from now
+            store.switch(Durability::Always);
+            store.perform(Step::Set(1, 1));
+            store.driver.enter();
+            store.driver.turn(); // the first record leaves; the second waits for it in the open chunk
+            store.perform(Step::Set(2, 1));
+            let mut durable = pin!(engine.durable(engine.written_seq()));
+            let waits = store.poll(durable.as_mut()).is_none();
+            (0..turns).for_each(|_| store.turn());
+            store.switch(to);
+            let began_us = engine.monotonic_us();
+            if waits {
+                store.finish(durable.as_mut()).unwrap();
+            }
+            let waited_us = engine.monotonic_us() - began_us;
+            assert!(waited_us < 100_000, "{to:?} after {turns} turns: {waited_us} us");
+        }
+    }
+}
+
 #[test]
 fn nothing_is_switched_when_the_store_is_closed_and_the_mode_survives_a_clean_end() {
     let disk = FaultDisk::new(64 << 20, 3, Faults::default());

@@ -88,6 +88,21 @@ fn a_store_full_of_gaps_says_that_it_is_full() {
     holds(22562, 64);
 }
 
+/// Stuck: a command that `always` had promised to answer when it is durable. The mode was lowered to `no`, which syncs every thirty
+/// seconds. Now whoever waits asks for a flush.
+#[test]
+fn a_promise_of_always_is_kept_at_once_when_the_mode_is_lowered() {
+    holds(440_347, 64);
+}
+
+/// Lost, and the oracle took it for a false alarm: values that GC had copied into a chunk still open when a change of mode failed the
+/// log. A failed log closes no chunk, so the shutdown's map did not wait for it. Now nothing derived is written while the log
+/// has failed.
+#[test]
+fn a_shutdown_is_not_clean_while_the_log_has_failed() {
+    holds_with(65_701, Settings { profile: Profile::Errors, ..Settings::default() });
+}
+
 fn holds_on_a_damaging_disk(seed: u64) {
     holds_with(seed, Settings { profile: Profile::Media, ..Settings::default() });
 }

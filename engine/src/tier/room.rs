@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::index::State;
 use crate::log::record::RecordKind;
 use crate::log::{Draft, FOREGROUND, Purpose};
-use crate::options::{DISK_LIVE_PERCENT_MAX, EvictionPolicy};
+use crate::options::{DISK_LIVE_PERCENT_MAX, EvictionPolicy, ROOM_WAIT_US_MAX};
 use crate::place::Place;
 use crate::shard::{Found, Shard};
 use crate::tier::fetch::{Known, Landing};
@@ -340,10 +340,26 @@ impl Inner {
         self.log.live_bytes.load(Ordering::Relaxed) * 100 > max_disk * DISK_LIVE_PERCENT_MAX
     }
 
-    /// Why a growing write that has waited so often finds no room in memory: nothing can be demoted while the disk takes nothing.
-    pub(crate) fn is_waiting_for_the_disk(&self, starved: u32) -> Option<String> {
+    /// Why a growing write that has waited so often, or so long, finds no room in memory: nothing can be demoted while the disk takes
+    /// nothing.
+    pub(crate) fn is_waiting_for_the_disk(&self, starved: u32, waited_us: u64) -> Option<String> {
         let reason = || self.log.failure().or_else(|| self.starved.read().clone());
-        if starved > STARVED_MAX { reason() } else { None }
+        if starved > STARVED_MAX || waited_us > ROOM_WAIT_US_MAX { reason() } else { None }
+    }
+
+    /// Waits until the log may have room again. While no segment can be made, or nothing can be dropped, it is refused instead.
+    pub(crate) async fn log_room(self: &Arc<Self>, ticket: u64) -> Result<()> {
+        if let Some(reason) = self.starved.read().clone() {
+            return Err(Error::Misconfigured { reason });
+        }
+        self.gc_wanted.store(true, Ordering::Release);
+        self.counters.write_waits.fetch_add(1, Ordering::Relaxed);
+        if self.gc_stuck.load(Ordering::Acquire) || self.gc_futile.load(Ordering::Acquire) {
+            self.make_disk_room().await?;
+        }
+        self.pump(false);
+        self.log.room.changed(ticket).await;
+        Ok(())
     }
 
     /// Has a growing write waited in vain so often that it must be refused?
