@@ -74,10 +74,13 @@ pub(crate) struct Met {
 /// What a body asked for.
 #[derive(Default)]
 pub(crate) struct Asked {
-    pub(crate) met: Vec<Met>,
+    pub(crate) met: SmallVec<[Met; 4]>,
     pub(crate) missed: Vec<NodeKey>,
     pub(crate) damage: Option<Error>,
 }
+
+/// The payloads of the nodes that one call of a body has read.
+type Seen<'g> = SmallVec<[(CollectionId, NodeId, &'g [u8]); 4]>;
 
 /// The nodes that one call of a body may read: those in the shards whose latches are held.
 pub(crate) struct Source<'g> {
@@ -85,8 +88,8 @@ pub(crate) struct Source<'g> {
     shards: SmallVec<[(usize, &'g Shard); 2]>,
     known: &'g Known,
     asked: RefCell<Asked>,
-    seen: RefCell<Vec<(CollectionId, NodeId, &'g [u8])>>,
-    places: RefCell<HashMap<(CollectionId, NodeId), usize>>,
+    seen: RefCell<Seen<'g>>,
+    places: RefCell<Option<Box<HashMap<(CollectionId, NodeId), usize>>>>,
 }
 
 impl<'g> Source<'g> {
@@ -102,7 +105,8 @@ impl<'g> Source<'g> {
     fn seen(&self, collection: CollectionId, node: NodeId) -> Option<&'g [u8]> {
         let seen = self.seen.borrow();
         if seen.len() > MET_SEARCHED_MAX {
-            return self.places.borrow().get(&(collection, node)).map(|&at| seen[at].2);
+            let places = self.places.borrow();
+            return places.as_ref()?.get(&(collection, node)).map(|&at| seen[at].2);
         }
         seen.iter().rev().find(|seen| seen.1 == node && seen.0 == collection).map(|seen| seen.2)
     }
@@ -112,6 +116,7 @@ impl<'g> Source<'g> {
         seen.push((collection, node, payload));
         if seen.len() > MET_SEARCHED_MAX {
             let mut places = self.places.borrow_mut();
+            let places = places.get_or_insert_default();
             let indexed = if seen.len() == MET_SEARCHED_MAX + 1 { 0 } else { seen.len() - 1 };
             places.extend(seen[indexed..].iter().enumerate().map(|(n, seen)| ((seen.0, seen.1), indexed + n)));
         }
