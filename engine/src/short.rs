@@ -12,6 +12,7 @@ use crate::change::{Access, Change, Changes, Done, Kind, Tier, View};
 use crate::commit::{Item, Missing, Step, commit_one};
 use crate::engine::Inner;
 use crate::index::{Slot, SlotRef};
+use crate::queue::Summons;
 use crate::run::count;
 use crate::shard::{Shard, Sight};
 use parking_lot::MutexGuard;
@@ -72,7 +73,7 @@ impl Inner {
         }
         let wait_seq = self.wait_short(shard.high_seq, 0)?;
         count(&mut shard, tier, false, access);
-        Ok((result, Done { wait_seq, tier, read_us: 0 }))
+        Ok((result, Done { wait_seq, tier, read_us: 0, cause: 0 }))
     }
 
     /// What the answer must wait for. While the log has failed the general road decides what may be answered.
@@ -123,12 +124,18 @@ impl Inner {
         }
         let wait_seq = self.wait_short(seen_seq, written)?;
         count(&mut shard, tier, false, access);
+        let mut summons = Summons::default();
+        let cause = match shard.queues.is_empty() {
+            true => 0,
+            false => summons.collect(self, std::iter::once(&mut *shard), None),
+        };
         drop(shard);
         if written > 0 {
             self.pump_if_ripe();
         }
+        summons.send(self);
         // Spans that became empty go back here, without the latch.
         drop(spans);
-        Ok(Done { wait_seq, tier, read_us: 0 })
+        Ok(Done { wait_seq, tier, read_us: 0, cause })
     }
 }
