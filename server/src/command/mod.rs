@@ -10,6 +10,7 @@ pub mod row;
 pub mod table;
 
 mod bitmap;
+pub(crate) mod blocking;
 mod client;
 mod config;
 mod connection;
@@ -17,6 +18,7 @@ mod debug;
 mod describe;
 mod info;
 mod keyspace;
+mod list;
 mod server;
 mod string;
 mod tier;
@@ -37,6 +39,7 @@ pub(crate) const FAMILIES: &[&[row::Row]] = &[
     debug::ROWS,
     info::ROWS,
     keyspace::ROWS,
+    list::ROWS,
     server::ROWS,
     string::ROWS,
     tier::ROWS,

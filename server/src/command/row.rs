@@ -76,6 +76,8 @@ fn no_body(_context: &mut Context<'_, '_>) -> Result<(), CommandError> {
 pub enum Body {
     /// Runs over the views of its keys (or over no key at all). Synchronous, pure until it returns, called once per success.
     Keys(fn(&mut Context<'_, '_>) -> Result<(), CommandError>),
+    /// The same, but when there is nothing under its keys the client waits until there is.
+    Blocking(Blocking),
     /// Chooses the database of what follows; answers OK.
     Select(fn(&Args<'_>, databases: u32) -> Result<u32, CommandError>),
     /// Says what becomes of whole databases; answers OK.
@@ -88,6 +90,28 @@ pub enum Body {
     Plain(fn(&mut SessionContext<'_>) -> Result<(), CommandError>),
     /// Acts on the session, the server or whole databases. May wait.
     Session(for<'c> fn(SessionContext<'c>) -> SessionFuture<'c>),
+}
+
+/// A command that may wait. It ends with a null array when its time is over.
+#[derive(Copy, Clone)]
+pub struct Blocking {
+    /// Takes what is there, or says that nothing is ([`Context::wait`]); it has looked at the time before.
+    pub body: fn(&mut Context<'_, '_>) -> Result<(), CommandError>,
+    /// What must be under a key.
+    pub kind: thermocline::Kind,
+    /// Which of its keys it waits for.
+    pub waits: Waits,
+    /// The word that says how long, in seconds; negative: from the end.
+    pub time_word: i16,
+}
+
+/// Which of its keys a command waits for.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum Waits {
+    /// The first one: the others are where it puts something.
+    First,
+    /// Any of them.
+    All,
 }
 
 /// What becomes of whole databases.
