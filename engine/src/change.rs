@@ -187,6 +187,7 @@ pub struct Changes<'a> {
     nodes: Vec<NodeChange>,
     refused: bool,
     wants_nodes: bool,
+    waits: bool,
 }
 
 impl<'a> Changes<'a> {
@@ -212,6 +213,7 @@ impl<'a> Changes<'a> {
         self.nodes.clear();
         self.refused = false;
         self.wants_nodes = false;
+        self.waits = false;
         if self.scratch.capacity() > crate::options::SCRATCH_KEPT_BYTES_MAX {
             self.scratch = Vec::new();
         }
@@ -308,6 +310,16 @@ impl<'a> Changes<'a> {
         self.wants_nodes
     }
 
+    /// Nothing is there yet: the command waits until one of its keys is ([`crate::Waiter`]).
+    pub fn wait(&mut self) {
+        self.clear();
+        self.waits = true;
+    }
+
+    pub(crate) fn waits(&self) -> bool {
+        self.waits
+    }
+
     pub(crate) fn touched(&self) -> &[(u32, &'a [u8])] {
         &self.touched
     }
@@ -365,4 +377,7 @@ pub struct Done {
     pub tier: Tier,
     /// Time spent reading the SSD.
     pub read_us: u32,
+    /// Commands that waited for a key were called by this one: its answer may leave when they are served
+    /// ([`crate::Engine::served`]); 0 = nobody was.
+    pub cause: u64,
 }

@@ -651,6 +651,9 @@ impl<'s> Step<'s> {
         if !shard.watches.is_empty() {
             shard.watches.changed(key, item.expired && self.payload.is_none());
         }
+        if !shard.queues.is_empty() && self.payload.is_some() {
+            shard.give_turn(key, self.kind);
+        }
         let at = match (item.at, self.cell, self.inserted) {
             (Some(found), _, _) if !moved => Some(found),
             (Some((_, slot)), _, _) => shard.refind(key.space, item.hash, slot),

@@ -14,6 +14,7 @@ use crate::log::flush::FlushJob;
 use crate::log::map::Pending;
 use crate::options::{Durability, EvictionPolicy, Options, PREFETCH_BYTES_MIN, READ_BUFFERS_KEPT_BYTES_MAX};
 use crate::planted::{self, Bug};
+use crate::serve::{Lines, Serving};
 use crate::shard::Shard;
 use crate::stats::{Counters, RecoveryReport};
 use crate::tier::fetch::Flight;
@@ -111,6 +112,10 @@ pub(crate) struct Inner {
     pub(crate) space_of: Box<[AtomicU32]>,
     pub(crate) pending: Mutex<Vec<Pending>>,
     pub(crate) unlocked: WaitList,
+    /// Who waits for keys that are kept for waiting commands.
+    pub(crate) lines: Lines,
+    /// Which of those are not served yet.
+    pub(crate) serving: Serving,
     pub(crate) owners: AtomicU64,
     pub(crate) counters: Counters,
     pub(crate) recovery: RecoveryReport,
@@ -287,6 +292,8 @@ impl Engine {
             spaces: RwLock::new(recovered.spaces),
             pending: Mutex::new(recovered.pending),
             unlocked: WaitList::default(),
+            lines: Lines::default(),
+            serving: Serving::default(),
             owners: AtomicU64::new(1),
             counters: Counters::default(),
             recovery: recovered.report,

@@ -20,6 +20,8 @@ use crate::log::NoRoom;
 use crate::nodes::{Asked, NodesNeeded, Source};
 use crate::options::{Durability, NODE_ROUNDS_MAX, READ_SHARE_MAX, ROUNDS_MAX, ROUNDS_UNLOCKED_MAX};
 use crate::place::{CLASS_SECTORS, SECTOR_BYTES};
+use crate::queue::{Asks, Summons};
+use crate::serve::Place;
 use crate::shard::{Found, Shard};
 use crate::short::Short;
 use crate::space::SpacePlan;
@@ -53,6 +55,8 @@ pub(crate) enum Need {
     Cold(SmallVec<[Arc<Flight>; 2]>),
     /// Somebody holds a key.
     Held(u64),
+    /// The key of this hash is kept for a command that waited for it.
+    Kept(u128, u64),
     /// Cells: (shard, bytes) each.
     Cells(SmallVec<[(usize, usize); 2]>),
     /// Room in the log.
@@ -98,6 +102,8 @@ pub(crate) struct Scope<'s> {
     pub(crate) plan: Option<&'s SpacePlan>,
     /// Keys that must not have changed.
     pub(crate) watcher: Option<&'s Watcher>,
+    /// It may wait for its keys.
+    pub(crate) asks: Option<Asks<'s>>,
 }
 
 /// Held latches, in the order of the shards.
@@ -125,10 +131,12 @@ impl Inner {
         body: &mut dyn FnMut(&[Option<View<'_>>], &mut Changes<'a>) -> R,
     ) -> Outcome<R> {
         let mut spans: Vec<Span> = Vec::new();
-        let outcome = self.attempt_latched(ground, changes, body, &mut spans);
+        let mut summons = Summons::default();
+        let outcome = self.attempt_latched(ground, changes, body, &mut spans, &mut summons);
         for span in spans {
             self.region.give(span);
         }
+        summons.send(self);
         self.pump_if_ripe();
         outcome
     }
@@ -159,6 +167,7 @@ impl Inner {
         changes: &mut Changes<'a>,
         body: &mut dyn FnMut(&[Option<View<'_>>], &mut Changes<'a>) -> R,
         spans: &mut Vec<Span>,
+        summons: &mut Summons,
     ) -> Outcome<R> {
         let &Ground { keys, known, large, shards, owner, scope } = ground;
         let hashes: SmallVec<[u64; 2]> = keys.iter().map(|(k, _)| self.hash_of(k)).collect();
@@ -177,12 +186,16 @@ impl Inner {
         let mut flights: SmallVec<[Arc<Flight>; 2]> = SmallVec::new();
         let mut founds: SmallVec<[Found<'_>; 2]> = SmallVec::new();
         let mut read_bytes = 0;
-        for ((key, _), &hash) in keys.iter().zip(&hashes) {
+        for (n, ((key, _), &hash)) in keys.iter().zip(&hashes).enumerate() {
             let at = guard_of(&guards, hash);
             let number = guards[at].0;
             let shard = &mut guards[at].1;
             if shard.is_held(key, owner) {
                 return Outcome::Need(Need::Held(self.unlocked.ticket()));
+            }
+            let passes = |shard: &Shard| scope.asks.is_some_and(|asks| asks.passes_key(shard, key.hash.0, n));
+            if shard.is_kept(key.hash.0, owner, passes) {
+                return Outcome::Need(Need::Kept(key.hash.0, self.lines.ticket()));
             }
             let found = shard.find(key, hash, known, &self.log);
             if let Found::Unknown(slots) = &found {
@@ -251,6 +264,13 @@ impl Inner {
                 self.after(&mut guards, keys, &items, changes, known);
                 let moved = items.iter().any(|item| item.changed);
                 self.after_nodes(&mut guards, &asked.met, moved, known);
+                if let (true, Some(asks)) = (changes.waits(), scope.asks) {
+                    match asks.stand(self, &mut guards, keys) {
+                        Ok(causes) => summons.settle(causes),
+                        Err(error) => return Outcome::Refused(error),
+                    }
+                }
+                let cause = summons.collect(self, guards.iter_mut().map(|guard| &mut *guard.1), scope.asks);
                 let wait_seq = self.wait_seq(seen_seq, seq);
                 if wait_seq != 0
                     && seq == 0
@@ -258,11 +278,11 @@ impl Inner {
                 {
                     // Nobody knows when the log is written again. Reads go on where that makes no difference.
                     return match asked.met.is_empty() && items.iter().all(|item| item.is_whole(&self.log)) {
-                        true => Outcome::Ready(result, Done { wait_seq: 0, tier, read_us: 0 }),
+                        true => Outcome::Ready(result, Done { wait_seq: 0, tier, read_us: 0, cause }),
                         false => Outcome::Refused(Error::Misconfigured { reason }),
                     };
                 }
-                Outcome::Ready(result, Done { wait_seq, tier, read_us: 0 })
+                Outcome::Ready(result, Done { wait_seq, tier, read_us: 0, cause })
             }
             Err(Missing::Cells(cells)) => Outcome::Need(Need::Cells(cells)),
             Err(Missing::Log(NoRoom::Failed)) => Outcome::Refused(self.refusal()),
@@ -290,7 +310,7 @@ impl Inner {
     fn latch(&self, hashes: &[u64], shards: &[usize], scope: Scope<'_>) -> Guards<'_> {
         let mut numbers: SmallVec<[usize; 2]> = match scope {
             Scope { plan: Some(plan), .. } if plan.is_change() => (0..self.shards.len()).collect(),
-            Scope { plan: Some(plan), watcher: Some(watcher) } => {
+            Scope { plan: Some(plan), watcher: Some(watcher), .. } => {
                 crate::watch::shards_of(self, hashes.iter().copied().chain(watcher.hashes(plan.before())))
             }
             _ => hashes.iter().map(|&h| self.shard_of(h)).collect(),
@@ -417,6 +437,9 @@ impl Inner {
 
     /// Brings what an attempt needs.
     pub(crate) async fn bring(self: &Arc<Self>, need: Need, run: &mut Run<'_>) -> Result<()> {
+        if !matches!((&need, &run.place), (Need::Kept(hash, _), Some(place)) if place.hash() == *hash) {
+            run.place = None;
+        }
         match need {
             Need::Cold(flights) => {
                 let began_us = self.clock.monotonic_us();
@@ -444,6 +467,11 @@ impl Inner {
             }
             Need::Nodes(needed) => self.bring_nodes(needed, run).await?,
             Need::Held(ticket) => self.unlocked.changed(ticket).await,
+            Need::Kept(hash, ticket) => {
+                // Whoever was let in and finds the key kept again stands in front.
+                let place = run.place.get_or_insert_with(|| Place::take(self, hash));
+                place.let_in(ticket).await;
+            }
             Need::Cells(cells) => {
                 let ticket = self.log.room.ticket();
                 if !self.make_rooms(&cells) {
@@ -468,7 +496,7 @@ impl Inner {
             Need::Extend(_) => unreachable!("handled where the staged value is"),
         }
         if run.rounds + run.node_rounds > ROUNDS_UNLOCKED_MAX && run.locks.is_none() && !run.part_of_another {
-            run.locks = Some(KeyLocks::take(self, run.keys.iter().map(|(k, _)| *k)).await);
+            run.locks = Some(KeyLocks::take(self, run.keys, run.asks).await);
         }
         Ok(())
     }
@@ -526,6 +554,10 @@ pub(crate) struct Run<'k> {
     pub(crate) known: Known,
     pub(crate) large: Assembled,
     pub(crate) locks: Option<KeyLocks>,
+    /// Its place in the line for a key that is kept for somebody else.
+    place: Option<Place>,
+    /// It may wait for its keys.
+    pub(crate) asks: Option<Asks<'k>>,
     /// It reads for a run that may hold the locks of these keys already: it takes none.
     pub(crate) part_of_another: bool,
     pub(crate) rounds: u32,
@@ -546,6 +578,8 @@ impl<'k> Run<'k> {
             known: Known::default(),
             large: Assembled::default(),
             locks: None,
+            place: None,
+            asks: None,
             part_of_another: false,
             rounds: 0,
             node_rounds: 0,
@@ -650,7 +684,7 @@ impl Engine {
         changes: &mut Changes<'a>,
         body: impl FnMut(&[Option<View<'_>>], &mut Changes<'a>) -> R,
     ) -> Result<GroupEnd<R>> {
-        self.drive(keys, None, changes, body, Scope { plan: Some(plan), watcher }).await
+        self.drive(keys, None, changes, body, Scope { plan: Some(plan), watcher, asks: None }).await
     }
 
     async fn drive_alone<'a, R>(
@@ -666,7 +700,7 @@ impl Engine {
         }
     }
 
-    async fn drive<'a, R>(
+    pub(crate) async fn drive<'a, R>(
         &self,
         keys: &[(Key<'_>, Access)],
         first: Option<Need>,
@@ -675,10 +709,14 @@ impl Engine {
         scope: Scope<'_>,
     ) -> Result<GroupEnd<R>> {
         let mut run = Run::new(keys);
+        run.asks = scope.asks;
         let mut need = first;
         loop {
             match need.take() {
-                Some(Need::Extend(key)) => self.inner.extend(key, &mut run, changes).await?,
+                Some(Need::Extend(key)) => {
+                    run.place = None;
+                    self.inner.extend(key, &mut run, changes).await?;
+                }
                 Some(need) => self.inner.bring(need, &mut run).await?,
                 None => {}
             }

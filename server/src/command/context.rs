@@ -47,6 +47,8 @@ pub struct Facts<'c> {
     pub now_ms: Option<u64>,
     /// Keys that no word names; their views stand behind those of the words.
     pub reach: Option<&'c Reach>,
+    /// The client may wait for a key to be made.
+    pub may_wait: bool,
 }
 
 impl<'c> Facts<'c> {
@@ -173,6 +175,18 @@ impl<'c, 'a> Context<'c, 'a> {
     fn near(&self) -> (thermocline::SpaceId, &'c [u8]) {
         let name = if self.args.len() > 1 { self.args.at(1) } else { b"" };
         (self.facts.engine().space(self.facts.database), name)
+    }
+
+    /// There is nothing under the keys yet: the client waits. Where nobody may wait, inside a transaction, it is answered at once.
+    ///
+    /// # Errors
+    /// Always, if the client waits: hand it on.
+    pub fn wait(&mut self, answer: impl FnOnce(&mut Reply<'_>)) -> Result<(), CommandError> {
+        if self.facts.may_wait {
+            return Err(CommandError::Waits);
+        }
+        answer(&mut self.reply);
+        Ok(())
     }
 
     /// Now, in unix milliseconds.

@@ -11,6 +11,7 @@ pub mod row;
 pub mod table;
 
 mod bitmap;
+pub(crate) mod blocking;
 mod client;
 mod config;
 mod connection;
@@ -22,6 +23,7 @@ mod elements;
 mod hash;
 mod info;
 mod keyspace;
+mod list;
 mod look;
 mod memory;
 mod server;
@@ -50,6 +52,7 @@ pub(crate) const FAMILIES: &[&[row::Row]] = &[
     info::ROWS,
     keyspace::ROWS,
     memory::ROWS,
+    list::ROWS,
     server::ROWS,
     set::ROWS,
     sort::ROWS,

@@ -65,6 +65,10 @@ impl<'s> Dispatcher<'s> {
         let Stretch { next: mut at, mut later } = begun;
         let mut tally = Tally::begin(self.server, self.cells);
         while at < batch.len() && !session.ending && output.len() < OUTPUT_BYTES_MAX {
+            if session.must_serve_first() {
+                self.server.engine().served(session.take_cause()).await;
+                tally.skip();
+            }
             if later.is_none() && reads.is_empty() && session.is_plain() && self.server.store().is_some() {
                 let stretch = self.stretch(session, buffer, batch, at, &mut changes, &mut tally, output);
                 (at, later) = (stretch.next, stretch.later);
@@ -73,6 +77,9 @@ impl<'s> Dispatcher<'s> {
                 }
                 // What comes now may ask what was counted.
                 tally.settle();
+                if session.must_serve_first() {
+                    continue;
+                }
             }
             let start = output.len();
             session.next_seed();
@@ -111,6 +118,9 @@ impl<'s> Dispatcher<'s> {
                         self.queue(&command, session, output);
                     } else {
                         self.command(&mut command, session, batch, &mut changes, &mut reads, output).await;
+                        if let Body::Blocking(_) = row.body {
+                            tally.skip();
+                        }
                         tally.add(id);
                         tally.settle();
                     }
@@ -154,6 +164,10 @@ impl<'s> Dispatcher<'s> {
                 session.must_wait(reads.drain(output).await);
                 self.many_keys(command, body, session, changes, output).await;
             }
+            Body::Blocking(blocking) => {
+                session.must_wait(reads.drain(output).await);
+                Box::pin(self.blocking(command.id, command.args, &blocking, session, output)).await;
+            }
             Body::Exec => {
                 session.must_wait(reads.drain(output).await);
                 Box::pin(self.exec(command.id, session, output)).await;
@@ -194,6 +208,7 @@ impl<'s> Dispatcher<'s> {
                 let change = body(&args, facts(self.server, session, row))?;
                 let done = engine.change_spaces(|plan| change.apply(plan)).await?;
                 session.must_wait(done.wait_seq);
+                session.must_serve(done.cause);
                 reply.ok();
             }
             Body::Walk(body) => {
@@ -205,7 +220,9 @@ impl<'s> Dispatcher<'s> {
             }
             Body::Plain(body) => body(&mut SessionContext { args, reply, session, server: self.server, row })?,
             Body::Session(body) => body(SessionContext { args, reply, session, server: self.server, row }).await?,
-            Body::Keys(_) | Body::Reach(_) | Body::Exec => unreachable!("these have roads of their own"),
+            Body::Keys(_) | Body::Reach(_) | Body::Blocking(_) | Body::Exec => {
+                unreachable!("these have roads of their own")
+            }
         }
         Ok(())
     }
@@ -437,7 +454,7 @@ impl<'s> Dispatcher<'s> {
         }
     }
 
-    fn answer(
+    pub(super) fn answer(
         &self,
         id: CommandId,
         session: &mut Session,
@@ -450,6 +467,7 @@ impl<'s> Dispatcher<'s> {
             self.fail(output, start, id, &error);
         }
         session.must_wait(done.wait_seq);
+        session.must_serve(done.cause);
         if session.tierinfo {
             describe(output, start, done, facts(self.server, session, id.command().row));
         }
@@ -501,6 +519,7 @@ pub(super) fn facts<'c>(server: &'c Server, session: &Session, row: &'static Row
         seed: session.seed(),
         now_ms: None,
         reach: None,
+        may_wait: false,
     }
 }
 
@@ -523,6 +542,7 @@ pub(super) fn run_body<'a>(
     match result {
         Ok(()) => {}
         Err(CommandError::Nodes) => changes.want_nodes(),
+        Err(CommandError::Waits) => changes.wait(),
         Err(_) => changes.clear(),
     }
     result
