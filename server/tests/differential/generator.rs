@@ -214,9 +214,10 @@ impl Generator {
     /// The next command, and how its answers compare.
     pub fn next(&mut self) -> (Words, Compare) {
         let mut compare = Compare::Bytes;
-        let words = match self.chance.below(6) {
+        let words = match self.chance.below(10) {
             0..=2 => self.string_command(),
             3..=4 => self.keyspace_command(&mut compare),
+            6..=9 => self.sorted_set_command(&mut compare),
             _ => self.bitmap_command(&mut compare),
         };
         (self.maybe_spoiled(words), compare)
@@ -225,7 +226,8 @@ impl Generator {
     /// One command in 50 loses or gains a word, to meet the refusals of the arity.
     fn maybe_spoiled(&mut self, mut words: Words) -> Words {
         match self.chance.below(100) {
-            0 if words.len() > 1 => drop(words.pop()),
+            // Without its count, a random pick is one nobody can compare.
+            0 if words.len() > 1 && !words[0].ends_with(b"RANDMEMBER") => drop(words.pop()),
             1 => words.push(b"extra".to_vec()),
             _ => {}
         }

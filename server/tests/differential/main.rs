@@ -12,10 +12,11 @@
 //! - OBJECT IDLETIME: asked only of missing keys, and of one just written;
 //! - the last line of OBJECT HELP, which 7.2 words anew;
 //! - COPY with two DB options, of which only the last is looked at: not generated;
-//! - a wrong option of BITCOUNT or BITPOS on a missing key or behind crossed ends: refused since Redis 7.2.
+//! - a wrong option of BITCOUNT or BITPOS on a missing key, on another type or behind crossed ends: refused since Redis 7.2.
 
 mod generator;
 mod servers;
+mod sorted_sets;
 mod transactions;
 
 use generator::{Compare, DATABASES_USED, Generator, Words};
@@ -75,7 +76,8 @@ impl Pair {
                 Compare::MayRefuse => {
                     let exists = [b"EXISTS".to_vec(), words[1].clone()];
                     let crossed = words[0] == b"BITCOUNT" && expected == b":0\r\n";
-                    answer.starts_with(b"-ERR") && (crossed || self.redis.ask(&exists) == b":0\r\n")
+                    let other_type = expected.starts_with(b"-WRONGTYPE");
+                    answer.starts_with(b"-ERR") && (crossed || other_type || self.redis.ask(&exists) == b":0\r\n")
                 }
                 Compare::AnyOrder => {
                     expected.starts_with(b"*")
@@ -116,6 +118,8 @@ impl Pair {
             for key in keys {
                 self.same(&[b"GET".to_vec(), key.clone()], Compare::Bytes);
                 self.same(&[b"TYPE".to_vec(), key.clone()], Compare::Bytes);
+                let members = [b"ZRANGE".to_vec(), key.clone(), b"0".to_vec(), b"-1".to_vec(), b"WITHSCORES".to_vec()];
+                self.same(&members, Compare::Bytes);
                 self.same(&[b"PTTL".to_vec(), key], Compare::MillisecondsAbout);
             }
         }
@@ -127,6 +131,10 @@ impl Pair {
 fn as_since_7_2(words: &[Vec<u8>], answer: Vec<u8>) -> Vec<u8> {
     match answer.strip_suffix(b"+    Prints this help.\r\n") {
         Some(rest) if words[0] == b"OBJECT" => [rest, b"+    Print this help.\r\n"].concat(),
+        // The fourth word is an option since 7.2.
+        _ if [&b"ZRANK"[..], b"ZREVRANK"].contains(&&words[0][..]) && words.len() == 4 => {
+            b"-ERR syntax error\r\n".to_vec()
+        }
         _ => answer,
     }
 }
