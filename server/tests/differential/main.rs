@@ -20,6 +20,7 @@ mod generator;
 mod generic;
 mod servers;
 mod set;
+mod sorted_sets;
 mod transactions;
 
 use generator::{Compare, DATABASES_USED, Generator, Words};
@@ -136,6 +137,10 @@ impl Pair {
 fn as_since_7_2(words: &[Vec<u8>], answer: Vec<u8>) -> Vec<u8> {
     match answer.strip_suffix(b"+    Prints this help.\r\n") {
         Some(rest) if words[0] == b"OBJECT" => [rest, b"+    Print this help.\r\n"].concat(),
+        // The fourth word is an option since 7.2.
+        _ if [&b"ZRANK"[..], b"ZREVRANK"].contains(&&words[0][..]) && words.len() == 4 => {
+            b"-ERR syntax error\r\n".to_vec()
+        }
         _ => answer,
     }
 }

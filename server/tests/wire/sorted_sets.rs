@@ -130,8 +130,13 @@ fn members_are_listed_by_score_and_then_by_name() {
         "-ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX\r\n",
     );
     c.ask("ZRANGE z x 1", "-ERR value is not an integer or out of range\r\n");
-    for line in ["ZRANGE z 0 1 BYSCORE BYLEX", "ZRANGE z 0 1 LIMIT 0", "ZREVRANGE z 0 1 REV", "ZRANGE z 0 1 WITHSCORE"]
-    {
+    for line in [
+        "ZRANGE z 0 1 BYSCORE BYLEX",
+        "ZRANGE z 0 1 LIMIT 0",
+        "ZREVRANGE z 0 1 REV",
+        "ZRANGE z 0 1 WITHSCORE",
+        "ZRANGE z 0 1 REV REV",
+    ] {
         c.ask(line, SYNTAX);
     }
 }
@@ -642,7 +647,7 @@ fn large_sorted_sets_are_joined_and_stored() {
     fill(&mut c, "z");
     c.ask("ZRANGESTORE half z 0 2499", ":2500\r\n");
     c.ask("ZUNIONSTORE both 2 z half", &format!(":{LARGE}\r\n"));
-    c.ask("ZCOUNT both -inf (1250", ":3750\r\n");
+    c.ask("ZCOUNT both -inf (1000", ":3500\r\n");
     c.ask("ZINTERSTORE common 2 z half WEIGHTS 0 1", ":2500\r\n");
     assert_eq!(texts(c.call(&["ZRANGE", "common", "0", "-1"])), expected(0..2500));
     c.ask("ZDIFFSTORE rest 2 z half", ":2500\r\n");

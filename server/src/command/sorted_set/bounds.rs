@@ -128,7 +128,9 @@ impl<'a> Part<'a> {
                 (low, high)
             }
             Part::Members(low, high) => {
-                ready_each(collection, [0..1], |nodes, ranks, missing| sorted_set::touch_ranks(nodes, ranks, missing))?;
+                ready_each(collection, std::iter::once(0..1), |nodes, ranks, missing| {
+                    sorted_set::touch_ranks(nodes, ranks, missing)
+                })?;
                 // All scores are equal, or nobody knows what comes.
                 let Some(first) = sorted_set::at(collection, 0)? else { return Ok(0..0) };
                 (low.place(first.score, true), high.place(first.score, false))
