@@ -10,6 +10,7 @@ mod presence;
 mod relocate;
 mod walk;
 
+pub(crate) use walk::cursor;
 pub use walk::{Gathered, Walk};
 
 use crate::command::row::{Body, Category, Flag, Flags, Group, Keys, Row, RowAccess, Shape};
