@@ -8,6 +8,7 @@ use thermocline_value::{Case, Fault, glob_match, set};
 use super::{Gathered, fits, set_of};
 use crate::command::args::Args;
 use crate::command::context::Context;
+use crate::command::keyspace::cursor;
 use crate::command::reply::CommandError;
 
 /// Members that are looked at when COUNT is not said.
@@ -38,11 +39,6 @@ fn options<'a>(args: &Args<'a>) -> Result<Options<'a>, CommandError> {
         at += 2;
     }
     Ok(options)
-}
-
-fn cursor(word: &[u8]) -> Option<u64> {
-    let all_digits = word.iter().all(u8::is_ascii_digit);
-    std::str::from_utf8(word).ok().filter(|_| all_digits)?.parse().ok()
 }
 
 /// SSCAN key cursor [MATCH pattern] [COUNT count]
