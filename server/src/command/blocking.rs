@@ -53,7 +53,6 @@ type KeysBody = fn(&mut Context<'_, '_>) -> Result<(), CommandError>;
 
 /// The rows of BZMPOP, BZPOPMAX and BZPOPMIN, by their bodies: [`check_time`], then what ZMPOP and its kin do to the first key
 /// that exists, then [`or_wait`].
-#[expect(dead_code, reason = "the family of sorted sets is not there yet")]
 pub(super) const fn sorted_set_rows(pop_any: KeysBody, pop_max: KeysBody, pop_min: KeysBody) -> [Row; 3] {
     const POP: Row = Row {
         access: RowAccess::Write,

@@ -57,6 +57,7 @@ pub(crate) const FAMILIES: &[&[row::Row]] = &[
     set::ROWS,
     sort::ROWS,
     sorted_set::ROWS,
+    sorted_set::BLOCKING_ROWS,
     string::ROWS,
     tier::ROWS,
     transaction::ROWS,
