@@ -5,6 +5,7 @@
 
 mod args;
 pub mod context;
+pub mod page;
 pub mod reach;
 pub mod reply;
 pub mod row;
