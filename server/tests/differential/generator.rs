@@ -230,8 +230,8 @@ impl Generator {
     /// One command in 50 loses or gains a word, to meet the refusals of the arity.
     fn maybe_spoiled(&mut self, mut words: Words) -> Words {
         match self.chance.below(100) {
-            // Without its count, a random pick is one nobody can compare.
-            0 if words.len() > 1 && !words[0].ends_with(b"RANDMEMBER") => drop(words.pop()),
+            // Without its count, a random pick is one nobody can compare; without ABSTTL, a value may live for a millisecond.
+            0 if words.len() > 1 && !words[0].ends_with(b"RANDMEMBER") && words[0] != b"RESTORE" => drop(words.pop()),
             1 => words.push(b"extra".to_vec()),
             _ => {}
         }

@@ -10,7 +10,8 @@
 //! - KEYS and SCAN: the same keys in any order; RANDOMKEY: one of the keys that are there;
 //! - members of sets: the same in any order; SPOP and SRANDMEMBER: as many, and each a member (what was popped is then made the
 //!   same again); SSCAN: asked of Redis only where it is refused, of our own server for all members once;
-//! - OBJECT ENCODING and REFCOUNT: asked only of values freshly SET (Redis remembers that a value was changed in place);
+//! - OBJECT ENCODING of a collection that was larger once: Redis remembers that;
+//! - OBJECT ENCODING and REFCOUNT of a string: asked only of values freshly SET (Redis remembers that a value was changed in place);
 //! - OBJECT IDLETIME: asked only of missing keys, and of one just written;
 //! - the last line of OBJECT HELP, which 7.2 words anew;
 //! - COPY with two DB options, of which only the last is looked at: not generated;
@@ -70,9 +71,16 @@ struct Pair {
 impl Pair {
     fn same(&mut self, words: &[Vec<u8>], compare: Compare) -> Vec<u8> {
         self.asked.push(shown_words(words));
+        if words[0].to_ascii_uppercase().starts_with(b"SORT") {
+            // Redis 7.0 takes an errno that an earlier command has left (ZRANGEBYSCORE with 1e999) for its own: this clears it.
+            self.redis.ask(&["ZADD", "no such key", "XX", "1", "member"].map(|word| word.as_bytes().to_vec()));
+        }
         let expected = as_since_7_2(words, self.redis.ask(words));
         let answer = self.ours.ask(words);
+        let is_encoding =
+            words[0] == b"OBJECT" && words.get(1).is_some_and(|word| word.eq_ignore_ascii_case(b"ENCODING"));
         let alike = expected == answer
+            || is_encoding && was_larger_once(&expected, &answer)
             || match compare {
                 Compare::Bytes => false,
                 Compare::SecondsAbout => about(&expected, &answer, 2),
@@ -94,6 +102,13 @@ impl Pair {
         if !alike {
             const SHOWN_COMMANDS: usize = 12;
             let from = self.asked.len().saturating_sub(SHOWN_COMMANDS);
+            let all = [b"KEYS".to_vec(), b"*".to_vec()];
+            let keys = [self.redis.ask(&all), self.ours.ask(&all)].map(|answer| sorted_strings(&answer));
+            for key in keys[0].iter().chain(&keys[1]).filter(|key| keys.iter().any(|keys| !keys.contains(key))) {
+                let key = key.escape_ascii().to_string();
+                println!("one of them does not have {key}; what was asked of it:");
+                self.asked.iter().filter(|asked| asked.contains(&key)).for_each(|asked| println!("  {asked:.300}"));
+            }
             panic!(
                 "seed {}, command {}:\n  {}\nredis: {}\nours:  {}",
                 self.seed,
@@ -131,6 +146,15 @@ impl Pair {
         }
         self.same_text("SELECT 0", Compare::Bytes);
     }
+}
+
+/// Redis keeps a collection in the form for large ones when it has shrunk; here the form follows from what is there. (And 7.0 does
+/// not know the small form of a list or of a set of strings.)
+fn was_larger_once(expected: &[u8], answer: &[u8]) -> bool {
+    let is =
+        |answer: &[u8], names: &[&str]| names.iter().any(|name| answer.ends_with(format!("\r\n{name}\r\n").as_bytes()));
+    is(expected, &["skiplist", "quicklist"]) && is(answer, &["listpack"])
+        || is(expected, &["hashtable"]) && is(answer, &["listpack", "intset"])
 }
 
 /// Redis 7.0's answer in the words of 7.2.
