@@ -1,4 +1,4 @@
-//! Random commands of the string, bitmap and keyspace families, wrong ones among them.
+//! Random commands of the string, bitmap, hash and keyspace families, wrong ones among them.
 //!
 //! Promises: the same seed gives the same commands; no time to live ends, and no value grows, while the test looks.
 
@@ -40,6 +40,10 @@ pub enum Compare {
     MillisecondsAbout,
     /// Arrays of the same strings.
     AnyOrder,
+    /// Maps, or arrays, of the same pairs.
+    PairsInAnyOrder,
+    /// The same first line; of strings only whether there is one.
+    Head,
     /// Byte for byte, but ours may refuse where Redis before 7.2 answers without looking at the options.
     MayRefuse,
 }
@@ -214,8 +218,9 @@ impl Generator {
     /// The next command, and how its answers compare.
     pub fn next(&mut self) -> (Words, Compare) {
         let mut compare = Compare::Bytes;
-        let words = match self.chance.below(6) {
+        let words = match self.chance.below(9) {
             0..=2 => self.string_command(),
+            6..=8 => crate::hash::command(self, &mut compare),
             3..=4 => self.keyspace_command(&mut compare),
             _ => self.bitmap_command(&mut compare),
         };
