@@ -1,6 +1,6 @@
 //! The same random commands to Redis and to this server; every answer must be the same, byte for byte.
 //!
-//! Promises: covers the string, bitmap and keyspace families and transactions in RESP2 and RESP3, with keys that are pushed to the SSD now
+//! Promises: covers the string, bitmap, hash and keyspace families and transactions in RESP2 and RESP3, with keys that are pushed to the SSD now
 //! and then behind the commands' back. The seed is printed; `THERMOCLINE_DIFFERENTIAL_SEED=n` starts at that one (default 1),
 //! `THERMOCLINE_DIFFERENTIAL_RUNS=n` runs so many.
 //! Without a redis-server on this machine it says so, and only the answers in `recorded.txt` are compared.
@@ -10,6 +10,7 @@
 //! - KEYS and SCAN: the same keys in any order; RANDOMKEY: one of the keys that are there;
 //! - members of sets: the same in any order; SPOP and SRANDMEMBER: as many, and each a member (what was popped is then made the
 //!   same again); SSCAN: asked of Redis only where it is refused, of our own server for all members once;
+//! - HGETALL, HKEYS, HVALS: in any order; HSCAN meets all that HGETALL answers; HRANDFIELD: as many fields;
 //! - OBJECT ENCODING of a collection that was larger once: Redis remembers that;
 //! - OBJECT ENCODING and REFCOUNT of a string: asked only of values freshly SET (Redis remembers that a value was changed in place);
 //! - OBJECT IDLETIME: asked only of missing keys, and of one just written;
@@ -19,6 +20,7 @@
 
 mod generator;
 mod generic;
+mod hash;
 mod servers;
 mod set;
 mod sorted_sets;
@@ -83,6 +85,8 @@ impl Pair {
             || is_encoding && was_larger_once(&expected, &answer)
             || match compare {
                 Compare::Bytes => false,
+                Compare::PairsInAnyOrder => hash::same_pairs(&expected, &answer),
+                Compare::Head => hash::same_head(&expected, &answer),
                 Compare::SecondsAbout => about(&expected, &answer, 2),
                 Compare::MillisecondsAbout => about(&expected, &answer, 2_000),
                 Compare::MayRefuse => {
@@ -141,6 +145,7 @@ impl Pair {
                 self.same(&[b"TYPE".to_vec(), key.clone()], Compare::Bytes);
                 self.same(&[b"SMEMBERS".to_vec(), key.clone()], Compare::AnyOrder);
                 set::assert_scan_is_whole(&mut self.ours, &key, self.seed);
+                hash::same_contents(self, &key);
                 self.same(&[b"PTTL".to_vec(), key], Compare::MillisecondsAbout);
             }
         }

@@ -2,8 +2,10 @@
 
 mod administration;
 mod collections;
+mod conditional;
 mod durability;
 mod generic;
+mod hash;
 mod library;
 mod life;
 mod loading;
