@@ -82,6 +82,9 @@ pub(crate) struct Asked {
 /// The payloads of the nodes that one call of a body has read.
 type Seen<'g> = SmallVec<[(CollectionId, NodeId, &'g [u8]); 4]>;
 
+/// Where a node stands among them, once they are many.
+type Places = HashMap<(CollectionId, NodeId), usize>;
+
 /// The nodes that one call of a body may read: those in the shards whose latches are held.
 pub(crate) struct Source<'g> {
     inner: &'g Inner,
@@ -89,7 +92,7 @@ pub(crate) struct Source<'g> {
     known: &'g Known,
     asked: RefCell<Asked>,
     seen: RefCell<Seen<'g>>,
-    places: RefCell<Option<Box<HashMap<(CollectionId, NodeId), usize>>>>,
+    places: RefCell<Option<Places>>,
 }
 
 impl<'g> Source<'g> {
