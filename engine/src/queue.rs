@@ -202,11 +202,16 @@ pub(crate) struct Asks<'w> {
 }
 
 impl Asks<'_> {
+    /// It stands in queues: what is kept for it is its own.
+    pub(crate) fn stands(&self) -> bool {
+        self.call.number() != 0
+    }
+
     /// May it have this key, although that is kept for somebody? `waits`: it stands at this key.
     fn passes(&self, shard: &Shard, hash: u128, waits: bool) -> bool {
         let number = self.call.number();
         let queues = || shard.queues.table.get(&hash).into_iter().flatten();
-        number != 0 && (!waits || queues().all(|queue| queue.turn.is_none_or(|turn| turn == number)))
+        self.stands() && (!waits || queues().all(|queue| queue.turn.is_none_or(|turn| turn == number)))
     }
 
     /// The same for the key with this number in its run.

@@ -195,7 +195,11 @@ impl Inner {
             }
             let passes = |shard: &Shard| scope.asks.is_some_and(|asks| asks.passes_key(shard, key.hash.0, n));
             if shard.is_kept(key.hash.0, owner, passes) {
-                return Outcome::Need(Need::Kept(key.hash.0, self.lines.ticket()));
+                return Outcome::Need(match scope.asks.filter(Asks::stands) {
+                    // One that waits itself stands in no line: the turn could come to it behind those who wait for it.
+                    Some(_) => Need::Held(self.unlocked.ticket()),
+                    None => Need::Kept(key.hash.0, self.lines.ticket()),
+                });
             }
             let found = shard.find(key, hash, known, &self.log);
             if let Found::Unknown(slots) = &found {

@@ -124,7 +124,7 @@ impl Inner {
             shard.touch(key.space, at, slot);
             for node in &asked.met {
                 if let Some((at, slot)) = node.hot {
-                    shard.touch(node.key.space, at, slot);
+                    shard.touch(node.space, at, slot);
                 }
             }
         }

@@ -37,7 +37,8 @@ use crate::command::table::CommandId;
 use crate::session::Session;
 
 impl Dispatcher<'_> {
-    /// Runs a command that may wait, until it has an answer.
+    /// Runs a command that may wait, until it has an answer. False: it would have to wait, but there are answers of earlier commands
+    /// that must leave first; nothing was done.
     pub(super) async fn blocking(
         &self,
         id: CommandId,
@@ -45,12 +46,13 @@ impl Dispatcher<'_> {
         blocking: &Blocking,
         session: &mut Session,
         output: &mut Vec<u8>,
-    ) {
+    ) -> bool {
         let start = output.len();
         let row = id.command().row;
         let mut found = Vec::new();
         if let Err(error) = keys::collect(row, &args, &mut found) {
-            return self.fail(output, start, id, &error);
+            self.fail(output, start, id, &error);
+            return true;
         }
         let names: Vec<(u32, &[u8])> =
             found.iter().map(|key| (key.database.unwrap_or(session.database), args.at(key.word))).collect();
@@ -59,6 +61,7 @@ impl Dispatcher<'_> {
         let keys: Vec<(u32, &[u8], Access)> =
             names.iter().zip(&found).map(|((database, name), key)| (*database, *name, key.access)).collect();
         let waits_for = match blocking.waits {
+            _ if start > 0 => 0,
             Waits::First => 1,
             Waits::All => keys.len(),
         };
@@ -78,9 +81,15 @@ impl Dispatcher<'_> {
                     drop(waiting);
                     drop(waiter);
                     client.note(self.server.now_ms(), None);
-                    return self.answer(id, session, result, &done, output, start);
+                    self.answer(id, session, result, &done, output, start);
+                    return true;
                 }
-                Ok(None) => output.truncate(start),
+                Ok(None) => {
+                    output.truncate(start);
+                    if start > 0 {
+                        return false;
+                    }
+                }
                 Err(error) => break Some(CommandError::Engine(error)),
             }
             let waiting = &*waiting.get_or_insert_with(|| client.wait());
@@ -107,6 +116,7 @@ impl Dispatcher<'_> {
                 Reply::new(output, session.protocol).null_array();
             }
         }
+        true
     }
 }
 

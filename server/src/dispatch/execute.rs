@@ -117,7 +117,9 @@ impl<'s> Dispatcher<'s> {
                         session.must_wait(reads.drain(output).await);
                         self.queue(&command, session, output);
                     } else {
-                        self.command(&mut command, session, batch, &mut changes, &mut reads, output).await;
+                        if !self.command(&mut command, session, batch, &mut changes, &mut reads, output).await {
+                            break;
+                        }
                         if let Body::Blocking(_) = row.body {
                             tally.skip();
                         }
@@ -143,7 +145,8 @@ impl<'s> Dispatcher<'s> {
         at
     }
 
-    /// One command that may run: the road that fits its body and keys.
+    /// One command that may run: the road that fits its body and keys. False: it would have to wait, and what was answered before
+    /// it must leave first; nothing was done.
     async fn command<'b>(
         &self,
         command: &mut Command<'b>,
@@ -152,7 +155,8 @@ impl<'s> Dispatcher<'s> {
         changes: &mut Changes<'b>,
         reads: &mut Reads<'b>,
         output: &mut Vec<u8>,
-    ) where
+    ) -> bool
+    where
         's: 'b,
     {
         let row = command.row;
@@ -166,7 +170,10 @@ impl<'s> Dispatcher<'s> {
             }
             Body::Blocking(blocking) => {
                 session.must_wait(reads.drain(output).await);
-                Box::pin(self.blocking(command.id, command.args, &blocking, session, output)).await;
+                return Box::pin(self.blocking(command.id, command.args, &blocking, session, output)).await;
+            }
+            Body::Session(_) if row.flags.has(Flag::Blocking) && !(reads.is_empty() && output.is_empty()) => {
+                return false;
             }
             Body::Exec => {
                 session.must_wait(reads.drain(output).await);
@@ -178,6 +185,7 @@ impl<'s> Dispatcher<'s> {
                 Box::pin(self.keyless(command.id, command.args, session, output)).await;
             }
         }
+        true
     }
 
     /// A command that acts on the session, the server or whole databases.
