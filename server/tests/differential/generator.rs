@@ -42,6 +42,8 @@ pub enum Compare {
     AnyOrder,
     /// Byte for byte, but ours may refuse where Redis before 7.2 answers without looking at the options.
     MayRefuse,
+    /// Byte for byte, but Redis may refuse numbers once because of an error that was before them.
+    Sorted,
 }
 
 pub struct Generator {
