@@ -48,6 +48,8 @@ pub enum Compare {
     MayRefuse,
     /// As many members of the set, whichever they are.
     Picks,
+    /// Byte for byte, but Redis may refuse numbers once because of an error that was before them.
+    Sorted,
 }
 
 pub struct Generator {
