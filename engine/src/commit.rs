@@ -147,7 +147,7 @@ impl Item {
         }
         let before = match self.last_delta {
             Some(seq) => Before::Delta(seq),
-            None if shard.deltas.len() < inner.deltas_max() => Before::Full(crc32fast::hash(old)),
+            None if shard.deltas.len_of_all() < inner.deltas_max() => Before::Full(crc32fast::hash(old)),
             None => return None,
         };
         let mut entry = Vec::with_capacity(edits.len() + 24);
@@ -669,7 +669,7 @@ impl<'s> Step<'s> {
         if item.tier != Tier::Miss && item.old_place.is_some() && delta.is_none() {
             inner.log.unname(item.old_place, item.old_bytes);
             if item.last_delta.is_some() {
-                shard.deltas.remove(&item.old_place);
+                shard.deltas.remove(item.old_place);
             }
         }
         match (self.payload, self.cell) {
@@ -687,7 +687,7 @@ impl<'s> Step<'s> {
                         first_seq: delta.seq,
                         last_seq: delta.seq,
                     };
-                    shard.deltas.entry(place).or_insert(fresh).last_seq = delta.seq;
+                    shard.deltas.note(place, fresh);
                 }
                 let object = Cell {
                     place,

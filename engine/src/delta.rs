@@ -17,6 +17,8 @@
 use crate::log::record::Seq;
 use crate::place::Place;
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use thermocline_value::codec::{CodecError, elements, put_element, put_varint, take_element, take_varint};
 use thermocline_value::{CollectionId, NodeEdit, NodeId};
 
@@ -37,8 +39,57 @@ pub(crate) struct Dirty {
     pub(crate) last_seq: Seq,
 }
 
-/// The nodes of a shard that have deltas, by the place of their last full version.
-pub(crate) type DeltaTable = BTreeMap<Place, Dirty>;
+/// The nodes of a shard that have deltas, by the place of their last full version; and how many there are in all shards.
+#[derive(Default)]
+pub(crate) struct DeltaTable {
+    nodes: BTreeMap<Place, Dirty>,
+    all: Arc<AtomicUsize>,
+}
+
+impl DeltaTable {
+    /// An empty table that counts here, too.
+    pub(crate) fn counting(all: Arc<AtomicUsize>) -> DeltaTable {
+        DeltaTable { nodes: BTreeMap::new(), all }
+    }
+
+    /// Nodes of this shard.
+    pub(crate) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Nodes of all shards.
+    pub(crate) fn len_of_all(&self) -> usize {
+        self.all.load(Ordering::Relaxed)
+    }
+
+    /// The node whose last full version lies here.
+    pub(crate) fn get(&self, place: Place) -> Option<&Dirty> {
+        self.nodes.get(&place)
+    }
+
+    /// In the order of their places.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Place, &Dirty)> {
+        self.nodes.iter().map(|(place, dirty)| (*place, dirty))
+    }
+
+    /// One more delta of a node: `fresh` says all about it if it is the first.
+    pub(crate) fn note(&mut self, place: Place, fresh: Dirty) {
+        match self.nodes.get_mut(&place) {
+            Some(dirty) => dirty.last_seq = fresh.last_seq,
+            None => {
+                self.nodes.insert(place, fresh);
+                self.all.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// The node has no deltas any more.
+    pub(crate) fn remove(&mut self, place: Place) -> Option<Dirty> {
+        let removed = self.nodes.remove(&place)?;
+        self.all.fetch_sub(1, Ordering::Relaxed);
+        Some(removed)
+    }
+}
 
 /// Which version a delta changes.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]

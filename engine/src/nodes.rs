@@ -50,10 +50,10 @@ impl NodeKey {
 }
 
 impl Inner {
-    /// How many nodes of one shard may have deltas.
+    /// How many nodes may have deltas.
     pub(crate) fn deltas_max(&self) -> usize {
         let nodes = self.max_memory.load(Ordering::Relaxed) / DELTA_SHARE_MAX / DELTA_NODE_BYTES;
-        DELTAS_MIN.max(nodes as usize / self.shards.len())
+        DELTAS_MIN.max(nodes as usize)
     }
 
     pub(crate) fn node_key(&self, space: SpaceId, collection: CollectionId, node: NodeId) -> NodeKey {
@@ -272,7 +272,7 @@ impl Inner {
                 Found::Hot(at, slot, handle) => {
                     let object = shard.cell(handle);
                     item.set_hot(&node.key(), at, slot, &object.outline());
-                    if let Some(dirty) = shard.deltas.get(&object.place).filter(|_| object.deltas) {
+                    if let Some(dirty) = shard.deltas.get(object.place).filter(|_| object.deltas) {
                         item.set_deltas(dirty);
                     }
                 }

@@ -72,7 +72,7 @@ pub const WATCHED_SHARE_MAX: u64 = 4;
 pub const DELTA_SHARE_MAX: u64 = 16;
 /// Bytes of the largest usual node, for that share.
 pub const DELTA_NODE_BYTES: u64 = 4096;
-/// Nodes with deltas in one shard, however small the memory is.
+/// Nodes that may have deltas, however small the memory is.
 pub const DELTAS_MIN: usize = 16;
 /// Leaves of an abandoned tree that are removed in one group.
 pub const NODES_SWEPT_TOGETHER: usize = 16;

@@ -302,7 +302,7 @@ impl Shard {
     /// Bytes of the record at the place of a hot object.
     pub fn record_bytes_of(&self, object: &Cell<'_>) -> u32 {
         if object.deltas
-            && let Some(dirty) = self.deltas.get(&object.place)
+            && let Some(dirty) = self.deltas.get(object.place)
         {
             return dirty.base_bytes;
         }

@@ -73,7 +73,7 @@ impl Inner {
             .iter()
             .filter(|(_, dirty)| dirty.first_seq < b)
             .take(NODES_PER_STEP)
-            .map(|(place, dirty)| (*place, *dirty))
+            .map(|(place, dirty)| (place, *dirty))
             .collect();
         for (place, dirty) in &due {
             let Some((at, slot)) = shard.naming(dirty.space, dirty.hash, *place) else {
@@ -116,7 +116,7 @@ impl Inner {
         shard.set_slot(key.space, at, slot.with_state(State::Hot).with_place(handle.bits()).with_heat(1));
         let (base_bytes, last_seq) = (node.base_bytes, node.last_seq);
         let dirty = Dirty { hash, space: key.space, base_bytes, first_seq: node.first_seq, last_seq };
-        shard.deltas.insert(node.place, dirty);
+        shard.deltas.note(node.place, dirty);
         Ok(())
     }
 }

@@ -18,6 +18,7 @@
 
 use crate::SpaceId;
 use crate::clock::Clock;
+use crate::delta::DeltaTable;
 use crate::engine::Spaces;
 use crate::error::{Error, Result};
 use crate::hash::Hasher;
@@ -45,7 +46,7 @@ use crate::tier::survey::Survey;
 use crate::tier::tail::{Outcome, Tail, cut_of};
 use crate::tier::tell::{tell_segments, tell_stream};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use thermocline_io::Disk;
 use thermocline_memory::Region;
 
@@ -85,8 +86,10 @@ impl ShardSeed {
         options: &Options,
         shard_bits: u32,
         base_bits: u32,
+        deltas: &Arc<AtomicUsize>,
     ) -> Shard {
         let mut shard = Shard::new(region, number as u32, options.tier_policy, shard_bits, base_bits);
+        shard.deltas = DeltaTable::counting(deltas.clone());
         shard.spaces = self.spaces.into_iter().collect();
         shard
     }

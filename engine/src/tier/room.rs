@@ -233,7 +233,7 @@ impl Inner {
             return false;
         }
         if let Some((place, bytes)) = older {
-            shard.deltas.remove(&place);
+            shard.deltas.remove(place);
             self.log.unname(place, bytes);
             shard.high_seq = shard.high_seq.max(out[0].seq);
         }
