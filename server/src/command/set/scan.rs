@@ -8,15 +8,14 @@ use thermocline_value::{Case, Fault, glob_match, set};
 use super::{Gathered, fits, set_of};
 use crate::command::args::Args;
 use crate::command::context::Context;
-use crate::command::keyspace::cursor;
+use crate::command::keyspace::{SCAN_BROUGHT_MAX, cursor};
 use crate::command::reply::CommandError;
 
 /// Members that are looked at when COUNT is not said.
 const COUNT_DEFAULT: u64 = 10;
 /// Leaf by leaf: then comes a look at the size of the answer.
 const STEP: usize = 1;
-/// Members, and bytes of them, for which one call reads from the SSD. Beyond that it shows what is in memory.
-const BROUGHT_MAX: u64 = 1_000;
+/// Bytes of members for which one call reads from the SSD. Beyond that it shows what is in memory.
 const BROUGHT_BYTES_MAX: usize = 64 << 10;
 
 struct Options<'a> {
@@ -65,7 +64,7 @@ pub(super) fn scan(context: &mut Context<'_, '_>) -> Result<(), CommandError> {
                 match step {
                     Ok(cursor) => next = cursor,
                     Err(Fault::Missing(node)) => {
-                        let more = count.min(BROUGHT_MAX).saturating_sub(seen);
+                        let more = count.min(SCAN_BROUGHT_MAX).saturating_sub(seen);
                         if more == 0 || seen_bytes > BROUGHT_BYTES_MAX {
                             break;
                         }
