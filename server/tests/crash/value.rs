@@ -22,11 +22,6 @@ pub fn key(writer: usize, number: usize) -> String {
     format!("w{writer}:{letter}{number}")
 }
 
-/// The hash of a writer.
-pub fn hash(writer: usize) -> String {
-    format!("w{writer}:hash")
-}
-
 /// The value that this key has with this stamp.
 pub fn value(key: &str, stamp: u64) -> Vec<u8> {
     let mut text = format!("{key}#{stamp}#");

@@ -12,7 +12,7 @@ use thermocline_resp::Value;
 
 use crate::oracle::{Change, Held, State};
 use crate::process::{Connection, now, shown};
-use crate::value::{FIELDS_FROM, hash, key, mixed, stamp, value};
+use crate::value::{FIELDS_FROM, key, mixed, stamp, value};
 
 /// Keys of a writer.
 pub const KEYS: usize = 6000;
@@ -29,6 +29,11 @@ const LATE_MS: u64 = 24 * 3600 * 1000;
 #[expect(clippy::disallowed_methods, reason = "the test's own clock")]
 pub fn unix_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis() as u64
+}
+
+/// The hash of a writer.
+fn hash(writer: usize) -> String {
+    format!("w{writer}:hash")
 }
 
 /// What an answer must be.
