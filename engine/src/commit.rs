@@ -141,13 +141,17 @@ impl Item {
     /// large or changes often, and the shard's table of deltas takes one more.
     fn delta_of(&self, inner: &Inner, shard: &Shard, node: NodeId, edits: &[u8], old: &[u8]) -> Option<Vec<u8>> {
         let often = self.last_delta.is_some() || self.tier == Tier::Hot && self.at.is_some_and(|at| at.1.heat() > 0);
-        let pays = 2 * edits.len() < old.len() && (old.len() > NODE_BYTES_LOGGED_WHOLE || often);
+        let is_large = old.len() > NODE_BYTES_LOGGED_WHOLE;
+        let pays = 2 * edits.len() < old.len() && (is_large || often);
         if !pays || !inner.log.mode.logs() || !self.old_place.is_some() {
             return None;
         }
         let before = match self.last_delta {
             Some(seq) => Before::Delta(seq),
-            None if shard.deltas.len_of_all() < inner.deltas_max() => Before::Full(crc32fast::hash(old)),
+            // What is large gains most: half of the places are kept for it.
+            None if shard.deltas.len_of_all() < inner.deltas_max() / if is_large { 1 } else { 2 } => {
+                Before::Full(crc32fast::hash(old))
+            }
             None => return None,
         };
         let mut entry = Vec::with_capacity(edits.len() + 24);
