@@ -32,7 +32,7 @@ pub fn unix_ms() -> u64 {
 }
 
 /// The hash of a writer.
-fn hash(writer: usize) -> String {
+pub fn hash(writer: usize) -> String {
     format!("w{writer}:hash")
 }
 
