@@ -210,6 +210,21 @@ fn random_fields_are_distinct_or_repeated_as_asked() {
 }
 
 #[test]
+fn more_random_fields_than_an_answer_may_hold_are_refused() {
+    let server = Server::start(&[]);
+    let mut connection = server.connect();
+    connection.ask("HSET h a_longer_field 1", ":1\r\n");
+    // The last one is refused while it is written: of empty fields as many would fit into an eighth of 64 MB.
+    for count in ["-9223372036854775807", "-2000000", "-1300000"] {
+        let answer = connection.text(&["HRANDFIELD", "h", count]);
+        assert!(answer.starts_with("OOM "), "{answer}");
+    }
+    let answer = connection.text(&["HRANDFIELD", "h", "-4611686018427387903", "WITHVALUES"]);
+    assert!(answer.starts_with("OOM "), "{answer}");
+    assert_eq!(array(connection.call(&["HRANDFIELD", "h", "-1000"])).len(), 1000);
+}
+
+#[test]
 fn a_small_hash_is_scanned_at_once_and_options_of_a_missing_one_are_not_read() {
     let server = Server::start(&[]);
     let mut connection = server.connect();

@@ -13,14 +13,12 @@ use thermocline_resp::Protocol;
 use thermocline_value::{HashEntry, hash, length, parse_integer};
 
 use super::read::living;
-use super::{existing, fits, lives, ready_all};
+use super::{STRING_BYTES_MIN, existing, fits, lives, ready_all};
 use crate::command::context::Context;
 use crate::command::reply::CommandError;
 
 /// There is a field at each rank below the length.
 const MISCOUNTED: CommandError = CommandError::Static("CORRUPT a hash has fewer fields than it counts");
-/// The shortest string in an answer: `$0\r\n\r\n`.
-const STRING_BYTES_MIN: u64 = 6;
 /// Where fields may have expired, so many picks are tried before those that live are looked for.
 const TRIED_MAX: u64 = 64;
 /// The same for a single pick, of which a few are tried in its stead.
