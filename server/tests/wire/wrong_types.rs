@@ -189,5 +189,5 @@ fn every_command_refuses_keys_of_every_other_type_and_changes_nothing() {
     }
     assert_eq!(prefixes.map(|prefix| lengths(&mut client, prefix)), before, "something was changed");
     println!("{refusals} refusals");
-    assert!(refusals > 800, "{refusals}: are there so few commands?");
+    assert!(refusals > 1_000, "{refusals}: are there so few commands?");
 }
