@@ -217,7 +217,7 @@ impl Generator {
         let words = match self.chance.below(10) {
             0..=2 => self.string_command(),
             3..=4 => self.keyspace_command(&mut compare),
-            6..=9 => self.sorted_set_command(&mut compare),
+            6..=9 => crate::sorted_sets::command(self, &mut compare),
             _ => self.bitmap_command(&mut compare),
         };
         (self.maybe_spoiled(words), compare)
