@@ -225,7 +225,7 @@ impl Generator {
         let words = match self.chance.below(14) {
             0..=2 => self.string_command(),
             3..=4 => self.keyspace_command(&mut compare),
-            5..=6 => self.sorted_set_command(&mut compare),
+            5..=6 => crate::sorted_sets::command(self, &mut compare),
             7..=8 => crate::set::command(self, &mut compare),
             9 => crate::generic::command(self, &mut compare),
             10..=11 => crate::hash::command(self, &mut compare),

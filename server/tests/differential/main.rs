@@ -249,7 +249,7 @@ fn run(redis: &Server, ours: &Server, protocol: u64, seed: u64) {
             pair.same(&[b"EXISTS".to_vec(), words[1].clone()], Compare::Bytes);
         }
         if generator.one_in(8) {
-            let key = generator.key();
+            let key = if generator.one_in(2) { generator.key() } else { sorted_sets::key(&mut generator) };
             pair.ours.ask(&[b"TIER".to_vec(), b"DEMOTE".to_vec(), key]);
         }
         if number % 1_000 == 999 {

@@ -12,6 +12,16 @@ use crate::generator::{Compare, Generator, Words};
 const LARGE_LEAST: u64 = 130;
 const LARGE_MOST: u64 = 400;
 
+/// The next command of the family, and how its answers compare.
+pub fn command(generator: &mut Generator, compare: &mut Compare) -> Words {
+    generator.sorted_set_command(compare)
+}
+
+/// A key of the family.
+pub fn key(generator: &mut Generator) -> Vec<u8> {
+    if generator.one_in(3) { generator.level_key() } else { generator.sorted_key() }
+}
+
 impl Generator {
     fn pick<'t>(&mut self, texts: &[&'t str]) -> &'t str {
         texts[self.below(texts.len() as u64) as usize]
@@ -79,8 +89,7 @@ impl Generator {
         }
     }
 
-    /// The next command of the family, and how its answers compare.
-    pub fn sorted_set_command(&mut self, compare: &mut Compare) -> Words {
+    fn sorted_set_command(&mut self, compare: &mut Compare) -> Words {
         match self.below(10) {
             0..=2 => self.score_command(),
             3 => self.looking_command(compare),
