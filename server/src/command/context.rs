@@ -140,15 +140,24 @@ impl<'c, 'a> Context<'c, 'a> {
         Ok(self.collection(key, kind)?.unwrap_or_else(|| self.new_collection(kind)))
     }
 
-    /// An empty collection, for a result that replaces whatever a key holds ([`Context::replace`]).
+    /// An empty collection, for a result that replaces whatever a key holds ([`Context::replace`]): that of the first word.
     pub fn new_collection(&self, kind: Kind) -> Collection<'c> {
+        self.new_collection_near(kind, self.near())
+    }
+
+    /// The same for a key of this name in this database: a tree that it becomes is quickest to reach from there.
+    pub fn new_collection_for(&self, kind: Kind, database: u32, name: &'c [u8]) -> Collection<'c> {
+        self.new_collection_near(kind, (self.facts.engine().space(database), name))
+    }
+
+    fn new_collection_near(&self, kind: Kind, near: (thermocline::SpaceId, &'c [u8])) -> Collection<'c> {
         let empty = match kind {
             Kind::List => list::EMPTY,
             Kind::Set => set::EMPTY,
             Kind::SortedSet => sorted_set::EMPTY,
             _ => hash::EMPTY,
         };
-        Collection::new(self.facts.engine(), kind, empty, self.near())
+        Collection::new(self.facts.engine(), kind, empty, near)
     }
 
     /// Stores what has changed of a collection that came from this key; an empty one is removed. Its expiry stays.
