@@ -203,6 +203,8 @@ pub struct Options {
     pub hot_list_seconds: u64,
     /// Test option: segment size in bytes instead of the rule's.
     pub segment_bytes: Option<u64>,
+    /// Test option: shards of the index instead of the rule's; a power of two.
+    pub shards: Option<u64>,
     /// Test option: bits kept of the index hash (64 = all).
     pub index_bits_kept: u32,
     /// Test option: allows less than the smallest `max_memory`.
@@ -227,6 +229,7 @@ impl Default for Options {
             hot_list: true,
             hot_list_seconds: 180,
             segment_bytes: None,
+            shards: None,
             index_bits_kept: 64,
             tiny: false,
         }
@@ -307,7 +310,7 @@ impl Options {
     pub fn shard_bits(&self) -> u32 {
         let by_workers = (self.workers.max(1) * 4).next_power_of_two() as u64;
         let by_memory = (self.max_memory / (16 << 20)).max(1).next_power_of_two();
-        by_workers.min(by_memory).clamp(1, 256).trailing_zeros()
+        self.shards.unwrap_or(by_workers.min(by_memory)).clamp(1, 256).trailing_zeros()
     }
 
     /// Base bits of the index directory: 2^10 to 2^20 segments by the larger of memory and RAM.

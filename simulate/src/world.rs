@@ -3,9 +3,9 @@
 //! Promises: every choice comes from the seed; a run ends with the first thing that is wrong, in words. Never: time or order
 //! from the machine.
 
-use crate::audit::{Holding, count_all, find_prefix, read_all};
+use crate::audit::{Holding, Refusal, count_all, find_prefix, read_all};
 use crate::client::{Shared, perform};
-use crate::command::draw;
+use crate::draw::draw;
 use crate::executor::Task;
 use crate::fuse::Fuse;
 use crate::ledger::{Keys, Ledger, Number, State};
@@ -241,7 +241,7 @@ impl World {
             return Err(words);
         }
         let shared = life.shared.clone();
-        let excused = |error: &Error| shared.excuses(error);
+        let excused = |refusal: &Refusal| shared.excuses_read(refusal);
         // Reading writes: what has expired gets a tombstone, perhaps where the damage is.
         let wounded = salvage::a_segment_is_wounded(&self.disk);
         let holding = self
@@ -267,7 +267,7 @@ impl World {
         }
         let damaged = salvage::damages(&self.disk) > 0;
         if let Some(words) = self
-            .finish(life, false, count_all(&engine, &holding, damaged, excused))?
+            .finish(life, false, count_all(&engine, &holding, damaged, |error| shared.excuses(error)))?
             .map_err(|e| format!("a SCAN after recovery: {e}"))?
         {
             return Err(words);
@@ -449,7 +449,7 @@ impl World {
             return Ok(());
         }
         let (engine, plan, shared) = (life.engine.clone(), self.plan.clone(), life.shared.clone());
-        let excused = |error: &Error| shared.excuses(error);
+        let excused = |refusal: &Refusal| shared.excuses_read(refusal);
         let holding = loop {
             let now_ms = engine.now_ms();
             let holding =
