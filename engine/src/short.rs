@@ -12,8 +12,8 @@ use crate::change::{Access, Change, Changes, Done, Kind, Tier, View};
 use crate::commit::{Item, Missing, Step, commit_one};
 use crate::engine::Inner;
 use crate::index::{Slot, SlotRef};
-use crate::queue::Summons;
 use crate::run::count;
+use crate::serve::Summons;
 use crate::shard::{Shard, Sight};
 use parking_lot::MutexGuard;
 use std::sync::atomic::Ordering;
@@ -127,7 +127,7 @@ impl Inner {
         let mut summons = Summons::default();
         let cause = match shard.queues.is_empty() {
             true => 0,
-            false => summons.collect(self, std::iter::once(&mut *shard), None),
+            false => summons.collect_one(self, &mut shard),
         };
         drop(shard);
         if written > 0 {
