@@ -214,6 +214,10 @@ impl Generator {
     /// The next command, and how its answers compare.
     pub fn next(&mut self) -> (Words, Compare) {
         let mut compare = Compare::Bytes;
+        if self.one_in(4) {
+            let words = crate::list::command(self);
+            return (self.maybe_spoiled(words), compare);
+        }
         let words = match self.chance.below(6) {
             0..=2 => self.string_command(),
             3..=4 => self.keyspace_command(&mut compare),

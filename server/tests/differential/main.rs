@@ -15,8 +15,10 @@
 //! - a wrong option of BITCOUNT or BITPOS on a missing key or behind crossed ends: refused since Redis 7.2.
 
 mod generator;
+mod list;
 mod servers;
 mod transactions;
+mod waiting;
 
 use generator::{Compare, DATABASES_USED, Generator, Words};
 use servers::{Client, Server, shown, shown_words};
@@ -116,6 +118,7 @@ impl Pair {
             for key in keys {
                 self.same(&[b"GET".to_vec(), key.clone()], Compare::Bytes);
                 self.same(&[b"TYPE".to_vec(), key.clone()], Compare::Bytes);
+                self.same(&[b"LRANGE".to_vec(), key.clone(), b"0".to_vec(), b"-1".to_vec()], Compare::Bytes);
                 self.same(&[b"PTTL".to_vec(), key], Compare::MillisecondsAbout);
             }
         }
@@ -255,6 +258,7 @@ fn every_answer_is_the_answer_of_redis() {
             println!("seed {seed}, RESP{protocol}");
             run(&redis, &ours, protocol, seed);
             transactions::run(&redis, &ours, protocol, seed);
+            waiting::run(&redis, &ours, protocol, seed);
         }
     }
 }
