@@ -656,7 +656,7 @@ impl<'s> Step<'s> {
             shard.watches.changed(key, item.expired && self.payload.is_none());
         }
         if !shard.queues.is_empty() && self.payload.is_some() {
-            shard.give_turn(key, self.kind);
+            shard.give_turn(inner, key, self.kind);
         }
         let at = match (item.at, self.cell, self.inserted) {
             (Some(found), _, _) if !moved => Some(found),

@@ -5,10 +5,9 @@
 //!
 //! Promises: no deadlock (all or none), released when dropped. Never: blocks a thread.
 
-use crate::change::{Access, Key};
+use crate::change::Key;
 use crate::engine::Inner;
-use crate::queue::Asks;
-use crate::shard::{HeldKey, RESERVED, Shard};
+use crate::shard::{HeldKey, RESERVED};
 use smallvec::SmallVec;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,33 +20,32 @@ pub(crate) struct KeyLocks {
 }
 
 impl KeyLocks {
-    /// Takes the locks of all keys, waiting until all are free at once. `asks`: for a waiting command, which may have keys that are
-    /// kept for it.
-    pub(crate) async fn take(inner: &Arc<Inner>, keys: &[(Key<'_>, Access)], asks: Option<Asks<'_>>) -> KeyLocks {
+    /// Takes the locks of all keys, waiting until all are free at once. `even_kept`: for a waiting command, which no kept key holds
+    /// up.
+    pub(crate) async fn take<'k>(inner: &Arc<Inner>, keys: impl Iterator<Item = Key<'k>>, even_kept: bool) -> KeyLocks {
         let owner = inner.owners.fetch_add(1, Ordering::Relaxed);
         let mut held: SmallVec<[(usize, HeldKey); 2]> =
-            keys.iter().map(|(k, _)| (inner.shard_of(inner.hash_of(k)), HeldKey { hash: k.hash.0, owner })).collect();
+            keys.map(|k| (inner.shard_of(inner.hash_of(&k)), HeldKey { hash: k.hash.0, owner })).collect();
         held.sort_unstable_by_key(|h| (h.0, h.1.hash));
         held.dedup();
         loop {
             let ticket = inner.unlocked.ticket();
-            if Self::try_take(inner, &held, |shard, hash| asks.is_some_and(|a| a.passes_hash(shard, hash, keys))) {
+            if Self::try_take(inner, &held, even_kept) {
                 return KeyLocks { inner: inner.clone(), held, owner };
             }
             inner.unlocked.changed(ticket).await;
         }
     }
 
-    fn try_take(inner: &Inner, held: &[(usize, HeldKey)], passes: impl Fn(&Shard, u128) -> bool) -> bool {
+    fn try_take(inner: &Inner, held: &[(usize, HeldKey)], even_kept: bool) -> bool {
         let mut numbers: SmallVec<[usize; 2]> = held.iter().map(|h| h.0).collect();
         numbers.dedup();
         let mut guards: SmallVec<[_; 2]> = numbers.iter().map(|&n| (n, inner.shards[n].lock())).collect();
-        let is_free = |shard: &Shard, hash: u128| {
-            let mut others = shard.held.iter().filter(|h| h.hash == hash);
-            others.all(|h| h.owner == RESERVED && passes(shard, hash))
-        };
-        let free =
-            held.iter().all(|(n, key)| guards.iter().find(|g| g.0 == *n).is_some_and(|g| is_free(&g.1, key.hash)));
+        let stands_in_the_way =
+            |held: &HeldKey, hash: u128| held.hash == hash && !(even_kept && held.owner == RESERVED);
+        let free = held.iter().all(|(n, key)| {
+            guards.iter().find(|g| g.0 == *n).is_some_and(|g| !g.1.held.iter().any(|h| stands_in_the_way(h, key.hash)))
+        });
         if free {
             for (n, key) in held {
                 if let Some(guard) = guards.iter_mut().find(|g| g.0 == *n) {

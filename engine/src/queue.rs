@@ -8,14 +8,16 @@
 //!    it waits for. Its number is given in the same hold, so two commands stand in the same order wherever both stand.
 //! 2. A commit that puts a value of the right kind under a key gives the turn to the first in that key's queue, in the hold in
 //!    which it swaps the slot. From then on the key is kept for that command: whoever else needs it comes back when the turn is
-//!    over (`serve.rs`). So nobody is overtaken, whichever thread is faster.
+//!    over. So nobody is overtaken, whichever thread is faster.
 //! 3. The command is called, and runs again like any other: it is logged, it may read the SSD. If it finds nothing now (what was put
 //!    there has expired) it goes on standing where it stood. If it is done, or given up, it leaves all queues; a turn it had goes to
 //!    the next, if the key still holds something.
 //!
-//! A waiting command waits for nobody who waits for it. Among the keys it stands at, turns of others are of those who came
-//! earlier. Keys it does not stand at (the target of a move) it may change although they are kept for another: that other will
-//! not find less. And whoever has locked a key goes before whoever has the turn there.
+//! Who made the keys, and in which order those are called who got a turn by one commit, is in `serve.rs`.
+//!
+//! A waiting command waits for no other, so no two wait for each other. A key at which it stands while another has the turn there
+//! is not there for it: what is left will come to it. A key at which it does not stand (the target of a move) it may change although
+//! that is kept for another: that one will not find less. And whoever has locked a key goes before whoever has the turn there.
 //!
 //! FLUSHDB and SWAPDB hold all latches: the queues of the databases that changed go along into the new spaces, and what is there
 //! by then gives the turn to the first.
@@ -28,6 +30,7 @@ use crate::engine::{Engine, Inner, Spaces};
 use crate::error::{Error, Result};
 use crate::options::WATCHED_SHARE_MAX;
 use crate::run::{GroupEnd, Guards, Scope};
+use crate::serve::{Causes, Summons};
 use crate::shard::{Found, HeldKey, RESERVED, Shard};
 use crate::tier::fetch::Known;
 use crate::{SpaceId, View};
@@ -53,12 +56,10 @@ pub(crate) struct Call {
 struct CallState {
     is_called: bool,
     waker: Option<Waker>,
-    /// Whoever waits for one of these (`serve.rs`) waits until this call is over.
-    causes: SmallVec<[u64; 1]>,
 }
 
 impl Call {
-    fn number(&self) -> u64 {
+    pub(crate) fn number(&self) -> u64 {
         self.number.load(Ordering::Acquire)
     }
 
@@ -73,14 +74,13 @@ impl Call {
             waker.wake();
         }
     }
+}
 
-    fn causes(&self) -> SmallVec<[u64; 1]> {
-        self.state.lock().causes.clone()
-    }
-
-    fn take_causes(&self) -> SmallVec<[u64; 1]> {
-        std::mem::take(&mut self.state.lock().causes)
-    }
+/// Who has the turn at a key.
+struct Turn {
+    number: u64,
+    /// What brought it about.
+    causes: Causes,
 }
 
 /// The commands that wait until one key is of one kind.
@@ -89,18 +89,34 @@ struct Queue {
     name: Box<[u8]>,
     kind: Kind,
     waiting: BTreeMap<u64, Arc<Call>>,
-    /// Whose turn it is: for it the key is kept.
-    turn: Option<u64>,
+    /// For whom the key is kept.
+    turn: Option<Turn>,
+}
+
+/// A turn that was given or is over, on its way to `serve.rs`.
+pub(crate) struct Given {
+    pub(crate) hash: u128,
+    pub(crate) kind: Kind,
+    pub(crate) call: Arc<Call>,
+    /// Turns of one hold are in order by this.
+    pub(crate) order: u64,
+}
+
+/// The same.
+pub(crate) struct Ended {
+    pub(crate) hash: u128,
+    pub(crate) number: u64,
+    pub(crate) causes: Causes,
 }
 
 /// The queues of one shard.
 #[derive(Default)]
 pub(crate) struct Queues {
     table: HashMap<u128, SmallVec<[Queue; 1]>>,
-    /// Who got a turn in this hold of the latch.
-    called: Vec<Arc<Call>>,
-    /// Keys that are kept for nobody any more since this hold.
-    opened: Vec<u128>,
+    /// Turns that were given in this hold of the latch.
+    pub(crate) given: Vec<Given>,
+    /// Turns that are over since this hold.
+    pub(crate) ended: Vec<Ended>,
 }
 
 impl Queues {
@@ -138,6 +154,16 @@ impl Queues {
         }
     }
 
+    /// Writes down what brought a turn about.
+    pub(crate) fn explain(&mut self, given: &Given, causes: &Causes) {
+        let queues = self.table.get_mut(&given.hash).into_iter().flatten();
+        for turn in queues.filter(|queue| queue.kind == given.kind).filter_map(|queue| queue.turn.as_mut()) {
+            if turn.number == given.call.number() {
+                turn.causes.clone_from(causes);
+            }
+        }
+    }
+
     /// Takes out all queues of these databases.
     fn take(&mut self, databases: &[bool]) -> Vec<(u128, Queue)> {
         let mut taken = Vec::new();
@@ -155,38 +181,68 @@ impl Queues {
 impl Shard {
     /// A value of this kind was put under a key: the first who waits for that has the turn.
     #[cold]
-    pub(crate) fn give_turn(&mut self, key: &Key<'_>, kind: Kind) {
+    pub(crate) fn give_turn(&mut self, inner: &Inner, key: &Key<'_>, kind: Kind) {
         let Some(queue) = self.queues.of(key, kind).filter(|queue| queue.turn.is_none()) else { return };
         let Some((number, call)) = queue.waiting.first_key_value() else { return };
-        queue.turn = Some(*number);
+        queue.turn = Some(Turn { number: *number, causes: Causes::new() });
         let call = call.clone();
-        self.queues.called.push(call);
+        self.queues.given.push(Given { hash: key.hash.0, kind, call, order: inner.serving.next_turn() });
         self.held.push(HeldKey { hash: key.hash.0, owner: RESERVED });
     }
 
-    /// The turn of this command at this key is over, if it has it. Says whether it had.
-    fn end_turn(&mut self, key: &Key<'_>, kind: Kind, number: u64) -> bool {
-        let Some(queue) = self.queues.of(key, kind).filter(|queue| queue.turn == Some(number)) else { return false };
-        queue.turn = None;
-        self.open(key.hash.0);
-        true
+    /// The turn of this command at this key is over, if it has it.
+    fn end_turn(&mut self, key: &Key<'_>, kind: Kind, number: u64) -> Option<Causes> {
+        let queue = self.queues.of(key, kind)?;
+        let turn = queue.turn.take_if(|turn| turn.number == number)?;
+        self.keep_no_more(key.hash.0);
+        Some(turn.causes)
     }
 
-    /// A key is not kept any more.
-    fn open(&mut self, hash: u128) {
+    fn keep_no_more(&mut self, hash: u128) {
         if let Some(at) = self.held.iter().position(|h| h.hash == hash && h.owner == RESERVED) {
             self.held.swap_remove(at);
         }
-        self.queues.opened.push(hash);
     }
 
-    /// Is the key kept for a waiting command, so that this one must come back later?
+    /// Is the key kept for a waiting command, so that others must come back later?
     #[inline]
-    pub(crate) fn is_kept(&self, hash: u128, owner: u64, passes: impl FnOnce(&Shard) -> bool) -> bool {
+    pub(crate) fn is_kept(&self, hash: u128, owner: u64) -> bool {
         !self.held.is_empty()
             && self.held.iter().any(|h| h.hash == hash && h.owner == RESERVED)
             && !self.held.iter().any(|h| h.hash == hash && h.owner == owner)
-            && !passes(self)
+    }
+
+    /// This command leaves a queue. A turn that it had goes to the next, if there is something left.
+    fn leave(&mut self, inner: &Inner, key: &Key<'_>, kind: Kind, number: u64, summons: &mut Summons) {
+        if let Some(queue) = self.queues.of(key, kind) {
+            queue.waiting.remove(&number);
+        }
+        if let Some(causes) = self.end_turn(key, kind, number) {
+            if self.may_hold(inner, key, kind) {
+                self.give_turn(inner, key, kind);
+            }
+            match self.queues.given.pop() {
+                Some(next) => {
+                    self.queues.explain(&next, &causes);
+                    inner.serving.hand_over(&causes, number, &next);
+                    summons.touch(&causes);
+                }
+                None => summons.end(Ended { hash: key.hash.0, number, causes }),
+            }
+        }
+        self.queues.forget_empty(key.hash.0);
+    }
+
+    /// Does the key hold a value of this kind? Of a cold slot nobody knows without reading it: then yes.
+    fn may_hold(&self, inner: &Inner, key: &Key<'_>, kind: Kind) -> bool {
+        match self.find(key, inner.hash_of(key), &Known::default(), &inner.log) {
+            Found::Absent => false,
+            Found::Hot(_, _, handle) => {
+                let object = self.cell(handle);
+                object.kind == kind && object.expiry.is_none_or(|at_ms| at_ms > inner.clock.now_ms())
+            }
+            Found::Cold(..) | Found::Corrupt(..) | Found::Unknown(_) => true,
+        }
     }
 }
 
@@ -202,126 +258,62 @@ pub(crate) struct Asks<'w> {
 }
 
 impl Asks<'_> {
-    /// It stands in queues: what is kept for it is its own.
+    /// It stands in queues: no kept key holds it up.
     pub(crate) fn stands(&self) -> bool {
         self.call.number() != 0
     }
 
-    /// May it have this key, although that is kept for somebody? `waits`: it stands at this key.
-    fn passes(&self, shard: &Shard, hash: u128, waits: bool) -> bool {
-        let number = self.call.number();
-        let queues = || shard.queues.table.get(&hash).into_iter().flatten();
-        self.stands() && (!waits || queues().all(|queue| queue.turn.is_none_or(|turn| turn == number)))
+    /// Has somebody else the turn at this key, the run's `number`th, at which it stands? Then it is not there for it.
+    pub(crate) fn hides(&self, shard: &Shard, hash: u128, number: usize) -> bool {
+        let is_others = |turn: &Turn| turn.number != self.call.number();
+        let mut queues = shard.queues.table.get(&hash).into_iter().flatten();
+        self.stands() && number < self.names.len() && queues.any(|queue| queue.turn.as_ref().is_some_and(is_others))
     }
 
-    /// The same for the key with this number in its run.
-    pub(crate) fn passes_key(&self, shard: &Shard, hash: u128, number: usize) -> bool {
-        self.passes(shard, hash, number < self.names.len())
-    }
-
-    /// The same for a key of which only the hash is known.
-    pub(crate) fn passes_hash(&self, shard: &Shard, hash: u128, keys: &[(Key<'_>, Access)]) -> bool {
-        self.passes(shard, hash, keys.iter().take(self.names.len()).any(|(key, _)| key.hash.0 == hash))
-    }
-
-    /// Nothing is there, in this hold of the latches: it stands in the queues from here on, and its turns are over. Answers which
-    /// causes are settled by that.
+    /// Nothing is there, in this hold of the latches: it stands in the queues from here on, and its turns are over.
     ///
     /// # Errors
     /// Its places would take too much memory.
-    pub(crate) fn stand(
-        &self,
-        inner: &Inner,
-        guards: &mut Guards<'_>,
-        keys: &[(Key<'_>, Access)],
-    ) -> Result<SmallVec<[u64; 1]>> {
+    pub(crate) fn stand(&self, inner: &Inner, guards: &mut Guards<'_>, keys: &[(Key<'_>, Access)]) -> Result<()> {
         if !self.fits {
             return Err(Error::OutOfMemory);
         }
-        if self.call.number() == 0 {
+        if !self.stands() {
             self.call.number.store(inner.owners.fetch_add(1, Ordering::Relaxed), Ordering::Release);
         }
+        let number = self.call.number();
         for ((key, _), (database, _)) in keys.iter().zip(self.names) {
-            let number = inner.shard_of(inner.hash_of(key));
-            if let Some((_, shard)) = guards.iter_mut().find(|guard| guard.0 == number) {
+            if let Some(shard) = shard_of(inner, guards, key) {
                 shard.queues.enter(key, *database, self.kind, self.call);
-                shard.end_turn(key, self.kind, self.call.number());
+                if let Some(causes) = shard.end_turn(key, self.kind, number) {
+                    shard.queues.ended.push(Ended { hash: key.hash.0, number, causes });
+                }
             }
         }
-        Ok(self.call.take_causes())
+        Ok(())
     }
 
-    /// What it was called for: what it makes in turn belongs to that.
-    fn causes(&self) -> SmallVec<[u64; 1]> {
-        self.call.causes()
+    /// What it was called for: what it brings about belongs to that.
+    pub(crate) fn causes(&self, inner: &Inner, guards: &mut Guards<'_>, keys: &[(Key<'_>, Access)]) -> Causes {
+        let mut causes = Causes::new();
+        for (key, _) in keys.iter().take(self.names.len()) {
+            let queue = shard_of(inner, guards, key).and_then(|shard| shard.queues.of(key, self.kind));
+            if let Some(turn) = queue.and_then(|queue| queue.turn.as_ref())
+                && turn.number == self.call.number()
+            {
+                causes.extend(turn.causes.iter().copied());
+            }
+        }
+        causes.sort_unstable();
+        causes.dedup();
+        causes
     }
 }
 
-/// What is to be said once the latches are given back.
-#[derive(Default)]
-pub(crate) struct Summons {
-    called: Vec<Arc<Call>>,
-    opened: Vec<u128>,
-    settled: SmallVec<[u64; 1]>,
-}
-
-impl Summons {
-    /// Collects what a hold of the latches has brought about. The answer to who made the keys may leave when the cause that is
-    /// answered is settled; 0: nobody was called.
-    pub(crate) fn collect<'s>(
-        &mut self,
-        inner: &Inner,
-        shards: impl Iterator<Item = &'s mut Shard>,
-        asks: Option<Asks<'_>>,
-    ) -> u64 {
-        for shard in shards {
-            if !shard.queues.called.is_empty() {
-                self.called.append(&mut shard.queues.called);
-            }
-            if !shard.queues.opened.is_empty() {
-                self.opened.append(&mut shard.queues.opened);
-            }
-        }
-        if self.called.is_empty() {
-            return 0;
-        }
-        let mut causes = asks.map(|asks| asks.causes()).unwrap_or_default();
-        let cause = inner.serving.new_cause();
-        causes.push(cause);
-        self.attach(inner, &causes);
-        cause
-    }
-
-    /// Under the latch: who is called could be done before anybody came to say why it was called.
-    fn attach(&self, inner: &Inner, causes: &[u64]) {
-        for call in &self.called {
-            inner.serving.open(causes);
-            call.state.lock().causes.extend_from_slice(causes);
-        }
-    }
-
-    /// These causes are settled as far as this command goes.
-    pub(crate) fn settle(&mut self, causes: SmallVec<[u64; 1]>) {
-        self.settled = causes;
-    }
-
-    /// Says it. No latch is held.
-    #[inline]
-    pub(crate) fn send(self, inner: &Inner) {
-        if !(self.called.is_empty() && self.opened.is_empty() && self.settled.is_empty()) {
-            self.send_all(inner);
-        }
-    }
-
-    #[cold]
-    fn send_all(self, inner: &Inner) {
-        self.called.iter().for_each(|call| call.call());
-        if !self.opened.is_empty() {
-            self.opened.iter().for_each(|hash| inner.lines.open(*hash));
-            inner.unlocked.notify();
-        }
-        inner.serving.close(&self.settled);
-    }
+/// The shard of a key, if its latch is held.
+fn shard_of<'g>(inner: &Inner, guards: &'g mut Guards<'_>, key: &Key<'_>) -> Option<&'g mut Shard> {
+    let number = inner.shard_of(inner.hash_of(key));
+    guards.iter_mut().find(|guard| guard.0 == number).map(|guard| &mut *guard.1)
 }
 
 /// A command that may wait until one of its keys is there.
@@ -348,8 +340,8 @@ impl Waiter {
         mut body: impl FnMut(&[Option<View<'_>>], &mut Changes<'a>) -> R,
     ) -> Result<Option<(R, Done)>> {
         let engine = self.engine.clone();
-        let names: Vec<(u32, &[u8])> =
-            keys.iter().take(waits_for).map(|(database, name, _)| (*database, *name)).collect();
+        let waited = keys.iter().take(waits_for);
+        let names: Vec<(u32, &[u8])> = waited.map(|(database, name, _)| (*database, *name)).collect();
         let bytes: usize = names.iter().map(|(_, name)| PLACE_BYTES + 2 * name.len()).sum();
         let fits = bytes as u64 <= engine.max_memory() / WATCHED_SHARE_MAX;
         loop {
@@ -363,7 +355,7 @@ impl Waiter {
             let asks = Asks { call: &self.call, kind: self.kind, names: &names, fits };
             let scope = Scope { plan: Some(&plan), watcher: None, asks: Some(asks) };
             match engine.drive(&keys, None, changes, &mut body, scope).await? {
-                GroupEnd::Ran(_, _) if changes.waits() => break,
+                GroupEnd::Ran(..) if changes.waits() => break,
                 GroupEnd::Ran(result, done) => return Ok(Some((result, done))),
                 // Databases were swapped: the keys are others.
                 GroupEnd::Watched | GroupEnd::Moved => {}
@@ -389,29 +381,20 @@ impl Waiter {
         })
         .await;
     }
+}
 
+impl Drop for Waiter {
     /// It is done, or gives up.
-    fn leave(&mut self) {
+    fn drop(&mut self) {
         let inner = &self.engine.inner;
         for (database, name) in self.places.drain(..) {
             let mut summons = Summons::default();
             inner.at_queue(database, &name, |shard, key| {
-                shard.leave(inner, key, self.kind, self.call.number());
-                // Whoever waits for this command now waits for the one that it hands its turn to.
-                summons.called.append(&mut shard.queues.called);
-                summons.opened.append(&mut shard.queues.opened);
-                summons.attach(inner, &self.call.causes());
+                shard.leave(inner, key, self.kind, self.call.number(), &mut summons);
             });
             summons.send(inner);
         }
-        inner.serving.close(&self.call.take_causes());
-        self.engine.charge_clients(-(std::mem::take(&mut self.bytes) as i64));
-    }
-}
-
-impl Drop for Waiter {
-    fn drop(&mut self) {
-        self.leave();
+        self.engine.charge_clients(-(self.bytes as i64));
     }
 }
 
@@ -424,32 +407,6 @@ impl Engine {
     /// How many keys are waited for.
     pub fn keys_waited_for(&self) -> u64 {
         self.inner.shards.iter().map(|shard| shard.lock().queues.table.len() as u64).sum()
-    }
-}
-
-impl Shard {
-    /// This command leaves a queue. A turn that it had goes to the next, if there is something left.
-    fn leave(&mut self, inner: &Inner, key: &Key<'_>, kind: Kind, number: u64) {
-        if let Some(queue) = self.queues.of(key, kind) {
-            queue.waiting.remove(&number);
-        }
-        let had_turn = self.end_turn(key, kind, number);
-        if had_turn && self.may_hold(inner, key, kind) {
-            self.give_turn(key, kind);
-        }
-        self.queues.forget_empty(key.hash.0);
-    }
-
-    /// Does the key hold a value of this kind? Of a cold slot nobody knows without reading it: then yes.
-    fn may_hold(&self, inner: &Inner, key: &Key<'_>, kind: Kind) -> bool {
-        match self.find(key, inner.hash_of(key), &Known::default(), &inner.log) {
-            Found::Absent => false,
-            Found::Hot(_, _, handle) => {
-                let object = self.cell(handle);
-                object.kind == kind && object.expiry.is_none_or(|at_ms| at_ms > inner.clock.now_ms())
-            }
-            Found::Cold(..) | Found::Corrupt(..) | Found::Unknown(_) => true,
-        }
     }
 }
 
@@ -474,9 +431,12 @@ impl Inner {
         let differs: Vec<bool> = before.of_database.iter().zip(&after.of_database).map(|(b, a)| b != a).collect();
         let mut moved = Vec::new();
         for (_, shard) in guards.iter_mut().filter(|g| !g.1.queues.is_empty()) {
-            for (hash, queue) in shard.queues.take(&differs) {
-                if queue.turn.is_some() {
-                    shard.open(hash);
+            for (hash, mut queue) in shard.queues.take(&differs) {
+                // One that was given in this very hold was not told to anybody.
+                shard.queues.given.retain(|given| given.hash != hash || given.kind != queue.kind);
+                if let Some(Turn { number, causes }) = queue.turn.take() {
+                    shard.keep_no_more(hash);
+                    shard.queues.ended.push(Ended { hash, number, causes });
                 }
                 moved.push(queue);
             }
@@ -484,13 +444,12 @@ impl Inner {
         for queue in moved {
             let Queue { database, name, kind, waiting, .. } = queue;
             let key = self.key(after.of_database[database as usize], &name);
-            let number = self.shard_of(self.hash_of(&key));
-            let shard = &mut guards[number].1;
+            let shard = &mut guards[self.shard_of(self.hash_of(&key))].1;
             for call in waiting.values() {
                 shard.queues.enter(&key, database, kind, call);
             }
             if shard.may_hold(self, &key, kind) {
-                shard.give_turn(&key, kind);
+                shard.give_turn(self, &key, kind);
             }
         }
     }

@@ -20,8 +20,8 @@ use crate::log::NoRoom;
 use crate::nodes::{Asked, NodesNeeded, Source};
 use crate::options::{Durability, NODE_ROUNDS_MAX, READ_SHARE_MAX, ROUNDS_MAX, ROUNDS_UNLOCKED_MAX};
 use crate::place::{CLASS_SECTORS, SECTOR_BYTES};
-use crate::queue::{Asks, Summons};
-use crate::serve::Place;
+use crate::queue::Asks;
+use crate::serve::{AtDoor, Summons};
 use crate::shard::{Found, Shard};
 use crate::short::Short;
 use crate::space::SpacePlan;
@@ -193,13 +193,13 @@ impl Inner {
             if shard.is_held(key, owner) {
                 return Outcome::Need(Need::Held(self.unlocked.ticket()));
             }
-            let passes = |shard: &Shard| scope.asks.is_some_and(|asks| asks.passes_key(shard, key.hash.0, n));
-            if shard.is_kept(key.hash.0, owner, passes) {
-                return Outcome::Need(match scope.asks.filter(Asks::stands) {
-                    // One that waits itself stands in no line: the turn could come to it behind those who wait for it.
-                    Some(_) => Need::Held(self.unlocked.ticket()),
-                    None => Need::Kept(key.hash.0, self.lines.ticket()),
-                });
+            let stands = scope.asks.is_some_and(|asks| asks.stands());
+            if !stands && shard.is_kept(key.hash.0, owner) {
+                return Outcome::Need(Need::Kept(key.hash.0, self.doors.ticket()));
+            }
+            if stands && scope.asks.is_some_and(|asks| asks.hides(shard, key.hash.0, n)) {
+                founds.push(Found::Absent);
+                continue;
             }
             let found = shard.find(key, hash, known, &self.log);
             if let Found::Unknown(slots) = &found {
@@ -269,12 +269,11 @@ impl Inner {
                 let moved = items.iter().any(|item| item.changed);
                 self.after_nodes(&mut guards, &asked.met, moved, known);
                 if let (true, Some(asks)) = (changes.waits(), scope.asks) {
-                    match asks.stand(self, &mut guards, keys) {
-                        Ok(causes) => summons.settle(causes),
-                        Err(error) => return Outcome::Refused(error),
+                    if let Err(error) = asks.stand(self, &mut guards, keys) {
+                        return Outcome::Refused(error);
                     }
                 }
-                let cause = summons.collect(self, guards.iter_mut().map(|guard| &mut *guard.1), scope.asks);
+                let cause = summons.collect(self, &mut guards, keys, scope.asks);
                 let wait_seq = self.wait_seq(seen_seq, seq);
                 if wait_seq != 0
                     && seq == 0
@@ -441,8 +440,8 @@ impl Inner {
 
     /// Brings what an attempt needs.
     pub(crate) async fn bring(self: &Arc<Self>, need: Need, run: &mut Run<'_>) -> Result<()> {
-        if !matches!((&need, &run.place), (Need::Kept(hash, _), Some(place)) if place.hash() == *hash) {
-            run.place = None;
+        if !matches!((&need, &run.at_door), (Need::Kept(hash, _), Some(at_door)) if at_door.hash() == *hash) {
+            run.at_door = None;
         }
         match need {
             Need::Cold(flights) => {
@@ -473,8 +472,8 @@ impl Inner {
             Need::Held(ticket) => self.unlocked.changed(ticket).await,
             Need::Kept(hash, ticket) => {
                 // Whoever was let in and finds the key kept again stands in front.
-                let place = run.place.get_or_insert_with(|| Place::take(self, hash));
-                place.let_in(ticket).await;
+                let at_door = run.at_door.get_or_insert_with(|| AtDoor::take(self, hash));
+                at_door.let_in(ticket).await;
             }
             Need::Cells(cells) => {
                 let ticket = self.log.room.ticket();
@@ -500,7 +499,7 @@ impl Inner {
             Need::Extend(_) => unreachable!("handled where the staged value is"),
         }
         if run.rounds + run.node_rounds > ROUNDS_UNLOCKED_MAX && run.locks.is_none() && !run.part_of_another {
-            run.locks = Some(KeyLocks::take(self, run.keys, run.asks).await);
+            run.locks = Some(KeyLocks::take(self, run.keys.iter().map(|(k, _)| *k), run.even_kept).await);
         }
         Ok(())
     }
@@ -558,10 +557,10 @@ pub(crate) struct Run<'k> {
     pub(crate) known: Known,
     pub(crate) large: Assembled,
     pub(crate) locks: Option<KeyLocks>,
-    /// Its place in the line for a key that is kept for somebody else.
-    place: Option<Place>,
-    /// It may wait for its keys.
-    pub(crate) asks: Option<Asks<'k>>,
+    /// Its place at the door of a key that is kept for somebody else.
+    at_door: Option<AtDoor>,
+    /// No kept key holds it up.
+    pub(crate) even_kept: bool,
     /// It reads for a run that may hold the locks of these keys already: it takes none.
     pub(crate) part_of_another: bool,
     pub(crate) rounds: u32,
@@ -582,8 +581,8 @@ impl<'k> Run<'k> {
             known: Known::default(),
             large: Assembled::default(),
             locks: None,
-            place: None,
-            asks: None,
+            at_door: None,
+            even_kept: false,
             part_of_another: false,
             rounds: 0,
             node_rounds: 0,
@@ -713,12 +712,12 @@ impl Engine {
         scope: Scope<'_>,
     ) -> Result<GroupEnd<R>> {
         let mut run = Run::new(keys);
-        run.asks = scope.asks;
+        run.even_kept = scope.asks.is_some_and(|asks| asks.stands());
         let mut need = first;
         loop {
             match need.take() {
                 Some(Need::Extend(key)) => {
-                    run.place = None;
+                    run.at_door = None;
                     self.inner.extend(key, &mut run, changes).await?;
                 }
                 Some(need) => self.inner.bring(need, &mut run).await?,

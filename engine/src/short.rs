@@ -14,8 +14,8 @@ use crate::commit::{Item, Missing, Step, commit_one};
 use crate::engine::Inner;
 use crate::index::{Slot, SlotRef};
 use crate::nodes::Source;
-use crate::queue::Summons;
 use crate::run::count;
+use crate::serve::Summons;
 use crate::shard::{Shard, Sight};
 use crate::tier::fetch::Known;
 use parking_lot::MutexGuard;
@@ -186,7 +186,7 @@ impl Inner {
         let mut summons = Summons::default();
         let cause = match shard.queues.is_empty() {
             true => 0,
-            false => summons.collect(self, std::iter::once(&mut *shard), None),
+            false => summons.collect_one(self, &mut shard),
         };
         drop(shard);
         if written > 0 {

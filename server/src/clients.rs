@@ -186,9 +186,9 @@ impl Client {
         Waiting(self)
     }
 
-    /// Whether it waits in a command.
+    /// Whether it waits in a command, and nobody has sent it on.
     pub fn is_blocked(&self) -> bool {
-        self.waits.load(Ordering::Acquire) != AWAKE
+        matches!(self.waits.load(Ordering::Acquire), WAITING | SERVED)
     }
 
     /// Sends it on, if it waits. Says whether it did.

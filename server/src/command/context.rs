@@ -180,6 +180,11 @@ impl<'c, 'a> Context<'c, 'a> {
         Ok(collection.stage(self.changes, self.place(key), expiry)?)
     }
 
+    /// Nothing about a key changes, but whoever watches it is told.
+    pub fn touch(&mut self, key: usize) {
+        self.changes.touch_key(self.place(key));
+    }
+
     /// The key near which the nodes of a new tree are to lie. A hint: the command's first word is nearly always its key.
     fn near(&self) -> (thermocline::SpaceId, &'c [u8]) {
         let name = if self.args.len() > 1 { self.args.at(1) } else { b"" };

@@ -222,13 +222,14 @@ impl Generator {
     /// The next command, and how its answers compare.
     pub fn next(&mut self) -> (Words, Compare) {
         let mut compare = Compare::Bytes;
-        let words = match self.chance.below(14) {
+        let words = match self.chance.below(16) {
             0..=2 => self.string_command(),
             3..=4 => self.keyspace_command(&mut compare),
             5..=6 => crate::sorted_sets::command(self, &mut compare),
             7..=8 => crate::set::command(self, &mut compare),
             9 => crate::generic::command(self, &mut compare),
             10..=11 => crate::hash::command(self, &mut compare),
+            12..=13 => crate::list::command(self),
             _ => self.bitmap_command(&mut compare),
         };
         (self.maybe_spoiled(words), compare)

@@ -22,10 +22,12 @@
 mod generator;
 mod generic;
 mod hash;
+mod list;
 mod servers;
 mod set;
 mod sorted_sets;
 mod transactions;
+mod waiting;
 
 use generator::{Compare, DATABASES_USED, Generator, Words};
 use servers::{Client, Server, shown, shown_words};
@@ -144,6 +146,7 @@ impl Pair {
                 self.same(&[b"SMEMBERS".to_vec(), key.clone()], Compare::AnyOrder);
                 set::assert_scan_is_whole(&mut self.ours, &key, self.seed);
                 hash::same_contents(self, &key);
+                self.same(&[b"LRANGE".to_vec(), key.clone(), b"0".to_vec(), b"-1".to_vec()], Compare::Bytes);
                 self.same(&[b"PTTL".to_vec(), key], Compare::MillisecondsAbout);
             }
         }
@@ -296,6 +299,7 @@ fn every_answer_is_the_answer_of_redis() {
             println!("seed {seed}, RESP{protocol}");
             run(&redis, &ours, protocol, seed);
             transactions::run(&redis, &ours, protocol, seed);
+            waiting::run(&redis, &ours, protocol, seed);
         }
     }
 }

@@ -147,6 +147,28 @@ fn an_element_goes_down_a_chain_of_moves_before_whoever_pushed_it_looks() {
 }
 
 #[test]
+fn what_follows_from_one_command_follows_in_the_order_of_a_single_thread() {
+    let server = Server::start(&[]);
+    let mut client = server.connect();
+    for _ in 0..20 {
+        // All that waits at the pushed lists comes before what waits at the list that those move to.
+        let mut last = waiter(&server, &mut client, "BLPOP c 0");
+        let mut first = waiter(&server, &mut client, "BLMOVE a c LEFT LEFT 0");
+        let mut second = waiter(&server, &mut client, "BLMOVE a c LEFT LEFT 0");
+        let mut third = waiter(&server, &mut client, "BLMOVE b c LEFT LEFT 0");
+        client.ask("MULTI", OK);
+        client.ask("RPUSH b 3", QUEUED);
+        client.ask("RPUSH a 1 2", QUEUED);
+        client.send(b"EXEC\r\nLRANGE c 0 -1\r\nDEL c\r\n");
+        client.expect("*2\r\n:1\r\n:2\r\n*2\r\n$1\r\n1\r\n$1\r\n3\r\n:1\r\n");
+        third.expect("$1\r\n3\r\n");
+        first.expect("$1\r\n1\r\n");
+        second.expect("$1\r\n2\r\n");
+        last.expect(&pair("c", "2"));
+    }
+}
+
+#[test]
 fn two_rings_of_moves_turned_at_once_do_not_stop_each_other() {
     const ROUNDS: usize = 200;
     let server = Server::start(&[]);

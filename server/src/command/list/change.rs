@@ -40,6 +40,8 @@ pub(super) fn trim(context: &mut Context<'_, '_>) -> Result<(), CommandError> {
             remove_ranks(&mut list, back)?;
             remove_ranks(&mut list, front)?;
             context.keep(0, list)?;
+            // Redis tells whoever watches the key even when nothing goes.
+            context.touch(0);
         }
     }
     context.reply.ok();
