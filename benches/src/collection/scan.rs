@@ -52,6 +52,7 @@ impl Scan {
         let (Value::Bulk(cursor), Some((Value::Array(fields), _))) = (cursor, decode(&bytes[fields_at..])?) else {
             anyhow::bail!("neither cursor nor fields");
         };
+        let lanes = self.walks.len() as u64;
         let walk = &mut self.walks[lane];
         walk.seen.resize(self.elements.div_ceil(64) as usize, 0);
         for pair in fields.chunks(2) {
@@ -74,7 +75,7 @@ impl Scan {
             tally.missed += self.elements - came;
             tally.lost += self.elements - came;
             walk.seen.clear();
-            walk.key += self.walks.len() as u64;
+            walk.key += lanes;
         }
         Ok(())
     }
