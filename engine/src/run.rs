@@ -268,10 +268,10 @@ impl Inner {
                 self.after(&mut guards, keys, &items, changes, known);
                 let moved = items.iter().any(|item| item.changed);
                 self.after_nodes(&mut guards, &asked.met, moved, known);
-                if let (true, Some(asks)) = (changes.waits(), scope.asks) {
-                    if let Err(error) = asks.stand(self, &mut guards, keys) {
-                        return Outcome::Refused(error);
-                    }
+                if let (true, Some(asks)) = (changes.waits(), scope.asks)
+                    && let Err(error) = asks.stand(self, &mut guards, keys)
+                {
+                    return Outcome::Refused(error);
                 }
                 let cause = summons.collect(self, &mut guards, keys, scope.asks);
                 let wait_seq = self.wait_seq(seen_seq, seq);
