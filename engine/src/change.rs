@@ -140,16 +140,21 @@ enum NodePayload {
 }
 
 impl NodeChange {
-    /// Its payload after the change, made of `old` if it is edited: `None` if it is freed.
+    /// Its payload after the change, made of `old` if it is edited: `None` if it is freed. The old one is not asked for otherwise:
+    /// a new node has none, and asking would look like damage.
     ///
     /// # Errors
     /// The edits do not fit the old payload.
-    pub(crate) fn payload(&self, changes: &Changes<'_>, old: Option<&[u8]>) -> Result<Option<Vec<u8>>, CodecError> {
+    pub(crate) fn payload<'o>(
+        &self,
+        changes: &Changes<'_>,
+        old: impl FnOnce() -> Option<&'o [u8]>,
+    ) -> Result<Option<Vec<u8>>, CodecError> {
         match self.payload {
             NodePayload::Full(from, to) => Ok(Some(changes.scratch[from..to].to_vec())),
             NodePayload::Freed => Ok(None),
             NodePayload::Edited(from, to) => {
-                let mut payload = old.ok_or(CodecError::Truncated)?.to_vec();
+                let mut payload = old().ok_or(CodecError::Truncated)?.to_vec();
                 delta::apply(&changes.scratch[from..to], &mut payload)?;
                 Ok(Some(payload))
             }

@@ -18,6 +18,7 @@ use crate::log::map::Pending;
 use crate::log::record::{RecordKind, Seq, padded, record_bytes};
 use crate::log::{Appended, Draft, FOREGROUND, Log, NoRoom, Purpose};
 use crate::place::Place;
+use crate::planted::{self, Bug};
 use crate::run::Guards;
 use crate::shard::Shard;
 use crate::space::SpacePlan;
@@ -273,7 +274,7 @@ pub(crate) fn commit(
         step.swap(inner, shard, &keys[step.item].0, item, step.draft.map(|d| appended[d]), moved, spans);
         shard.high_seq = shard.high_seq.max(highest);
     }
-    if !changes.nodes().is_empty() {
+    if !changes.nodes().is_empty() && !planted::is(Bug::ReadsSkipNodes) {
         // Who reads a collection looks at its key's shard, in which perhaps nothing was written.
         guards.iter_mut().for_each(|(_, shard)| shard.high_seq = shard.high_seq.max(highest));
     }
@@ -433,7 +434,7 @@ fn tell_watchers(guards: &Guards<'_>, keys: &[(Key<'_>, Access)], items: &[Item]
     for (n, item) in items.iter().enumerate().take(changes.keys()) {
         let is_told = match changes.get(n) {
             Change::Remove(true) => item.at.is_none(),
-            Change::Touch => true,
+            Change::Touch => !planted::is(Bug::WatchSkipsNodes),
             _ => false,
         };
         if is_told {
@@ -489,7 +490,9 @@ fn append(
         if let Some(head) = replaced(&items[step.item], step) {
             sweeps.push((space, SmallVec::from_slice(&sweep_payload(head.id, extents_of(&head)))));
         }
-        if let Some(root) = abandoned(&items[step.item], step, steps) {
+        if let Some(root) = abandoned(&items[step.item], step, steps)
+            && !planted::is(Bug::TreeSweepUnlogged)
+        {
             sweeps.push((space, tree_payload(&root)));
         }
         if let Some(head) = large.new_head(step.item).filter(|_| step.kind == Kind::LargeString) {
@@ -523,7 +526,7 @@ fn append(
             kind: if step.payload.is_some() { RecordKind::Value(step.kind) } else { RecordKind::Tombstone },
             space: key.space,
             hash: key.hash,
-            expiry: step.expiry.filter(|_| !crate::planted::is(crate::planted::Bug::TtlNotLogged)),
+            expiry: step.expiry.filter(|_| !planted::is(Bug::TtlNotLogged)),
             key: key.bytes,
             payload: step.payload.unwrap_or_default(),
             moved: None,
@@ -543,10 +546,12 @@ fn append(
         }
     }
     let purpose = if growing { Purpose::Growth } else { Purpose::Removal };
-    inner
-        .log
-        .append(FOREGROUND, purpose, || inner.clock.monotonic_us(), &drafts, &mut appended)
-        .map_err(Missing::Log)?;
+    let is_of_nodes = |step: &Step<'_>| keys[step.item].0.space.visible() != keys[step.item].0.space;
+    let groups = if planted::is(Bug::SplitApart) && drafts.len() > 2 && steps.iter().any(is_of_nodes) { 2 } else { 1 };
+    for group in drafts.chunks(drafts.len().div_ceil(groups).max(1)) {
+        let now_us = || inner.clock.monotonic_us();
+        inner.log.append(FOREGROUND, purpose, now_us, group, &mut appended).map_err(Missing::Log)?;
+    }
     inner.counters.deltas.fetch_add(deltas.len() as u64, Ordering::Relaxed);
     let highest = appended.last().map_or(0, |a: &Appended| a.seq);
     Ok((appended, highest))

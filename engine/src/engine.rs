@@ -302,7 +302,7 @@ impl Engine {
             client_bytes: AtomicI64::new(0),
             pinned_bytes: AtomicU64::new(0),
             // No id is ever given twice: a life's ids lie above those of all lives before it, used, lost or swept.
-            next_id: AtomicU64::new(recovered.block.generation << 32),
+            next_id: AtomicU64::new(if planted::is(Bug::NodeIdsAgain) { 1 } else { recovered.block.generation << 32 }),
             superblock: Mutex::new(recovered.block),
             switch: crate::switch::Switch::default(),
             active_expire: AtomicBool::new(true),

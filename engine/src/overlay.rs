@@ -85,7 +85,7 @@ impl<'v, 'a> Overlay<'v, 'a> {
         }
         for node in changes.nodes() {
             let space = self.spaces[keys[node.owner]];
-            let Ok(payload) = node.payload(&changes, self.node(space, node.collection, node.node)) else {
+            let Ok(payload) = node.payload(&changes, || self.node(space, node.collection, node.node)) else {
                 self.is_damaged = true;
                 continue;
             };

@@ -20,6 +20,7 @@ use crate::log::NoRoom;
 use crate::nodes::{Asked, NodesNeeded, Source};
 use crate::options::{Durability, NODE_ROUNDS_MAX, READ_SHARE_MAX, ROUNDS_MAX, ROUNDS_UNLOCKED_MAX};
 use crate::place::{CLASS_SECTORS, SECTOR_BYTES};
+use crate::planted::{self, Bug};
 use crate::queue::Asks;
 use crate::serve::{AtDoor, Summons};
 use crate::shard::{Found, Shard};
@@ -156,7 +157,7 @@ impl Inner {
         if self.log.mode.promised() != Durability::Always {
             return 0;
         }
-        let seen = if crate::planted::is(crate::planted::Bug::ReadsDoNotWait) { 0 } else { seen };
+        let seen = if planted::is(Bug::ReadsDoNotWait) { 0 } else { seen };
         let wait_seq = seen.max(written);
         if wait_seq <= self.log.watermark() { 0 } else { wait_seq }
     }
@@ -251,7 +252,7 @@ impl Inner {
         if changes.wants_nodes() {
             return self.wanted(&mut guards, known, asked);
         }
-        if !asked.met.is_empty() {
+        if !asked.met.is_empty() && !planted::is(Bug::ReadsSkipNodes) {
             seen_seq = guards.iter().map(|(_, shard)| shard.high_seq).max().unwrap_or(seen_seq).max(seen_seq);
         }
         let nodes = self.changed_nodes(keys, changes);

@@ -17,6 +17,8 @@ const ASTRAY: u64 = 60;
 const SECOND_DATABASE: u64 = 150;
 /// Longest pause between WATCH and EXEC, in polls.
 const PAUSE_MAX: u64 = 8;
+/// Of so many members that there may be one may be a long one.
+const LONG_SHARE: u64 = 4;
 /// Bits of a stamp below the number of the command that wrote it.
 const STAMP_BITS: u32 = 10;
 
@@ -174,8 +176,10 @@ fn group(random: &mut Random, plan: &Plan, writer: u64, now_ms: u64) -> Vec<Part
 
 /// The number of an element.
 fn number(random: &mut Random, plan: &Plan) -> u16 {
-    let long = plan.long_members && random.chance(300);
-    random.below(plan.elements_max) as u16 + if long { LONG_MEMBERS } else { 0 }
+    match plan.long_members && random.chance(300) {
+        true => LONG_MEMBERS + random.below(plan.elements_max / LONG_SHARE) as u16,
+        false => random.below(plan.elements_max) as u16,
+    }
 }
 
 /// A few changes of elements, some of them, or so many that a run becomes a tree and a tree a run.

@@ -24,9 +24,11 @@ pub mod ledger;
 pub mod model;
 pub mod plan;
 pub mod random;
+pub mod report;
 pub mod salvage;
 pub mod switch;
 pub mod value;
+pub mod verdict;
 pub mod watching;
 pub mod world;
 

@@ -28,9 +28,21 @@ impl<'l> Draft<'l> {
         Draft { ledger, space, now_ms, replaced, changed: BTreeMap::new(), deltas: Vec::new() }
     }
 
-    /// The changes.
+    /// The changes: of each key the last, and none of one that was not there before and is not in the end.
     pub fn into_deltas(self) -> Vec<Delta> {
-        self.deltas
+        let Draft { ledger, space, now_ms, replaced, mut deltas, .. } = self;
+        let mut met = BTreeSet::new();
+        deltas.reverse();
+        deltas.retain(|delta| {
+            let Some((_, key)) = delta.key() else { return true };
+            let was_there = || {
+                let is_unknown = replaced.contains(&key) || ledger.now.is_foggy(space, key);
+                is_unknown || ledger.now.get(space, key, now_ms).is_some()
+            };
+            met.insert(key) && (!matches!(delta, Delta::Remove(..)) || was_there())
+        });
+        deltas.reverse();
+        deltas
     }
 
     fn get(&self, key: Number) -> Option<&Entry> {

@@ -102,11 +102,12 @@ impl Inner {
         let shard = &mut *shard;
         let Some((at, slot)) = shard.naming(key.space, hash, node.place) else { return Ok(()) };
         let Some(handle) = shard.alloc(bytes) else { return Err(Error::OutOfMemory) };
+        let deltas = !planted::is(Bug::DeltasRestoredClean);
         let object = Cell {
             place: node.place,
             kind: node.kind,
             main: false,
-            deltas: true,
+            deltas,
             space: key.space,
             expiry: None,
             key: key.bytes,
@@ -116,7 +117,9 @@ impl Inner {
         shard.set_slot(key.space, at, slot.with_state(State::Hot).with_place(handle.bits()).with_heat(1));
         let (base_bytes, last_seq) = (node.base_bytes, node.last_seq);
         let dirty = Dirty { hash, space: key.space, base_bytes, first_seq: node.first_seq, last_seq };
-        shard.deltas.note(node.place, dirty);
+        if deltas {
+            shard.deltas.note(node.place, dirty);
+        }
         Ok(())
     }
 }

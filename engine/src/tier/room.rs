@@ -15,6 +15,7 @@ use crate::log::record::RecordKind;
 use crate::log::{Draft, FOREGROUND, Purpose};
 use crate::options::{DISK_LIVE_PERCENT_MAX, EvictionPolicy, ROOM_WAIT_US_MAX};
 use crate::place::Place;
+use crate::planted::{self, Bug};
 use crate::shard::{Found, Shard};
 use crate::tier::fetch::{Known, Landing};
 use crate::wait::Boxed;
@@ -195,6 +196,11 @@ impl Inner {
     ) -> bool {
         let object = shard.cell(handle);
         if object.place.is_some() && !object.deltas {
+            return true;
+        }
+        if object.deltas && planted::is(Bug::DemotionDropsDeltas) {
+            let place = object.place;
+            shard.deltas.remove(place);
             return true;
         }
         // A shutdown may use the reserve of removals, and a node with deltas, whose older version dies; GC keeps its own, to make
