@@ -154,6 +154,7 @@ pub const ROWS: &[Row] = &[
         name: "sintercard",
         arity: -3,
         keys: Keys::Count { at: 1, first: 2 },
+        flags: Flags::of(&[Flag::ReadOnly, Flag::MovableKeys]),
         since: "7.0.0",
         summary: "Returns the number of members of the intersect of multiple sets.",
         complexity: "O(N*M) worst case where N is the cardinality of the smallest set and M is the number of sets.",
