@@ -94,8 +94,9 @@ impl Steps {
             Action::Hset => {
                 begin(4);
                 spelling.member(out, *element);
-                // Any version but the one that was filled in; it repeats after 2^32 steps.
-                spelling.value(out, *key, *element, (self.taken as u32).wrapping_add(2));
+                // From the seed: a run that writes what another has just written changes nothing, and costs the server less.
+                let version = KeyId(self.plan.seed).spread().wrapping_add(self.taken) as u32;
+                spelling.value(out, *key, *element, version);
                 tally.value_bytes_sent += u64::from(spelling.value_bytes);
             }
             Action::Zadd => {
