@@ -99,7 +99,7 @@ impl Inner {
                 shard.deltas.iter().map(|(place, dirty)| (dirty.last_seq, place, *dirty)).collect();
             oldest.sort_unstable_by_key(|(last_seq, place, _)| (*last_seq, *place));
             for (_, place, dirty) in oldest.iter().take(NODES_PER_STEP.min(oldest.len().div_ceil(2))) {
-                if !self.append_whole(&mut shard, *place, dirty, Purpose::Removal) {
+                if !self.append_whole(&mut shard, *place, dirty, Purpose::Growth) {
                     return false;
                 }
                 retired += 1;
