@@ -252,7 +252,7 @@ impl Inner {
         if changes.wants_nodes() {
             return self.wanted(&mut guards, known, asked);
         }
-        if !asked.met.is_empty() && !planted::is(Bug::ReadsSkipNodes) {
+        if !asked.met.is_empty() {
             seen_seq = guards.iter().map(|(_, shard)| shard.high_seq).max().unwrap_or(seen_seq).max(seen_seq);
         }
         let nodes = self.changed_nodes(keys, changes);
