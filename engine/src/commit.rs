@@ -295,6 +295,7 @@ impl Inner {
 
 /// The commit of a command on one key that stores a value of ordinary size, or removes the key: what
 /// [`commit`] does for each of its steps, in the same order, without lists.
+#[inline(always)]
 pub(crate) fn commit_one<'s>(
     inner: &Inner,
     shard: &mut Shard,
@@ -615,12 +616,18 @@ impl<'s> Step<'s> {
     }
 
     /// Inserts a slot for a key that has none.
-    #[inline]
+    #[inline(always)]
     fn take_slot(&mut self, shard: &mut Shard, key: &Key<'_>, item: &Item) {
         if let (Some(cell), None) = (self.cell, item.at) {
-            let provisional = Slot::new(State::Hot, cell.bits()).with_ttl(self.expiry.is_some());
-            self.inserted = Some(shard.insert_slot(key.space, item.hash, provisional));
+            self.insert_slot(shard, key, item.hash, cell);
         }
+    }
+
+    /// Apart from [`Step::take_slot`], which so needs no frame for the many keys that have one.
+    #[inline(never)]
+    fn insert_slot(&mut self, shard: &mut Shard, key: &Key<'_>, hash: u64, cell: Handle) {
+        let provisional = Slot::new(State::Hot, cell.bits()).with_ttl(self.expiry.is_some());
+        self.inserted = Some(shard.insert_slot(key.space, hash, provisional));
     }
 
     /// Undoes both.

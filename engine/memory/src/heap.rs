@@ -222,9 +222,10 @@ impl Heap {
     /// The whole cell. Panics on a handle that is not a cell of this heap.
     #[inline]
     pub fn bytes(&self, cell: Handle) -> &[u8] {
-        let (at, index) = self.locate(cell);
-        let cells = self.cells(at);
-        &cells.span.bytes()[cells.range(index)]
+        match self.find(cell) {
+            Some((_, cells, index)) => &cells.span.bytes()[cells.range(index)],
+            None => self.disowns(cell),
+        }
     }
 
     /// The whole cell, to write. Panics on a handle that is not a cell of this heap.
@@ -325,18 +326,25 @@ impl Heap {
 
     /// Descriptor and number of a cell in use.
     #[inline]
-    fn find(&self, cell: Handle) -> Option<(u32, u16)> {
+    fn find(&self, cell: Handle) -> Option<(u32, &Cells, u16)> {
         let at = self.region.place_of(cell.0 / UNIT_STEPS)?;
         let cells = self.spans.get(at as usize)?.as_ref()?;
-        Some((at, cells.index_of(cell)?))
+        Some((at, cells, cells.index_of(cell)?))
     }
 
     #[inline]
     fn locate(&self, cell: Handle) -> (u32, u16) {
         match self.find(cell) {
-            Some(found) => found,
-            None => panic!("heap {} does not own the cell {:#x}", self.heap_id, cell.0),
+            Some((at, _, index)) => (at, index),
+            None => self.disowns(cell),
         }
+    }
+
+    /// Apart from the roads that find their cell, which so need no frame for it.
+    #[cold]
+    #[inline(never)]
+    fn disowns(&self, cell: Handle) -> ! {
+        panic!("heap {} does not own the cell {:#x}", self.heap_id, cell.0)
     }
 
     fn span_with_room(&mut self, class: usize) -> Option<u32> {

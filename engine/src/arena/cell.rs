@@ -139,13 +139,7 @@ pub fn read(from: &[u8]) -> Cell<'_> {
         [_, _, _, _, _, _, space @ ..128, key @ ..128, low, high @ ..128, ..] => {
             (10, u32::from(space), usize::from(key), usize::from(low & 127) | usize::from(high) << 7)
         }
-        _ => {
-            let mut at = 6;
-            let space = get_varint(from, &mut at) as u32;
-            let key_bytes = get_varint(from, &mut at) as usize;
-            let payload_bytes = get_varint(from, &mut at) as usize;
-            (at, space, key_bytes, payload_bytes)
-        }
+        _ => long_numbers(from),
     };
     let expiry = if flags & FLAG_EXPIRY != 0 {
         at += 8;
@@ -164,6 +158,17 @@ pub fn read(from: &[u8]) -> Cell<'_> {
         key,
         payload: &rest[..payload_bytes],
     }
+}
+
+/// Where the key of a cell with long numbers begins, and the numbers: space, bytes of key and payload.
+#[cold]
+#[inline(never)]
+fn long_numbers(from: &[u8]) -> (usize, u32, usize, usize) {
+    let mut at = 6;
+    let space = get_varint(from, &mut at) as u32;
+    let key_bytes = get_varint(from, &mut at) as usize;
+    let payload_bytes = get_varint(from, &mut at) as usize;
+    (at, space, key_bytes, payload_bytes)
 }
 
 /// The place in a cell.

@@ -294,7 +294,7 @@ const fn eight(bytes: Option<&[u8; 8]>) -> u64 {
 }
 
 /// The top-level command with this name, whatever the case of its letters.
-#[inline]
+#[inline(always)]
 pub fn find(name: &[u8]) -> Option<CommandId> {
     let wanted = Name::of(name);
     let mut place = wanted.place();
@@ -304,12 +304,18 @@ pub fn find(name: &[u8]) -> Option<CommandId> {
             return None;
         }
         let known = &NAMES[usize::from(at)];
-        let same = || SORTED[usize::from(at)].name.as_bytes().eq_ignore_ascii_case(name);
-        if known.looks_like(&wanted) && (known.is_plain || same()) {
+        if known.looks_like(&wanted) && (known.is_plain || is_name(at, name)) {
             return Some(CommandId(at));
         }
         place = (place + 1) & (PLACES - 1);
     }
+}
+
+/// Compares whole names: for the few that two words do not tell apart. Not inlined, so that [`find`] needs no frame.
+#[cold]
+#[inline(never)]
+fn is_name(at: u16, name: &[u8]) -> bool {
+    SORTED[usize::from(at)].name.as_bytes().eq_ignore_ascii_case(name)
 }
 
 /// The subcommand of `container` with this name.
