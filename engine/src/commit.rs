@@ -315,14 +315,16 @@ pub(crate) fn commit_one<'s>(
     let mut highest = 0;
     let mut appended = None;
     if inner.log.mode.logs() {
-        let (keys, items, steps) = ([(*key, Access::Write)], slice::from_ref(item), slice::from_mut(&mut step));
-        match append(inner, &keys, items, steps, &Assembled::default(), None, growing) {
-            Ok((written, seq)) => (appended, highest) = (written.first().copied(), seq),
-            Err(missing) => {
-                step.give_back(shard, key, item);
-                return Err(missing);
-            }
+        debug_assert!(item.large.is_none() && item.tree.is_none(), "what leaves more than a record takes the general road");
+        let (draft, now_us) = (draft_of(key, &step), || inner.clock.monotonic_us());
+        let mut written = SmallVec::new();
+        let result = inner.log.append(FOREGROUND, purpose_of(growing), now_us, slice::from_ref(&draft), &mut written);
+        if let Err(no_room) = result {
+            step.give_back(shard, key, item);
+            return Err(Missing::Log(no_room));
         }
+        appended = written.first().copied();
+        highest = appended.map_or(0, |a| a.seq);
     }
     step.swap(inner, shard, key, item, appended, false, spans);
     shard.high_seq = shard.high_seq.max(highest);
@@ -523,15 +525,7 @@ fn append(
             continue;
         }
         step.draft = Some(drafts.len());
-        drafts.push(Draft {
-            kind: if step.payload.is_some() { RecordKind::Value(step.kind) } else { RecordKind::Tombstone },
-            space: key.space,
-            hash: key.hash,
-            expiry: step.expiry.filter(|_| !planted::is(Bug::TtlNotLogged)),
-            key: key.bytes,
-            payload: step.payload.unwrap_or_default(),
-            moved: None,
-        });
+        drafts.push(draft_of(key, step));
     }
     for (space, sweep) in &sweeps {
         drafts.push(extra(RecordKind::Sweep, *space, &sweep[..]));
@@ -546,16 +540,34 @@ fn append(
             return Err(Missing::TooLarge(Error::GroupTooLarge { bytes, bytes_max }));
         }
     }
-    let purpose = if growing { Purpose::Growth } else { Purpose::Removal };
     let is_of_nodes = |step: &Step<'_>| keys[step.item].0.space.visible() != keys[step.item].0.space;
     let groups = if planted::is(Bug::SplitApart) && drafts.len() > 2 && steps.iter().any(is_of_nodes) { 2 } else { 1 };
     for group in drafts.chunks(drafts.len().div_ceil(groups).max(1)) {
         let now_us = || inner.clock.monotonic_us();
-        inner.log.append(FOREGROUND, purpose, now_us, group, &mut appended).map_err(Missing::Log)?;
+        inner.log.append(FOREGROUND, purpose_of(growing), now_us, group, &mut appended).map_err(Missing::Log)?;
     }
     inner.counters.deltas.fetch_add(deltas.len() as u64, Ordering::Relaxed);
     let highest = appended.last().map_or(0, |a: &Appended| a.seq);
     Ok((appended, highest))
+}
+
+/// The record of a step that is not a delta.
+#[inline]
+fn draft_of<'d>(key: &Key<'d>, step: &Step<'d>) -> Draft<'d> {
+    Draft {
+        kind: if step.payload.is_some() { RecordKind::Value(step.kind) } else { RecordKind::Tombstone },
+        space: key.space,
+        hash: key.hash,
+        expiry: step.expiry.filter(|_| !planted::is(Bug::TtlNotLogged)),
+        key: key.bytes,
+        payload: step.payload.unwrap_or_default(),
+        moved: None,
+    }
+}
+
+#[inline]
+fn purpose_of(growing: bool) -> Purpose {
+    if growing { Purpose::Growth } else { Purpose::Removal }
 }
 
 /// The delta records of a group: one for each collection.
