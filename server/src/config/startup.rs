@@ -39,6 +39,13 @@ impl Startup {
             None => default_disk(&directory)?,
             Some(text) => amount(text, space(&directory)?.whole),
         };
+        let index_bits_kept = settings.number("tier-index-bits") as u32;
+        if index_bits_kept < 64 && holds_something(&directory) {
+            return Err(format!(
+                "tier-index-bits is for tests and needs an empty directory, and there are files in {}; leave it out, or choose another `dir`",
+                directory.display()
+            ));
+        }
         let workers = match settings.number("workers") {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             workers => workers as usize,
@@ -65,6 +72,7 @@ impl Startup {
                 _ => RecoveryMode::Salvage,
             },
             machine_bytes,
+            index_bits_kept,
             ..Options::default()
         };
         let backend = match settings.text("io-backend").as_str() {
@@ -74,6 +82,11 @@ impl Startup {
         };
         Ok(Startup { options, directory, backend })
     }
+}
+
+/// Whether there are files in a directory.
+fn holds_something(directory: &Path) -> bool {
+    std::fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some())
 }
 
 /// The store's name for a value of `maxmemory-policy`.

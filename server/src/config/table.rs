@@ -187,6 +187,7 @@ pub const DIRECTIVES: &[Directive] = &[
     fixed("tcp-backlog", Kind::Integer { min: 0, max: 2147483647 }, "511"),
     live("tcp-keepalive", Kind::Integer { min: 0, max: 2147483647 }, "300"),
     fixed("tier-compression", Kind::Boolean, "no"),
+    fixed("tier-index-bits", Kind::Integer { min: 4, max: 64 }, "64"),
     fixed("tier-policy", Kind::Choice(&["s3fifo", "lru"]), "s3fifo"),
     fixed("tier-recovery", Kind::Choice(&["salvage", "strict"]), "salvage"),
     live("timeout", Kind::Integer { min: 0, max: 2147483647 }, "0"),

@@ -2,7 +2,8 @@
 //!
 //! Promises: covers the string, bitmap, hash and keyspace families and transactions in RESP2 and RESP3, with keys that are pushed to the SSD now
 //! and then behind the commands' back. The seed is printed; `THERMOCLINE_DIFFERENTIAL_SEED=n` starts at that one (default 1),
-//! `THERMOCLINE_DIFFERENTIAL_RUNS=n` runs so many.
+//! `THERMOCLINE_DIFFERENTIAL_RUNS=n` runs so many. The first seed is also run with a hash cut to four bits, so that nearly every key looks
+//! like every other; `THERMOCLINE_DIFFERENTIAL_HASH_BITS=n` runs all seeds with so many instead.
 //! Without a redis-server on this machine it says so, and only the answers in `recorded.txt` are compared.
 //!
 //! What may differ, and how it is compared instead:
@@ -34,6 +35,9 @@ use servers::{Client, Server, shown, shown_words};
 
 const COMMANDS_PER_RUN: usize = 10_000;
 const RUNS: u64 = 3;
+/// Bits of the index hash: all of them, and so few that every look meets other keys.
+const WHOLE_HASH: u64 = 64;
+const CUT_HASH: u64 = 4;
 /// Small, so that its refusals are met; values near it are kept in extents.
 const BULK_BYTES_MAX: &str = "1mb";
 
@@ -261,14 +265,16 @@ fn run(redis: &Server, ours: &Server, protocol: u64, seed: u64) {
     }
 }
 
-fn our_server() -> Server {
-    let options = ["--maxmemory", "64mb", "--maxdisk", "1gb", "--proto-max-bulk-len", BULK_BYTES_MAX];
+fn our_server(hash_bits: u64) -> Server {
+    let bits = hash_bits.to_string();
+    let options =
+        ["--maxmemory", "64mb", "--maxdisk", "1gb", "--proto-max-bulk-len", BULK_BYTES_MAX, "--tier-index-bits", &bits];
     Server::start(env!("CARGO_BIN_EXE_thermocline-server"), "ours", &options).expect("our own server starts")
 }
 
 #[test]
 fn the_answers_recorded_from_redis_are_given() {
-    let server = our_server();
+    let server = our_server(WHOLE_HASH);
     for protocol in [2, 3] {
         let mut client = server.connect();
         client.ask(&["HELLO".into(), protocol.to_string().into()]);
@@ -290,16 +296,22 @@ fn every_answer_is_the_answer_of_redis() {
         println!("skipped: there is no redis-server on this machine to compare with");
         return;
     };
-    let ours = our_server();
     let asked = |name: &str| std::env::var(name).ok().and_then(|number| number.parse().ok());
     let first = asked("THERMOCLINE_DIFFERENTIAL_SEED").unwrap_or(1);
     let runs = asked("THERMOCLINE_DIFFERENTIAL_RUNS").unwrap_or(RUNS);
-    for seed in first..first + runs {
-        for protocol in [2, 3] {
-            println!("seed {seed}, RESP{protocol}");
-            run(&redis, &ours, protocol, seed);
-            transactions::run(&redis, &ours, protocol, seed);
-            waiting::run(&redis, &ours, protocol, seed);
+    let plans = match asked("THERMOCLINE_DIFFERENTIAL_HASH_BITS") {
+        Some(bits) => vec![(bits, runs)],
+        None => vec![(WHOLE_HASH, runs), (CUT_HASH, 1)],
+    };
+    for (hash_bits, runs) in plans {
+        let ours = our_server(hash_bits);
+        for seed in first..first + runs {
+            for protocol in [2, 3] {
+                println!("seed {seed}, RESP{protocol}, {hash_bits} bits of the hash");
+                run(&redis, &ours, protocol, seed);
+                transactions::run(&redis, &ours, protocol, seed);
+                waiting::run(&redis, &ours, protocol, seed);
+            }
         }
     }
 }
