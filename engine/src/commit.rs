@@ -315,7 +315,10 @@ pub(crate) fn commit_one<'s>(
     let mut highest = 0;
     let mut appended = None;
     if inner.log.mode.logs() {
-        debug_assert!(item.large.is_none() && item.tree.is_none(), "what leaves more than a record takes the general road");
+        debug_assert!(
+            item.large.is_none() && item.tree.is_none(),
+            "what leaves more than a record takes the general road"
+        );
         let (draft, now_us) = (draft_of(key, &step), || inner.clock.monotonic_us());
         let mut written = SmallVec::new();
         let result = inner.log.append(FOREGROUND, purpose_of(growing), now_us, slice::from_ref(&draft), &mut written);

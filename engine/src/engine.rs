@@ -139,6 +139,8 @@ pub(crate) struct Inner {
     pub(crate) maps: Mutex<crate::tier::maps::MapState>,
     /// A map is being written.
     pub(crate) map_busy: AtomicBool,
+    /// What the running backup keeps.
+    pub(crate) backup: Mutex<crate::backup::Pins>,
     /// A checkpoint is being written.
     pub(crate) checkpoint_busy: AtomicBool,
     /// A background writer waits for its pace.
@@ -314,6 +316,7 @@ impl Engine {
             starved: RwLock::new(None),
             maps: Mutex::new(recovered.maps),
             map_busy: AtomicBool::new(false),
+            backup: Mutex::default(),
             checkpoint_busy: AtomicBool::new(false),
             pacing: AtomicBool::new(false),
             warm: crate::tier::hot_set::WarmUp::default(),

@@ -73,6 +73,11 @@ pub enum Error {
         /// Option, value and range.
         words: String,
     },
+    /// A backup, or a restore, was not made.
+    Backup {
+        /// What was wrong, where, and what to do.
+        words: String,
+    },
     /// The engine has been closed.
     Closed,
 }
@@ -113,6 +118,7 @@ impl fmt::Display for Error {
             ),
             Error::Io { what, words, .. } => write!(f, "{what}: {words}"),
             Error::InUse { words } | Error::Format { words } | Error::InvalidOption { words } => f.write_str(words),
+            Error::Backup { words } => f.write_str(words),
             Error::Closed => f.write_str("the store is closed"),
         }
     }

@@ -9,6 +9,7 @@ pub mod options;
 pub mod policy;
 
 mod arena;
+pub mod backup;
 mod block_on;
 mod change;
 mod check;

@@ -84,6 +84,12 @@ pub const NODE_ROUNDS_MAX: u32 = 100_000;
 pub const READ_SHARE_MAX: u64 = 8;
 /// Bytes of a map, checkpoint or hot-set list written at once.
 pub const META_PIECE_BYTES: usize = 256 << 10;
+/// Bytes of a backup or a restore copied at once.
+pub const BACKUP_PIECE_BYTES: usize = 1 << 20;
+/// Free segments beyond the reserves below which a backup gives back those that it keeps.
+pub const BACKUP_ROOM_SEGMENTS: usize = 2;
+/// Bytes of a backup's manifest: about 160 per segment.
+pub const BACKUP_MANIFEST_BYTES_MAX: u64 = 256 << 20;
 /// Log written per byte of a map before the next one.
 pub const LOG_PER_MAP_BYTE: u64 = 32;
 /// Log written per byte of a checkpoint before the next one.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::pin::pin;
 
 use store::Store;
-use thermocline::{Access, Changes, Durability, Expiry, Kind};
+use thermocline::{Access, Changes, Clock, Durability, Expiry, Kind};
 use thermocline_io::{FaultDisk, Faults};
 
 const MODES: [Durability; 4] = [Durability::None, Durability::No, Durability::EverySecond, Durability::Always];
@@ -273,4 +273,22 @@ fn nothing_is_switched_when_the_store_is_closed_and_the_mode_survives_a_clean_en
     drop((store, engine));
     disk.power_cut();
     assert_eq!(open(&disk, Durability::None).holding(), holding);
+}
+
+#[test]
+fn without_flushes_a_writer_waits_no_longer_for_a_buffer_than_the_disk_takes() {
+    // Values that do not share a buffer fill all of them long before a quarter of their bytes is written, and then the writer waited
+    // half a minute for a sync that nothing asked for.
+    let disk = FaultDisk::new(32 << 20, 2, Faults::default());
+    let mut store = Store::open(&disk, store::options(Durability::No));
+    for round in 0..400_u32 {
+        let bytes = [60_000, 9_000, 17_000][round as usize % 3];
+        let (engine, before) = (store.engine.clone(), store.clock.monotonic_us());
+        let (name, value) = (format!("key {}", round % 20), vec![b'v'; bytes]);
+        let keys = [(engine.key(engine.space(0), name.as_bytes()), Access::Overwrite)];
+        let mut changes = Changes::new(1);
+        let set = engine.run(&keys, &mut changes, |_, changes| changes.put(0, Kind::String, &value, Expiry::Clear));
+        store.finish(set).unwrap();
+        assert!(store.clock.monotonic_us() - before < 1_000_000, "round {round}");
+    }
 }

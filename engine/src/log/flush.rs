@@ -6,7 +6,8 @@
 use super::chunk::ChunkHeader;
 use super::footer::FooterBuilder;
 use super::record::Address;
-use super::segment::SegmentState;
+use super::record::Seq;
+use super::segment::{Segment, SegmentState};
 use super::{Chunk, ChunkState, FOREGROUND, Log, STREAMS, Tail};
 use crate::options::{BLOCK_BYTES, Durability, FLUSH_AGE_US, FLUSH_AGE_US_MAX, FLUSHES_IN_FLIGHT_MAX};
 use crate::planted::{self, Bug};
@@ -86,6 +87,27 @@ impl Log {
         meta.live.lock().seal(self.segment_bytes);
         meta.set_state(SegmentState::Sealed);
         tail.sealing.push(Sealing { segment: open.id, epoch: open.epoch, stream: stream as u8, footer: open.footer });
+    }
+
+    /// Seals the segment of every stream, so that what has been appended lies in segments that nothing is appended to any more, and
+    /// names them while `pin` keeps each where it is. Answers the last seq in them; `None`: the log has failed.
+    pub(crate) fn seal_all(&self, mut pin: impl FnMut(u32, &Segment)) -> Option<Seq> {
+        let mut tail = self.tail.lock();
+        if tail.draining || self.failure().is_some() {
+            return None;
+        }
+        let last_seq = tail.last_seq;
+        for stream in 0..STREAMS {
+            self.seal(&mut tail, stream);
+        }
+        let is_kept = |state| matches!(state, SegmentState::Sealed | SegmentState::Victim | SegmentState::Quarantined);
+        for (id, segment) in self.segments.iter().enumerate() {
+            if is_kept(segment.state()) && segment.file().is_some() {
+                pin(id as u32, segment);
+            }
+        }
+        self.ripe.store(true, Ordering::Release);
+        Some(last_seq)
     }
 
     /// Is there something for [`Log::pump`]?
@@ -173,7 +195,10 @@ impl Log {
             Durability::Always | Durability::None => 0,
         };
         let aged = now_us.saturating_sub(tail.last_sync_us) >= age_us;
-        if !(all || tail.draining || aged || tail.written_unsynced_bytes >= self.buffered_bytes_max / 4) {
+        // Chunks that were closed early take whole buffers: these can be full long before a quarter of their bytes is written.
+        let is_full = tail.written_unsynced_bytes >= self.buffered_bytes_max / 4
+            || tail.buffered_bytes >= self.buffered_bytes_max / 4 * 3;
+        if !(all || tail.draining || aged || is_full) {
             return;
         }
         let mut by_file: Vec<(FileId, Vec<Arc<Chunk>>)> = Vec::new();

@@ -85,6 +85,7 @@ impl Inner {
     /// One round of GC: empties victims, writes a map, frees them. Returns how many segments became free.
     pub(crate) async fn collect(self: &Arc<Self>) -> crate::Result<usize> {
         self.gc_wanted.store(false, Ordering::Release);
+        self.take_back_from_backup();
         let mut emptied = 0;
         while emptied < VICTIMS_PER_MAP {
             let Some(victim) = self.choose_victim() else { break };

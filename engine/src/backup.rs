@@ -1,0 +1,541 @@
+//! Backups: a copy of the log as it was at one seq, taken while the store serves, and put back as a data directory of its own.
+//!
+//! ```text
+//!  begin    streams sealed at seq S | what S needs durable | superblock and map read | segments pinned
+//!  copy     segment after segment into the folder, emptiest first, each unpinned when it is there
+//!  folder   segment-00000c.e7.s181   an object: a segment as it was when epoch 7 of it ended with seq 181
+//!           NAME.superblock-0 ..     the small files of one backup
+//!           NAME.backup              its manifest (JSON): files, the objects that hold them, lengths and checksums
+//!  restore  the files of one manifest, checked, into an empty directory: what a start finds is what a crash at S had left
+//! ```
+//! A sealed segment never changes until it is reused under another epoch, so a later backup names the objects that are there and
+//! copies the rest: each manifest is whole, and the folder grows by what is new. The checkpoint and the hot-set list are left out: a start
+//! does without.
+//!
+//! Promises: everything acknowledged before [`Engine::begin_backup`] is in it and nothing newer, groups whole; a backup counts once its
+//! manifest has its name, and that comes last. Never: stops writers (one that would take the log's last segments is given up), links to
+//! files of the store (they are reused in place), reads a folder's object without its checksum.
+
+use crate::Engine;
+use crate::engine::Inner;
+use crate::error::{Error, Result};
+use crate::log::{map, segment::SegmentState, segment_name, superblock};
+use crate::options::BLOCK_BYTES;
+use crate::options::{
+    BACKUP_MANIFEST_BYTES_MAX, BACKUP_PIECE_BYTES, BACKUP_ROOM_SEGMENTS, META_PIECE_BYTES, REMOVAL_RESERVE_SEGMENTS,
+};
+use crate::tier::maps::Turn;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use thermocline_io::{Buffer, Disk, FileId, Operation};
+
+/// Format of a manifest.
+pub const FORMAT: u32 = 1;
+/// How the name of a manifest ends.
+const MANIFEST_ENDING: &str = ".backup";
+/// How the name of a file ends that is not whole yet.
+const PART_ENDING: &str = ".part";
+
+/// What one backup is made of.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// Id of the store.
+    pub store: u32,
+    /// Everything up to this seq is in it, and nothing newer.
+    pub seq: u64,
+    /// When it was begun, in Unix milliseconds.
+    pub created_ms: u64,
+    /// The files of the data directory.
+    pub files: Vec<BackupFile>,
+}
+
+/// One file of a backup.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct BackupFile {
+    /// Its name in a data directory.
+    pub name: String,
+    /// Its name in the folder of backups.
+    pub object: String,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// CRC-32 of its bytes.
+    pub crc: u32,
+}
+
+/// How far a backup, a restore or a check has come.
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
+pub struct Progress {
+    /// Bytes done.
+    pub bytes: u64,
+    /// Bytes in all.
+    pub bytes_all: u64,
+    /// Bytes that were copied: the rest was there.
+    pub bytes_copied: u64,
+}
+
+/// Asked after each piece, with how far it has come: false ends the work with an error. It may sleep, to leave the device to others.
+pub type GoOn<'g> = dyn FnMut(Progress) -> bool + 'g;
+
+/// The segments that a backup keeps where they are. One backup at a time.
+#[derive(Default)]
+pub(crate) struct Pins {
+    running: bool,
+    /// The log was short of segments and took them back.
+    given_up: bool,
+    segments: Vec<u32>,
+}
+
+#[derive(Copy, Clone)]
+struct Pinned {
+    segment: u32,
+    epoch: u32,
+    max_seq: u64,
+}
+
+/// A moment of the store that can be copied. Its segments are kept until it is dropped.
+pub struct BackupSource {
+    inner: Arc<Inner>,
+    seq: u64,
+    created_ms: u64,
+    small: Vec<(&'static str, Vec<u8>)>,
+    pinned: Vec<Pinned>,
+}
+
+impl Engine {
+    /// Fixes a moment for a backup: all that has been acknowledged is in it. Waits until it is durable. On a worker.
+    ///
+    /// # Errors
+    /// [`Error::Backup`] while nothing is logged (`appendonly no`), [`Error::Misconfigured`] while the log cannot be written,
+    /// [`Error::Closed`] at the end.
+    pub async fn begin_backup(&self) -> Result<BackupSource> {
+        let inner = &self.inner;
+        // No map is written and nothing becomes free by one between the last map and the pins.
+        let _turn = Turn::take(inner, |inner| &inner.map_busy).await;
+        if inner.frozen.load(Ordering::Acquire) {
+            return Err(Error::Closed);
+        }
+        if !inner.log.mode.logs() {
+            let words = "a backup is a copy of the log, and with `appendonly no` there is none; CONFIG SET appendonly yes first";
+            return Err(Error::Backup { words: words.into() });
+        }
+        {
+            let mut pins = inner.backup.lock();
+            if pins.running {
+                return Err(refused("a backup is being made; wait until it has ended".into()));
+            }
+            *pins = Pins { running: true, ..Pins::default() };
+        }
+        let created_ms = inner.clock.now_ms();
+        let mut source =
+            BackupSource { inner: inner.clone(), seq: 0, created_ms, small: Vec::new(), pinned: Vec::new() };
+        let sealed = inner.log.seal_all(|segment, meta| {
+            meta.pins.fetch_add(1, Ordering::AcqRel);
+            inner.backup.lock().segments.push(segment);
+            let max_seq = meta.max_seq.load(Ordering::Acquire);
+            source.pinned.push(Pinned { segment, epoch: meta.epoch(), max_seq });
+        });
+        let Some(seq) = sealed else {
+            let reason = inner.log.failure().unwrap_or_else(|| "the store is being closed".into());
+            return Err(Error::Misconfigured { reason });
+        };
+        source.seq = seq;
+        inner.wait_for_causes().await?;
+        for name in superblock::FILES.into_iter().chain(map::FILES) {
+            if let Some(bytes) = inner.read_small(name).await? {
+                inner.pinned_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                source.small.push((name, bytes));
+            }
+        }
+        Ok(source)
+    }
+}
+
+impl Inner {
+    /// All of a small file; `None`: it is not there.
+    async fn read_small(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        let about = |error: &io::Error| Error::io(format!("reading {name}"), error);
+        let disk = &self.log.disk;
+        let file = match disk.open(name) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(about(&error)),
+        };
+        let bytes = disk.length(file).map_err(|error| about(&error))? as usize;
+        let mut out = Vec::with_capacity(bytes);
+        while out.len() < bytes {
+            let piece = (bytes - out.len()).min(META_PIECE_BYTES);
+            let mut buffer = Buffer::new(piece.next_multiple_of(BLOCK_BYTES as usize));
+            buffer.set_len(piece.next_multiple_of(BLOCK_BYTES as usize));
+            let completion = self.request(file, Operation::Read { offset: out.len() as u64, buffer }).await;
+            completion.result.map_err(|error| about(&error))?;
+            let Operation::Read { buffer, .. } = completion.operation else { break };
+            out.extend_from_slice(&buffer[..piece]);
+        }
+        Ok(Some(out))
+    }
+}
+
+impl BackupSource {
+    /// The last seq that is in it.
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    fn small_bytes(&self) -> u64 {
+        self.small.iter().map(|(_, bytes)| bytes.len() as u64).sum()
+    }
+
+    /// Copies it into a folder, as the backup `name`. Blocking: on a thread of its own.
+    ///
+    /// # Errors
+    /// [`Error::Backup`] if a backup of this name is there, the log needs the segments, or `go_on` says no; [`Error::Io`].
+    pub fn copy(self, folder: &dyn Disk, name: &str, go_on: &mut GoOn<'_>) -> Result<(Manifest, Progress)> {
+        let known = known_objects(folder, self.inner.log.store)?;
+        if Manifest::all(folder)?.iter().any(|(there, _)| there == name) {
+            return Err(refused(format!("there is a backup {name} in the folder already; choose another name")));
+        }
+        let segment_bytes = u64::from(self.inner.log.segment_bytes);
+        let mut progress = Progress { bytes_all: self.small_bytes(), ..Progress::default() };
+        progress.bytes_all += self.pinned.len() as u64 * segment_bytes;
+        let mut files = Vec::with_capacity(self.pinned.len() + self.small.len());
+        for (file, bytes) in &self.small {
+            let object = format!("{name}.{file}");
+            let entry = put(folder, &object, bytes.len() as u64, &mut progress, go_on, |offset, into| {
+                into.copy_from_slice(&bytes[offset as usize..][..into.len()]);
+                Ok(())
+            })?;
+            files.push(BackupFile { name: (*file).into(), ..entry });
+        }
+        // What GC would like to have first is copied first.
+        let live_bytes = |pinned: &Pinned| self.inner.log.segments[pinned.segment as usize].live.lock().bytes;
+        let mut order: Vec<(u64, usize)> = self.pinned.iter().enumerate().map(|(at, p)| (live_bytes(p), at)).collect();
+        order.sort_unstable();
+        for pinned in order.into_iter().map(|(_, at)| self.pinned[at]) {
+            let (segment, file) = (pinned.segment, segment_name(pinned.segment));
+            let object = format!("{file}.e{}.s{}", pinned.epoch, pinned.max_seq);
+            if self.is_kept(&pinned) {
+                match known.get(&object) {
+                    Some(there) => {
+                        progress.bytes += there.bytes;
+                        files.push(BackupFile { name: file, ..there.clone() });
+                    }
+                    None => {
+                        let disk = &self.inner.log.disk;
+                        let meta = &self.inner.log.segments[segment as usize];
+                        let source = meta.file().ok_or_else(|| refused(format!("{file} has gone")))?;
+                        let entry = put(folder, &object, segment_bytes, &mut progress, go_on, |offset, into| {
+                            self.still_pinned()?;
+                            read_all(&**disk, source, &file, offset, into)
+                        })?;
+                        if self.is_kept(&pinned) {
+                            files.push(BackupFile { name: file, ..entry });
+                        }
+                    }
+                }
+            }
+            self.still_pinned()?;
+            self.inner.unpin(segment);
+        }
+        if !self.inner.log.mode.logs() {
+            return Err(refused("`appendonly` was set to `no` meanwhile; what was copied is not a backup".into()));
+        }
+        files.sort_by(|a, b| a.name.cmp(&b.name));
+        let manifest =
+            Manifest { format: FORMAT, store: self.inner.log.store, seq: self.seq, created_ms: self.created_ms, files };
+        manifest.write(folder, name)?;
+        Ok((manifest, progress))
+    }
+
+    /// Is the segment what it was? One that became free in the moment of the pins was dead under the map that goes with it.
+    fn is_kept(&self, pinned: &Pinned) -> bool {
+        let meta = &self.inner.log.segments[pinned.segment as usize];
+        let is_kept = matches!(meta.state(), SegmentState::Sealed | SegmentState::Victim | SegmentState::Quarantined);
+        is_kept && meta.epoch() == pinned.epoch
+    }
+
+    /// The log has not taken its segments back.
+    fn still_pinned(&self) -> Result<()> {
+        match self.inner.backup.lock().given_up {
+            true => Err(refused(LOG_IS_SHORT.into())),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Inner {
+    /// A segment of a backup is copied.
+    fn unpin(&self, segment: u32) {
+        let mut pins = self.backup.lock();
+        if let Some(at) = pins.segments.iter().position(|&pinned| pinned == segment) {
+            pins.segments.swap_remove(at);
+            self.log.segments[segment as usize].pins.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Before writers wait for segments that a backup keeps, it is given up.
+    pub(crate) fn take_back_from_backup(&self) {
+        let (ready, absent) = self.log.free_segments();
+        if ready + absent > REMOVAL_RESERVE_SEGMENTS + BACKUP_ROOM_SEGMENTS {
+            return;
+        }
+        let mut pins = self.backup.lock();
+        if pins.segments.iter().any(|&segment| self.log.segments[segment as usize].state() == SegmentState::Victim) {
+            pins.given_up = true;
+            tracing::warn!(segments = pins.segments.len(), "{LOG_IS_SHORT}");
+            self.unpin_all(&mut pins);
+        }
+    }
+
+    fn unpin_all(&self, pins: &mut Pins) {
+        for segment in pins.segments.drain(..) {
+            self.log.segments[segment as usize].pins.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}
+
+const LOG_IS_SHORT: &str = "the backup was given up: the log is short of segments, and the backup kept some that it could reuse; \
+                            let it write faster, or to less, or raise maxdisk";
+
+impl Drop for BackupSource {
+    fn drop(&mut self) {
+        self.inner.pinned_bytes.fetch_sub(self.small_bytes(), Ordering::Relaxed);
+        let mut pins = self.inner.backup.lock();
+        self.inner.unpin_all(&mut pins);
+        pins.running = false;
+    }
+}
+
+impl Manifest {
+    /// The manifest of this name in a folder.
+    ///
+    /// # Errors
+    /// [`Error::Backup`] if there is none or it is not understood, [`Error::Io`].
+    pub fn read(folder: &dyn Disk, name: &str) -> Result<Manifest> {
+        let file_name = manifest_name(name);
+        let about = |error: &io::Error| Error::io(format!("reading {file_name}"), error);
+        let file = folder.open(&file_name).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => refused(format!("there is no backup {name} in the folder")),
+            _ => about(&error),
+        })?;
+        let bytes = folder.length(file).map_err(|error| about(&error))?;
+        if bytes > BACKUP_MANIFEST_BYTES_MAX {
+            return Err(refused(format!("{file_name} has {bytes} bytes: it is no manifest of ours")));
+        }
+        let mut text = vec![0; bytes as usize];
+        read_all(folder, file, &file_name, 0, &mut text)?;
+        let manifest: Manifest = serde_json::from_slice(&text)
+            .map_err(|error| refused(format!("{file_name} is not understood: {error}")))?;
+        let plain = |name: &str| !name.is_empty() && !name.contains(['/', '\0']) && name != "." && name != "..";
+        match manifest.format {
+            FORMAT if manifest.files.iter().all(|file| plain(&file.name) && plain(&file.object)) => Ok(manifest),
+            FORMAT => Err(refused(format!("{file_name} names files outside its folder; nothing is read"))),
+            format => Err(refused(format!("{file_name} has format {format}; this build reads format {FORMAT}"))),
+        }
+    }
+
+    /// The names of all backups in a folder, oldest first, with their manifests.
+    ///
+    /// # Errors
+    /// As [`Manifest::read`].
+    pub fn all(folder: &dyn Disk) -> Result<Vec<(String, Manifest)>> {
+        let mut all = Vec::new();
+        for entry in folder.list().map_err(|error| Error::io("listing the folder of backups", &error))? {
+            if let Some(name) = entry.name.strip_suffix(MANIFEST_ENDING) {
+                all.push((name.to_owned(), Manifest::read(folder, name)?));
+            }
+        }
+        all.sort_by(|(a, left), (b, right)| (left.created_ms, a).cmp(&(right.created_ms, b)));
+        Ok(all)
+    }
+
+    /// Bytes of all its files.
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.bytes).sum()
+    }
+
+    fn write(&self, folder: &dyn Disk, name: &str) -> Result<()> {
+        let text = serde_json::to_vec_pretty(self).map_err(|error| refused(format!("the manifest: {error}")))?;
+        let mut uncounted = Progress::default();
+        put(folder, &manifest_name(name), text.len() as u64, &mut uncounted, &mut |_| true, |offset, into| {
+            into.copy_from_slice(&text[offset as usize..][..into.len()]);
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    /// Reads every object of it and compares the checksums. Blocking.
+    ///
+    /// # Errors
+    /// [`Error::Backup`] names the first object that is missing or wrong; [`Error::Io`].
+    pub fn check(&self, folder: &dyn Disk, go_on: &mut GoOn<'_>) -> Result<()> {
+        let mut progress = Progress { bytes_all: self.bytes(), ..Progress::default() };
+        let mut piece = vec![0; BACKUP_PIECE_BYTES];
+        for file in &self.files {
+            let source = file.open(folder)?;
+            let (mut offset, mut crc) = (0, crc32fast::Hasher::new());
+            while offset < file.bytes {
+                let now = (file.bytes - offset).min(piece.len() as u64) as usize;
+                read_all(folder, source, &file.object, offset, &mut piece[..now])?;
+                crc.update(&piece[..now]);
+                (offset, progress.bytes) = (offset + now as u64, progress.bytes + now as u64);
+                ask(go_on, progress)?;
+            }
+            file.compare(crc.finalize())?;
+        }
+        Ok(())
+    }
+
+    /// Makes a data directory of it in an empty one. The superblock comes last: what is interrupted is no data directory. Blocking.
+    ///
+    /// # Errors
+    /// [`Error::Backup`] if the directory is not empty or an object is missing or wrong; [`Error::Io`].
+    pub fn restore(&self, folder: &dyn Disk, into: &dyn Disk, go_on: &mut GoOn<'_>) -> Result<Progress> {
+        let there = into.list().map_err(|error| Error::io("listing the directory to restore into", &error))?;
+        if let Some(entry) = there.first() {
+            let words =
+                format!("the directory to restore into holds {}; nothing is written: choose an empty one", entry.name);
+            return Err(refused(words));
+        }
+        let mut progress = Progress { bytes_all: self.bytes(), ..Progress::default() };
+        let mut files: Vec<&BackupFile> = self.files.iter().collect();
+        files.sort_by_key(|file| superblock::FILES.contains(&file.name.as_str()));
+        for file in files {
+            let source = file.open(folder)?;
+            let entry = put(into, &file.name, file.bytes, &mut progress, go_on, |offset, piece| {
+                read_all(folder, source, &file.object, offset, piece)
+            })?;
+            file.compare(entry.crc)?;
+        }
+        Ok(progress)
+    }
+}
+
+impl BackupFile {
+    fn open(&self, folder: &dyn Disk) -> Result<FileId> {
+        let file = folder.open(&self.object).map_err(|error| Error::io(format!("opening {}", self.object), &error))?;
+        let bytes =
+            folder.length(file).map_err(|error| Error::io(format!("asking the length of {}", self.object), &error))?;
+        match bytes == self.bytes {
+            true => Ok(file),
+            false => Err(refused(format!(
+                "{} has {bytes} bytes instead of {}: the backup is damaged",
+                self.object, self.bytes
+            ))),
+        }
+    }
+
+    fn compare(&self, crc: u32) -> Result<()> {
+        match crc == self.crc {
+            true => Ok(()),
+            false => {
+                Err(refused(format!("{} fails its checksum: the backup is damaged; take another one", self.object)))
+            }
+        }
+    }
+}
+
+/// Removes all but the `keep` newest backups of a folder, and what no other backup names. Answers the names of what went.
+///
+/// # Errors
+/// As [`Manifest::all`].
+pub fn prune(folder: &dyn Disk, keep: usize) -> Result<Vec<String>> {
+    let all = Manifest::all(folder)?;
+    let (old, kept) = all.split_at(all.len().saturating_sub(keep));
+    let remove = |name: &str| folder.remove(name).map_err(|error| Error::io(format!("removing {name}"), &error));
+    // Manifests first: an object that nothing names is only waste.
+    for (name, _) in old {
+        remove(&manifest_name(name))?;
+    }
+    let named: BTreeSet<&str> = kept.iter().flat_map(|(_, m)| &m.files).map(|file| file.object.as_str()).collect();
+    let objects: BTreeSet<&str> = old.iter().flat_map(|(_, m)| &m.files).map(|file| file.object.as_str()).collect();
+    for object in objects.difference(&named) {
+        remove(object)?;
+    }
+    Ok(old.iter().map(|(name, _)| name.clone()).collect())
+}
+
+fn manifest_name(name: &str) -> String {
+    format!("{name}{MANIFEST_ENDING}")
+}
+
+fn refused(words: String) -> Error {
+    Error::Backup { words }
+}
+
+/// The objects that backups of this store in the folder name.
+fn known_objects(folder: &dyn Disk, store: u32) -> Result<BTreeMap<String, BackupFile>> {
+    let all = Manifest::all(folder)?;
+    if let Some((name, _)) = all.iter().find(|(_, manifest)| manifest.store != store) {
+        return Err(refused(format!("{name} in the folder is a backup of another store; choose another folder")));
+    }
+    let entries = folder.list().map_err(|error| Error::io("listing the folder of backups", &error))?;
+    let there: BTreeMap<String, u64> = entries.into_iter().map(|entry| (entry.name, entry.bytes)).collect();
+    let files = all.into_iter().flat_map(|(_, manifest)| manifest.files);
+    Ok(files
+        .filter(|file| there.get(&file.object) == Some(&file.bytes))
+        .map(|file| (file.object.clone(), file))
+        .collect())
+}
+
+fn ask(go_on: &mut GoOn<'_>, progress: Progress) -> Result<()> {
+    match go_on(progress) {
+        true => Ok(()),
+        false => {
+            Err(refused("interrupted; what was copied so far is used by the next backup or removed with it".into()))
+        }
+    }
+}
+
+/// Reads exactly these bytes.
+fn read_all(disk: &dyn Disk, file: FileId, name: &str, mut offset: u64, mut into: &mut [u8]) -> Result<()> {
+    while !into.is_empty() {
+        match disk.read_at(file, offset, into) {
+            Ok(0) => return Err(refused(format!("{name} ends at {offset}, before its time"))),
+            Ok(read) => (offset, into) = (offset + read as u64, &mut into[read..]),
+            Err(error) => return Err(Error::io(format!("reading {name} at {offset}"), &error)),
+        }
+    }
+    Ok(())
+}
+
+/// Makes a file, piece by piece, under another name until it is whole and durable.
+fn put(
+    disk: &dyn Disk,
+    name: &str,
+    bytes: u64,
+    progress: &mut Progress,
+    go_on: &mut GoOn<'_>,
+    mut read: impl FnMut(u64, &mut [u8]) -> Result<()>,
+) -> Result<BackupFile> {
+    let part = format!("{name}{PART_ENDING}");
+    let about = |error: &io::Error| Error::io(format!("writing {name}"), error);
+    let file = disk.create(&part, bytes).map_err(|error| about(&error))?;
+    let mut copy = || {
+        let (mut offset, mut crc) = (0, crc32fast::Hasher::new());
+        let mut piece = vec![0; (bytes as usize).min(BACKUP_PIECE_BYTES)];
+        while offset < bytes {
+            let now = (bytes - offset).min(piece.len() as u64) as usize;
+            read(offset, &mut piece[..now])?;
+            crc.update(&piece[..now]);
+            disk.write_at(file, offset, &piece[..now]).map_err(|error| about(&error))?;
+            offset += now as u64;
+            progress.bytes += now as u64;
+            progress.bytes_copied += now as u64;
+            ask(go_on, *progress)?;
+        }
+        disk.sync(file).map_err(|error| about(&error))?;
+        disk.rename(&part, name).map_err(|error| about(&error))?;
+        Ok(BackupFile { name: name.into(), object: name.into(), bytes, crc: crc.finalize() })
+    };
+    let copied = copy();
+    if copied.is_err() {
+        // Whatever is left of it is written over by the next one.
+        let _ = disk.remove(&part);
+    }
+    copied
+}
