@@ -28,9 +28,10 @@ use crate::tier::maps::Turn;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use thermocline_io::{Buffer, Disk, FileId, Operation};
+use thermocline_io::{BackendChoice, Buffer, DirectoryLock, Disk, FileId, Operation, lock_directory, open_directory};
 
 /// Format of a manifest.
 pub const FORMAT: u32 = 1;
@@ -436,6 +437,44 @@ impl BackupFile {
                 Err(refused(format!("{} fails its checksum: the backup is damaged; take another one", self.object)))
             }
         }
+    }
+}
+
+/// A folder of backups, locked: one process writes to it at a time.
+pub struct Folder {
+    disk: Arc<dyn Disk>,
+    _lock: DirectoryLock,
+}
+
+impl Folder {
+    /// Opens a folder; `make`: makes it if it is not there. Blocking.
+    ///
+    /// # Errors
+    /// [`Error::Backup`] if it is in use, not there, or a data directory; [`Error::Io`].
+    pub fn open(path: &Path, make: bool) -> Result<Folder> {
+        let about = |what: &str, error: &io::Error| Error::io(format!("{what} {}", path.display()), error);
+        if make {
+            std::fs::create_dir_all(path).map_err(|error| about("cannot make the folder of backups", &error))?;
+        } else if !path.is_dir() {
+            return Err(refused(format!("there is no folder {}", path.display())));
+        }
+        let lock = lock_directory(path).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => refused(format!("{error}; choose a folder that is for backups only")),
+            _ => about("cannot lock the folder of backups", &error),
+        })?;
+        let disk = open_directory(path, BackendChoice::Pool).map_err(|error| about("cannot open", &error))?;
+        if superblock::FILES.iter().any(|name| disk.open(name).is_ok()) {
+            return Err(refused(format!(
+                "{} is a data directory; choose a folder that is for backups only",
+                path.display()
+            )));
+        }
+        Ok(Folder { disk, _lock: lock })
+    }
+
+    /// What [`BackupSource::copy`], [`Manifest`] and [`prune`] work on.
+    pub fn disk(&self) -> &dyn Disk {
+        &*self.disk
     }
 }
 

@@ -7,6 +7,7 @@
 //! Promises: a client need not know where a value lies. Never: bytes of the log, or a second list of commands.
 #![forbid(unsafe_code)]
 
+pub mod backup;
 pub mod clients;
 pub mod command;
 pub mod config;

@@ -200,6 +200,10 @@ async fn keep_house(server: Arc<Server>) {
     loop {
         ticks.tick().await;
         let now_ms = server.now_ms();
+        let schedule = server.settings.text("backup-schedule");
+        if !schedule.is_empty() && server.store().is_some() && server.backups.is_due(&schedule, now_ms) {
+            tokio::spawn(scheduled_backup(server.clone()));
+        }
         let timeout_ms = server.settings.timeout_s() * 1000;
         for client in server.clients.all() {
             let idle_ms = client.idle_ms(now_ms);
@@ -213,8 +217,16 @@ async fn keep_house(server: Arc<Server>) {
     }
 }
 
+/// A backup that nobody asked for but the schedule.
+async fn scheduled_backup(server: Arc<Server>) {
+    if let Err(error) = server.backups.begin(&server, None).await {
+        tracing::error!(?error, "the scheduled backup was not begun");
+    }
+}
+
 /// Lets running commands end, then closes the store.
 async fn finish(server: &Server) -> Result<(), String> {
+    server.backups.end();
     /// How often it looks whether all clients are gone.
     const GLANCE: Duration = Duration::from_millis(5);
     let mut left_ms = server.settings.number("shutdown-timeout") * 1000;

@@ -12,6 +12,7 @@ use std::sync::OnceLock;
 use thermocline::{Clock, Engine, RecoveryProgress, SystemClock};
 use tokio::sync::watch;
 
+use crate::backup::Backups;
 use crate::clients::Clients;
 use crate::config::Settings;
 use crate::counters::Counters;
@@ -26,6 +27,8 @@ pub struct Server {
     pub settings: Settings,
     /// Who is connected.
     pub clients: Clients,
+    /// Backups.
+    pub backups: Backups,
     /// What was counted.
     pub counters: Counters,
     /// Facts of this run that do not change.
@@ -73,6 +76,7 @@ impl Server {
             progress,
             settings,
             clients: Clients::default(),
+            backups: Backups::default(),
             counters: Counters::new(about.workers),
             about,
             changing: tokio::sync::Mutex::default(),

@@ -178,6 +178,9 @@ fn persistence(text: &mut String, server: &Server) {
     if store.is_none() {
         return loading(text, server);
     }
+    for (name, value) in server.backups.fields() {
+        let _ = write!(text, "{name}:{value}\r\n");
+    }
     for (name, value) in tier_fields(server).iter().filter(|(name, _)| PERSISTENCE.contains(name)) {
         let _ = write!(text, "{name}:{value}\r\n");
     }

@@ -64,6 +64,15 @@ fn key<'c>(mut context: SessionContext<'c>) -> SessionFuture<'c> {
     })
 }
 
+fn backup<'c>(mut context: SessionContext<'c>) -> SessionFuture<'c> {
+    Box::pin(async move {
+        context.engine()?;
+        let name = context.server.backups.begin(context.server, context.args.get(2)).await?;
+        context.reply.bulk(name.as_bytes());
+        Ok(())
+    })
+}
+
 fn demote<'c>(context: SessionContext<'c>) -> SessionFuture<'c> {
     Box::pin(each(context, true))
 }
@@ -91,6 +100,9 @@ fn help(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
         &mut context.reply,
         "TIER",
         &[
+            "BACKUP [<name>]",
+            "    Begin a copy of everything acknowledged so far into backup-dir. Returns its name; INFO persistence",
+            "    tells how far it is. `thermocline restore` makes a data directory of it.",
             "DEMOTE <key> [<key> ...]",
             "    Move values to the SSD. Returns how many lie there now.",
             "INFO",
@@ -113,6 +125,16 @@ pub(super) const ROWS: &[Row] = &[Row {
     summary: "A container for commands about memory and SSD.",
     complexity: "Depends on subcommand.",
     subcommands: &[
+        Row {
+            name: "backup",
+            arity: -2,
+            flags: Flags::of(&[Flag::Admin, Flag::NoMulti]),
+            summary: "Begins a backup of the store into backup-dir.",
+            complexity: "O(1); the copy goes on in the background",
+            reply: Shape::Bulk,
+            body: Body::Session(backup),
+            ..TIER
+        },
         Row {
             name: "demote",
             arity: -3,

@@ -45,6 +45,8 @@ pub enum Kind {
     OutputLimits,
     /// Classes of keyspace events, as letters.
     Events,
+    /// `HH:MM`, or nothing.
+    TimeOfDay,
 }
 
 /// A directive that CONFIG SET may change.
@@ -98,6 +100,8 @@ impl Directive {
             Kind::SavePoints => save_points(text),
             Kind::OutputLimits => output_limits(text),
             Kind::Events => events(text),
+            Kind::TimeOfDay if text.is_empty() || crate::backup::seconds_of(text).is_some() => Ok(text.to_owned()),
+            Kind::TimeOfDay => Err("argument must be a time of the day, HH:MM in UTC, or empty".to_owned()),
         }
     }
 }
