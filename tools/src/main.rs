@@ -3,14 +3,20 @@
 //! One operation per file; each gathers a report first and then prints it, for people or as JSON.
 //!
 //! Promises: refuses a directory in use; exit code 0 for "all well", 1 for damage or an error in words, 2 for wrong usage.
-//! Never: changes a data file (`inspect` and `verify` only read; the lock file is all they touch).
+//! Never: changes a data file, except `load` in the directory it is told to; `repair` writes a new one. All others only read: the lock file is all they touch.
 #![forbid(unsafe_code)]
 
 mod directory;
+mod dump;
 mod inspect;
+mod load;
 mod print;
 mod progress;
+mod repair;
 mod segment;
+mod size;
+mod store;
+mod transfer;
 mod verify;
 
 use clap::{Args, Parser, Subcommand};
@@ -31,12 +37,34 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Write the keys of a directory to an RDB file (loads in a Redis) or as lines of JSON.
+    #[command(
+        after_help = "Examples:\n  thermocline dump ./data -o dump.rdb && redis-server --dbfilename dump.rdb\n  \
+                            thermocline dump ./data -o users.jsonl --pattern 'user:*' --type hash --db 0\n  \
+                            thermocline dump ./data -o - --format jsonl | jq -r .key\n  \
+                            thermocline dump ./data -o old.rdb --rdb-version 10     # for Redis 7.0"
+    )]
+    Dump(dump::DumpArgs),
+    /// Put keys into a directory: from an RDB file, lines of JSON, or a running Redis.
+    #[command(after_help = "Examples:\n  thermocline load ./data dump.rdb\n  \
+                            thermocline load ./data --from localhost:6379\n  \
+                            thermocline load ./data --from 10.0.0.5:6379 --password-file ~/.redis-password\n  \
+                            zcat users.jsonl.gz | thermocline load ./data - --format jsonl --merge")]
+    Load(load::LoadArgs),
     /// Show what is in a directory: segments, kinds, sizes, times to live, keys per database.
     #[command(
         after_help = "Examples:\n  thermocline inspect ./data\n  thermocline inspect --limit 1000 /var/lib/thermocline\n  \
                             thermocline inspect --json ./data | jq '.databases'"
     )]
     Inspect(Target),
+    /// Save what can be read of a damaged directory into a fresh one, and list what cannot.
+    ///
+    /// A key is kept only if its value checks out to the last byte; the damaged directory stays as it is.
+    #[command(after_help = "Examples:\n  thermocline repair ./data --into ./data-repaired\n  \
+                            thermocline repair ./data --into ./data-repaired --json | jq '.losses[]'\n  \
+                            thermocline repair ./data --into ./new && mv ./data ./damaged && mv ./new ./data\n\n\
+                            Exit codes: 0 nothing is lost, 1 something is lost or an error, 2 wrong usage.")]
+    Repair(repair::RepairArgs),
     /// Check every checksum, footer, map and checkpoint; name file and offset of each damage.
     ///
     /// A torn tail, records beyond a cut and blocks of a segment's earlier life are no damage: a crash leaves them, recovery
@@ -62,6 +90,9 @@ struct Target {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Dump(args) => dump::run(&args),
+        Command::Load(args) => load::run(&args),
+        Command::Repair(args) => repair::run(&args),
         Command::Inspect(target) => inspect::run(&target),
         Command::Verify(target) => verify::run(&target),
     };
@@ -71,5 +102,15 @@ fn main() -> ExitCode {
             eprintln!("thermocline: {error:#}");
             ExitCode::from(1)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        super::Cli::command().debug_assert();
     }
 }

@@ -1,0 +1,167 @@
+//! `thermocline repair` on directories that were damaged by chance: what it keeps is exactly what was stored, what it does not
+//! keep it counts.
+#![expect(clippy::disallowed_methods, reason = "damages data files by hand")]
+
+#[path = "../transfer/tool.rs"]
+#[expect(dead_code, reason = "shared with the tests of dump and load")]
+mod tool;
+
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use tool::{fails, run, tool, works};
+
+const SMALL: [&str; 4] = ["--max-disk", "4mb", "--memory", "64mb"];
+
+/// Strings, large strings, small collections and trees: each key one line.
+fn lines(seed: u64) -> Vec<String> {
+    let mut chance = SmallRng::seed_from_u64(seed);
+    let mut word =
+        |bytes: usize| -> String { (0..bytes).map(|_| char::from(chance.random_range(b'a'..=b'z'))).collect() };
+    let mut lines = Vec::new();
+    for n in 0..400 {
+        lines.push(format!(r#"{{"db":{},"key":"s{n}","type":"string","value":"{}"}}"#, n % 2, word(40 + n)));
+    }
+    for n in 0..6 {
+        lines.push(format!(r#"{{"db":0,"key":"large{n}","type":"string","value":"{}"}}"#, word(60_000)));
+        let pairs: Vec<String> = (0..1500).map(|e| format!(r#"["f{e}","{}"]"#, word(8))).collect();
+        lines.push(format!(r#"{{"db":0,"key":"tree{n}","type":"hash","value":[{}]}}"#, pairs.join(",")));
+        let items: Vec<String> = (0..20).map(|_| format!("\"{}\"", word(12))).collect();
+        lines.push(format!(r#"{{"db":1,"key":"list{n}","type":"list","value":[{}]}}"#, items.join(",")));
+    }
+    lines
+}
+
+/// Each key with its value, whatever the order of a hash.
+fn content(directory: &Path) -> BTreeMap<(u64, String), serde_json::Value> {
+    let out = works(tool("dump").arg(directory).args(["-o", "-", "--format", "jsonl", "--memory", "64mb"]));
+    let mut content = BTreeMap::new();
+    for line in out.lines() {
+        let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
+        if line["type"] == "hash" {
+            line["value"].as_array_mut().unwrap().sort_by_key(|pair| pair.to_string());
+        }
+        let key = (line["db"].as_u64().unwrap(), line["key"].as_str().unwrap().to_owned());
+        assert!(content.insert(key, line["value"].take()).is_none(), "a key is there twice");
+    }
+    content
+}
+
+fn store(folder: &Path, seed: u64) {
+    let text = folder.join("in.jsonl");
+    fs::write(&text, lines(seed).join("\n")).unwrap();
+    works(tool("load").arg(folder.join("store")).arg(&text).args(SMALL));
+}
+
+fn segments(directory: &Path) -> Vec<std::path::PathBuf> {
+    let mut files: Vec<_> = fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("segment-"))
+        .filter(|path| fs::read(path).unwrap().iter().any(|&byte| byte != 0))
+        .collect();
+    files.sort();
+    files
+}
+
+fn flip(path: &Path, at: usize) {
+    let mut bytes = fs::read(path).unwrap();
+    bytes[at] ^= 1;
+    fs::write(path, bytes).unwrap();
+}
+
+fn repair(folder: &Path, name: &str) -> (Option<i32>, serde_json::Value) {
+    let mut command = tool("repair");
+    command.arg(folder.join("store")).arg("--into").arg(folder.join(name)).args(["--json", "--memory", "64mb"]);
+    let (code, out, error) = run(&mut command);
+    (code, serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out}{error}")))
+}
+
+/// Nothing wrong is kept, and what is not kept is in the report.
+fn check(whole: &BTreeMap<(u64, String), serde_json::Value>, kept: &Path, report: &serde_json::Value) -> u64 {
+    works(tool("verify").arg(kept));
+    let content = content(kept);
+    for (key, value) in &content {
+        assert!(whole.get(key) == Some(value), "{key:?} is not what was stored");
+    }
+    let lost = whole.len() as u64 - content.len() as u64;
+    let counted = report["lost"].as_u64().unwrap() + report["lost_at_start"].as_u64().unwrap();
+    assert!(counted >= lost, "{lost} keys are not there, {counted} were counted: {report:#}");
+    assert_eq!(report["keys"], content.len());
+    for loss in report["losses"].as_array().unwrap() {
+        if let Some(name) = loss["key"].as_str() {
+            let key = (loss["db"].as_u64().unwrap(), name.to_owned());
+            assert!(whole.contains_key(&key) && !content.contains_key(&key), "{key:?} is called lost");
+        }
+    }
+    lost
+}
+
+#[test]
+fn flipped_bytes_cost_the_keys_they_lie_in_and_nothing_else_and_each_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    store(folder.path(), 1);
+    let directory = folder.path().join("store");
+    let whole = content(&directory);
+    let mut chance = SmallRng::seed_from_u64(2);
+    let (mut flipped, mut lost_in_all) = (0, 0);
+    for round in 0..6 {
+        for _ in 0..2 {
+            let files = segments(&directory);
+            let file = &files[chance.random_range(0..files.len())];
+            flip(file, chance.random_range(0..fs::metadata(file).unwrap().len()) as usize);
+            flipped += 1;
+        }
+        let (code, report) = repair(folder.path(), &format!("kept-{round}"));
+        let lost = check(&whole, &folder.path().join(format!("kept-{round}")), &report);
+        let counted = report["lost"].as_u64().unwrap() + report["lost_at_start"].as_u64().unwrap();
+        assert_eq!(code, Some(i32::from(counted > 0)), "{report:#}");
+        lost_in_all = lost;
+    }
+    assert!(lost_in_all > 0, "{flipped} flipped bytes cost nothing: are they in the files at all?");
+    assert!(lost_in_all < whole.len() as u64 / 2, "{lost_in_all} of {} keys for {flipped} bytes", whole.len());
+}
+
+#[test]
+fn damaged_copies_cost_nothing_and_a_missing_segment_costs_what_only_they_had() {
+    let folder = tempfile::tempdir().unwrap();
+    store(folder.path(), 3);
+    let directory = folder.path().join("store");
+    let whole = content(&directory);
+    for [one, other] in [["map-0", "map-1"], ["superblock-1", "superblock-0"]] {
+        if directory.join(one).exists() && directory.join(other).exists() {
+            flip(&directory.join(one), 70);
+        }
+    }
+    for name in ["checkpoint-0", "checkpoint-1"].map(|name| directory.join(name)).iter().filter(|name| name.exists()) {
+        flip(name, 70);
+    }
+    let (code, report) = repair(folder.path(), "copies");
+    assert_eq!((check(&whole, &folder.path().join("copies"), &report), code), (0, Some(0)), "{report:#}");
+    let files = segments(&directory);
+    fs::remove_file(&files[files.len() / 2]).unwrap();
+    let (code, report) = repair(folder.path(), "segment");
+    let lost = check(&whole, &folder.path().join("segment"), &report);
+    assert!(code == Some(1) && lost > 0 && lost < whole.len() as u64, "{lost}: {report:#}");
+}
+
+#[test]
+fn a_whole_directory_is_copied_whole_and_what_is_in_the_way_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    store(folder.path(), 4);
+    let whole = content(&folder.path().join("store"));
+    let (code, report) = repair(folder.path(), "kept");
+    assert_eq!((code, check(&whole, &folder.path().join("kept"), &report)), (Some(0), 0));
+    let mut again = tool("repair");
+    again.arg(folder.path().join("store")).arg("--into").arg(folder.path().join("kept"));
+    assert!(fails(&mut again).contains("is not empty"));
+    for name in ["superblock-0", "superblock-1"] {
+        flip(&folder.path().join("store").join(name), 70);
+    }
+    let mut without = tool("repair");
+    without.arg(folder.path().join("store")).arg("--into").arg(folder.path().join("other"));
+    assert!(fails(&mut without).contains("no superblock holds"));
+    assert!(!folder.path().join("other").exists() && !folder.path().join("other.unfinished").exists());
+}
