@@ -3,9 +3,10 @@
 //! One operation per file; each gathers a report first and then prints it, for people or as JSON.
 //!
 //! Promises: refuses a directory in use; exit code 0 for "all well", 1 for damage or an error in words, 2 for wrong usage.
-//! Never: changes a data file, except `load` in the directory it is told to; `repair` writes a new one. All others only read: the lock file is all they touch.
+//! Never: changes a data file, except `load` in the directory it is told to; `compact` and `repair` write a new one. All others only read: the lock file is all they touch.
 #![forbid(unsafe_code)]
 
+mod compact;
 mod directory;
 mod dump;
 mod inspect;
@@ -57,6 +58,16 @@ enum Command {
                             thermocline inspect --json ./data | jq '.databases'"
     )]
     Inspect(Target),
+    /// Rewrite a directory so that hardly anything in it is dead; expired keys are left behind.
+    ///
+    /// The live keys are copied to a directory beside it, which then takes its place: until then nothing is changed. It may be
+    /// interrupted at any point; the same command goes on where it was. Needs room for the live bytes.
+    #[command(
+        after_help = "Examples:\n  thermocline compact ./data\n  thermocline compact ./data --live 70        # only if less than 70 % is live\n  \
+                            thermocline compact ./data --pace 50mb --memory 512mb\n  \
+                            thermocline compact /mnt/data --into /mnt/other/data"
+    )]
+    Compact(compact::CompactArgs),
     /// Save what can be read of a damaged directory into a fresh one, and list what cannot.
     ///
     /// A key is kept only if its value checks out to the last byte; the damaged directory stays as it is.
@@ -92,6 +103,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Dump(args) => dump::run(&args),
         Command::Load(args) => load::run(&args),
+        Command::Compact(args) => compact::run(&args),
         Command::Repair(args) => repair::run(&args),
         Command::Inspect(target) => inspect::run(&target),
         Command::Verify(target) => verify::run(&target),

@@ -7,7 +7,7 @@
 //! Promises: the damaged directory stays as it is; no value that is not exactly what was stored; the new directory appears under
 //! its name only when it is complete. Never: guesses, or keeps a part of a value.
 
-use crate::store::{Memory, ReadStore, Wanted, WriteStore, is_absent_or_empty};
+use crate::store::{Memory, ReadStore, Wanted, WriteStore, clear_empty, is_absent_or_empty};
 use crate::transfer::Counts;
 use crate::transfer::filter::Filter;
 use crate::transfer::from_store::{Counting, FromStore, Lost, databases};
@@ -16,7 +16,7 @@ use crate::{print, progress};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use thermocline::log::segment_name;
 
@@ -154,15 +154,6 @@ fn copy(source: &ReadStore, target: &WriteStore, limit: usize, report: &mut Repo
     bar.finish_and_clear();
     report.kept = counting.counts;
     Ok(())
-}
-
-/// Removes a directory that holds nothing but names with a dot and a lock file.
-fn clear_empty(path: &Path) -> Result<()> {
-    let about = || format!("removing the empty {}", path.display());
-    for entry in std::fs::read_dir(path).with_context(about)? {
-        std::fs::remove_file(entry.with_context(about)?.path()).with_context(about)?;
-    }
-    std::fs::remove_dir(path).with_context(about)
 }
 
 fn words(report: &Report) -> String {

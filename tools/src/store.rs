@@ -169,12 +169,34 @@ pub fn is_absent_or_empty(path: &Path) -> Result<bool> {
     Ok(true)
 }
 
+/// Removes a directory that holds nothing but names with a dot and a lock file.
+///
+/// # Errors
+/// There is more in it, or the file system refuses.
+pub fn clear_empty(path: &Path) -> Result<()> {
+    let about = || format!("removing the empty {}", path.display());
+    for entry in std::fs::read_dir(path).with_context(about)? {
+        std::fs::remove_file(entry.with_context(about)?.path()).with_context(about)?;
+    }
+    std::fs::remove_dir(path).with_context(about)
+}
+
 /// What the log may take: what the file system has free, and what the directory's own files hold.
 fn room(path: &Path) -> Result<u64> {
+    let own = match path.is_dir() {
+        false => 0,
+        true => open_directory(path, BackendChoice::Pool)?.list()?.iter().map(|file| file.bytes).sum(),
+    };
+    Ok(free_bytes(path)? + own)
+}
+
+/// What the file system of this path has free; the path itself need not be there yet.
+///
+/// # Errors
+/// Nobody may write there.
+pub fn free_bytes(path: &Path) -> Result<u64> {
     let existing = path.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("."));
-    let existing = if existing.as_os_str().is_empty() { Path::new(".") } else { existing };
     let disk = open_directory(existing, BackendChoice::Pool)
         .with_context(|| format!("cannot see how much room {} has", existing.display()))?;
-    let own = if existing == path { disk.list()?.iter().map(|file| file.bytes).sum() } else { 0 };
-    Ok(disk.free_bytes()? + own)
+    Ok(disk.free_bytes()?)
 }

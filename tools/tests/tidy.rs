@@ -206,7 +206,7 @@ fn files_named(wanted: impl Fn(&str) -> bool) -> Vec<String> {
                 if !built_or_data {
                     folders.push(path);
                 }
-            } else if wanted(&name) {
+            } else if wanted(&name) && name != ".git" {
                 found.push(path.to_string_lossy().into_owned());
             }
         }
