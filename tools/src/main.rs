@@ -11,16 +11,18 @@ mod directory;
 mod dump;
 mod inspect;
 mod load;
+mod manual;
 mod print;
 mod progress;
 mod repair;
 mod segment;
 mod size;
+mod stats;
 mod store;
 mod transfer;
 mod verify;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -80,10 +82,27 @@ enum Command {
     ///
     /// A torn tail, records beyond a cut and blocks of a segment's earlier life are no damage: a crash leaves them, recovery
     /// knows them. They are counted.
-    #[command(after_help = "Examples:\n  thermocline verify ./data\n  thermocline verify --limit 10 ./data\n  \
+    #[command(
+        after_help = "Examples:\n  thermocline verify ./data\n  thermocline verify --fast ./data\n  thermocline verify --limit 10 ./data\n  \
                             thermocline verify --json ./data | jq '.damages[] | select(.loses_data)'\n  \
-                            thermocline verify ./data && thermocline-server --dir ./data")]
-    Verify(Target),
+                            thermocline verify ./data && thermocline-server --dir ./data"
+    )]
+    Verify(verify::VerifyArgs),
+    /// Tell the numbers that a server would tell right after its start.
+    #[command(
+        after_help = "Examples:\n  thermocline stats ./data\n  thermocline stats --json ./data | jq '.engine.disk_live'"
+    )]
+    Stats(stats::StatsArgs),
+    /// Print the completions of a shell.
+    #[command(after_help = "Examples:\n  thermocline completions bash > /etc/bash_completion.d/thermocline\n  \
+                            thermocline completions zsh > /usr/local/share/zsh/site-functions/_thermocline\n  \
+                            thermocline completions fish > ~/.config/fish/completions/thermocline.fish")]
+    Completions(manual::CompletionsArgs),
+    /// Print the manual page, or write one per operation.
+    #[command(
+        after_help = "Examples:\n  thermocline man | man -l -\n  thermocline man --into /usr/local/share/man/man1"
+    )]
+    Man(manual::ManArgs),
 }
 
 /// What every operation takes.
@@ -106,7 +125,10 @@ fn main() -> ExitCode {
         Command::Compact(args) => compact::run(&args),
         Command::Repair(args) => repair::run(&args),
         Command::Inspect(target) => inspect::run(&target),
-        Command::Verify(target) => verify::run(&target),
+        Command::Verify(args) => verify::run(&args),
+        Command::Stats(args) => stats::run(&args),
+        Command::Completions(args) => manual::completions(&args, Cli::command()),
+        Command::Man(args) => manual::man(&args, Cli::command()),
     };
     match result {
         Ok(code) => code,
@@ -120,6 +142,15 @@ fn main() -> ExitCode {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+
+    #[test]
+    fn every_operation_shows_an_example() {
+        for operation in super::Cli::command().get_subcommands() {
+            let help = operation.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let name = operation.get_name();
+            assert!(help.contains(&format!("thermocline {name}")), "{name} has no example");
+        }
+    }
 
     #[test]
     fn the_command_line_is_sound() {

@@ -86,17 +86,15 @@ fn begin(folder: &Path, pace: &str) -> Child {
 /// Runs it until a part of the keys is noted as copied, and kills it there.
 fn killed_on_the_way(folder: &Path) {
     let mut child = begin(folder, "150kb");
-    for _ in 0..1000 {
+    let noted = (0..1000).any(|_| {
         std::thread::sleep(Duration::from_millis(20));
         let state: Option<Value> =
             fs::read(folder.join("store.compact.json")).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        if state.is_some_and(|state| state["cursor"] != 0 || state["database"] != 0) {
-            child.kill().unwrap();
-            child.wait().unwrap();
-            return;
-        }
-    }
-    panic!("no progress was noted");
+        state.is_some_and(|state| state["cursor"] != 0 || state["database"] != 0)
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(noted, "no progress was noted");
 }
 
 #[test]
