@@ -54,12 +54,13 @@ enum Command {
                             thermocline load ./data --from 10.0.0.5:6379 --password-file ~/.redis-password\n  \
                             zcat users.jsonl.gz | thermocline load ./data - --format jsonl --merge")]
     Load(load::LoadArgs),
-    /// Show what is in a directory: segments, kinds, sizes, times to live, keys per database.
+    /// Show what is in a directory: segments, garbage, kinds, sizes, times to live, keys per database; with `--keys` also prefixes and the largest keys.
     #[command(
         after_help = "Examples:\n  thermocline inspect ./data\n  thermocline inspect --limit 1000 /var/lib/thermocline\n  \
+                            thermocline inspect --keys --html report.html ./data\n  \
                             thermocline inspect --json ./data | jq '.databases'"
     )]
-    Inspect(Target),
+    Inspect(inspect::InspectArgs),
     /// Rewrite a directory so that hardly anything in it is dead; expired keys are left behind.
     ///
     /// The live keys are copied to a directory beside it, which then takes its place: until then nothing is changed. It may be
@@ -124,7 +125,7 @@ fn main() -> ExitCode {
         Command::Load(args) => load::run(&args),
         Command::Compact(args) => compact::run(&args),
         Command::Repair(args) => repair::run(&args),
-        Command::Inspect(target) => inspect::run(&target),
+        Command::Inspect(args) => inspect::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Stats(args) => stats::run(&args),
         Command::Completions(args) => manual::completions(&args, Cli::command()),

@@ -5,6 +5,7 @@
 mod tool;
 
 mod compact;
+mod inspect;
 mod repair;
 
 use rand::rngs::SmallRng;
