@@ -90,13 +90,15 @@ pub fn run(args: &LoadArgs) -> Result<ExitCode> {
         bail!("{shown} holds {}; --merge adds to them and replaces those of the same name", print::count(there, "key"));
     }
     let began_us = engine.monotonic_us();
-    let mut sink = IntoStore { engine };
+    let mut sink = IntoStore::new(engine);
     let mut counting = Counting { sink: &mut sink, counts: Counts::default() };
     let now_ms = || engine.now_ms();
     let loaded = bring(source, args, &now_ms, &mut counting);
+    let flushed = counting.flush();
     let counts = counting.counts;
     let seconds = (engine.monotonic_us() - began_us) as f64 / 1e6;
     store.close()?;
+    flushed?;
     let source = args.input.as_ref().map(|path| path.display().to_string()).or_else(|| args.from.clone());
     let source = source.unwrap_or_default();
     let left_out = loaded.with_context(|| {

@@ -66,7 +66,7 @@ enum Command {
     /// The live keys are copied to a directory beside it, which then takes its place: until then nothing is changed. It may be
     /// interrupted at any point; the same command goes on where it was. Needs room for the live bytes.
     #[command(
-        after_help = "Examples:\n  thermocline compact ./data\n  thermocline compact ./data --live 70        # only if less than 70 % is live\n  \
+        after_help = "Examples:\n  thermocline compact ./data\n  thermocline compact ./data --live 50        # only if less than 50 % is live\n  \
                             thermocline compact ./data --pace 50mb --memory 512mb\n  \
                             thermocline compact /mnt/data --into /mnt/other/data"
     )]

@@ -130,7 +130,7 @@ fn repair(args: &RepairArgs) -> Result<Report> {
 fn copy(source: &ReadStore, target: &WriteStore, limit: usize, report: &mut Report) -> Result<()> {
     let filter = Filter::default();
     let bar = progress::keys("repair", source.keys(&databases(&source.engine, &filter)?));
-    let mut sink = IntoStore { engine: &target.engine };
+    let mut sink = IntoStore::new(&target.engine);
     let mut counting = Counting { sink: &mut sink, counts: Counts::default() };
     let mut salvage = |lost: Lost| {
         report.lost += 1;

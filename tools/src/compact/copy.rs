@@ -16,6 +16,7 @@ use anyhow::{Context, Result, bail};
 use std::cell::Cell;
 use std::path::Path;
 use std::time::Duration;
+use thermocline::log::map::MapSegment;
 use thermocline::log::segment_name;
 use thermocline::{Engine, block_on};
 
@@ -101,7 +102,7 @@ fn bring(args: &CompactArgs, paths: &Paths, (source, target): (&ReadStore, &Engi
     let bar = progress::keys("compact", source.keys(&databases(&source.engine, &filter)?));
     bar.set_position(state.copied_keys);
     let (began_us, seconds) = (source.engine.monotonic_us(), state.seconds);
-    let mut sink = IntoStore { engine: target };
+    let mut sink = IntoStore::new(target);
     let progress = Cell::new(Counts::default());
     let mut counting = Shared { counting: Counting { sink: &mut sink, counts: Counts::default() }, counts: &progress };
     let (from, copied_before, mut written_us) = ((state.database, state.cursor), state.copied_keys, began_us);
@@ -145,6 +146,10 @@ impl crate::transfer::Sink for Shared<'_> {
         self.counts.set(self.counting.counts);
         Ok(())
     }
+
+    fn flush(&mut self) -> Result<()> {
+        self.counting.flush()
+    }
 }
 
 fn has_superblock(path: &Path) -> bool {
@@ -169,7 +174,7 @@ fn drop_unused_segments(path: &Path) -> Result<u32> {
     for (id, _) in &directory.segments {
         let name = segment_name(*id);
         let first = directory.window(&name, 0, 4096).with_context(|| format!("reading {name}"))?;
-        if directory.map_of(*id).is_none() && first.iter().all(|&byte| byte == 0) {
+        if directory.map_of(*id).is_none_or(MapSegment::none_live) && first.iter().all(|&byte| byte == 0) {
             drop(first);
             std::fs::remove_file(path.join(&name)).with_context(|| format!("removing {name}"))?;
         }

@@ -27,8 +27,9 @@ use std::process::ExitCode;
 pub struct CompactArgs {
     /// The data directory (`dir` of the server).
     directory: PathBuf,
-    /// Share of live bytes, in percent, from which on nothing is done.
-    #[arg(long, value_name = "PERCENT", default_value_t = 90, value_parser = clap::value_parser!(u8).range(1..=100))]
+    /// Share of live bytes, in percent, from which on nothing is done. Footers, padding, map and checkpoint count as not live, so
+    /// small values never reach 90.
+    #[arg(long, value_name = "PERCENT", default_value_t = 70, value_parser = clap::value_parser!(u8).range(1..=100))]
     live: u8,
     /// Write the new directory here and leave the old one alone (for one that cannot be renamed, as a mount point).
     #[arg(long, value_name = "DIRECTORY")]

@@ -66,6 +66,7 @@ impl FromStore<'_> {
                 for one in met {
                     self.bring(space, &one, sink)?;
                 }
+                sink.flush()?;
                 (self.step)(database, next, looked)?;
                 if next == 0 {
                     break;
@@ -298,6 +299,10 @@ impl Sink for Counting<'_> {
             self.counts.bytes += tally.counts.bytes;
         }
         Ok(())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.sink.flush()
     }
 }
 

@@ -1,15 +1,20 @@
-//! Keys into a store: a string in one group, a collection in groups of bounded size.
+//! Keys into a store: strings some together in a group, a collection in groups of bounded size.
+//!
+//! To replace a cold key its record must be read, which proves whose it is. The keys of one group are read together, so a group of
+//! many strings takes about as long as one.
 //!
 //! Promises: what the key held before is replaced; a value that cannot be read to its end leaves no key behind. Never: a group
 //! that the log of a small directory cannot take.
 
 use super::{Elements, Head, Owned, Sink};
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use thermocline::{Access, Changes, Collection, Engine, Expiry, Kind, block_on};
 use thermocline_exchange as exchange;
 use thermocline_rdb::Element;
 use thermocline_value::Fault;
 
+/// Strings of one group.
+const STRINGS_MAX: usize = 64;
 /// Elements of one group.
 const GROUP_ELEMENTS_MAX: usize = 512;
 /// Bytes of one group, unless one element has more.
@@ -17,8 +22,17 @@ const GROUP_BYTES_MAX: usize = 32 << 10;
 
 /// A store that takes keys.
 pub struct IntoStore<'s> {
-    /// The store.
-    pub engine: &'s Engine,
+    engine: &'s Engine,
+    /// Strings that go into the next group.
+    strings: Vec<(Head, Vec<u8>)>,
+    bytes: usize,
+}
+
+impl<'s> IntoStore<'s> {
+    /// Into this store.
+    pub fn new(engine: &'s Engine) -> IntoStore<'s> {
+        IntoStore { engine, strings: Vec::new(), bytes: 0 }
+    }
 }
 
 impl Sink for IntoStore<'_> {
@@ -27,9 +41,12 @@ impl Sink for IntoStore<'_> {
             let count = self.engine.databases();
             bail!("there is no database {}: the store has {count}; --databases makes room in a new one", head.database);
         }
+        if self.strings.iter().any(|(held, _)| held.database == head.database && held.key == head.key) {
+            self.flush()?; // what comes later replaces what came before
+        }
         if head.kind == Kind::String {
             return elements.each(&mut |element| match element {
-                Element::String(bytes) | Element::Item(bytes) => self.put_string(head, bytes),
+                Element::String(bytes) | Element::Item(bytes) => self.hold(head, bytes),
                 _ => bail!("a string is bytes"),
             });
         }
@@ -40,16 +57,45 @@ impl Sink for IntoStore<'_> {
         }
         taken
     }
+
+    fn flush(&mut self) -> Result<()> {
+        self.bytes = 0;
+        let strings = std::mem::take(&mut self.strings);
+        self.put(&strings)
+    }
 }
 
 impl IntoStore<'_> {
-    fn put_string(&self, head: &Head, bytes: &[u8]) -> Result<()> {
-        let keys = [(self.engine.key(self.engine.space(head.database), &head.key), Access::Overwrite)];
-        let mut changes = Changes::new(1);
+    fn hold(&mut self, head: &Head, bytes: &[u8]) -> Result<()> {
+        if self.strings.len() == STRINGS_MAX || self.bytes + bytes.len() > GROUP_BYTES_MAX {
+            self.flush()?;
+        }
+        self.bytes += head.key.len() + bytes.len();
+        self.strings.push((head.clone(), bytes.to_vec()));
+        Ok(())
+    }
+
+    /// Puts strings in one group. One that is larger than a group may be comes alone.
+    fn put(&self, strings: &[(Head, Vec<u8>)]) -> Result<()> {
+        if strings.is_empty() {
+            return Ok(());
+        }
+        let key = |head| {
+            let Head { database, key, .. }: &Head = head;
+            (self.engine.key(self.engine.space(*database), key), Access::Overwrite)
+        };
+        let keys: Vec<_> = strings.iter().map(|(head, _)| key(head)).collect();
+        let mut changes = Changes::new(keys.len());
         let put = self.engine.run(&keys, &mut changes, |_, changes| {
-            changes.put(0, Kind::String, bytes, expiry(head));
+            for (number, (head, bytes)) in strings.iter().enumerate() {
+                changes.put(number, Kind::String, bytes, expiry(head));
+            }
         });
-        block_on(put)?;
+        let (first, _) = &strings[0];
+        block_on(put).with_context(|| match strings.len() {
+            1 => format!("key '{}' of db{}", first.key.escape_ascii(), first.database),
+            count => format!("{count} keys from '{}' of db{} on", first.key.escape_ascii(), first.database),
+        })?;
         Ok(())
     }
 

@@ -57,6 +57,14 @@ pub trait Sink {
     /// # Errors
     /// The value could not be read, or not be written.
     fn take(&mut self, head: &Head, elements: &mut dyn Elements) -> Result<()>;
+
+    /// Passes on what is still held back.
+    ///
+    /// # Errors
+    /// It could not be written.
+    fn flush(&mut self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// What was done, for the report.

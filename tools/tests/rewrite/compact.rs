@@ -63,6 +63,28 @@ fn the_same_keys_take_less_room_and_what_has_expired_is_left_behind() {
     check(folder.path(), &whole);
 }
 
+/// Segments that were made ready and never used are removed from the copy. They come back when the store grows, and nothing of what
+/// the map said of them is in their way.
+#[test]
+fn a_compacted_store_grows_again() {
+    let folder = tempfile::tempdir().unwrap();
+    half_dead(folder.path());
+    compact(folder.path(), &[]);
+    let unused = fs::read_dir(folder.path().join("store")).unwrap().map(|entry| entry.unwrap().path()).filter(|path| {
+        path.to_string_lossy().contains("segment-") && fs::read(path).unwrap().iter().all(|&byte| byte == 0)
+    });
+    assert_eq!(unused.collect::<Vec<_>>(), Vec::<std::path::PathBuf>::new());
+    for seed in [14, 15, 16] {
+        let text = folder.path().join("more.jsonl");
+        fs::write(&text, lines(seed).join("\n")).unwrap();
+        works(tool("load").arg(folder.path().join("store")).arg(&text).args(SMALL).arg("--merge"));
+        works(tool("verify").arg(folder.path().join("store")));
+        let fresh = folder.path().join(format!("fresh-{seed}"));
+        works(tool("load").arg(&fresh).arg(&text).args(SMALL));
+        assert!(content(&folder.path().join("store")) == content(&fresh), "after {seed}");
+    }
+}
+
 #[test]
 fn another_directory_is_written_and_the_old_one_left_alone() {
     let folder = tempfile::tempdir().unwrap();
