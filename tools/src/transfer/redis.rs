@@ -172,13 +172,26 @@ impl Server {
         sink: &mut dyn Sink,
         passed: &mut Passed,
     ) -> Result<()> {
-        // The time first: one that goes down meanwhile only makes the key live a moment longer than it would have.
+        // In a transaction, so that the time is that of the value.
         let time: &[u8] = if self.tells_times { b"PEXPIRETIME" } else { b"PTTL" };
-        let commands: Vec<Vec<&[u8]>> =
-            names.iter().flat_map(|name| [vec![time, name], vec![&b"DUMP"[..], name]]).collect();
+        let commands: Vec<Vec<&[u8]>> = names
+            .iter()
+            .flat_map(|name| [vec![&b"MULTI"[..]], vec![time, name], vec![&b"DUMP"[..], name], vec![&b"EXEC"[..]]])
+            .collect();
         self.send(&commands)?;
         for name in names {
-            let (time, payload) = (self.answer()?, self.answer()?);
+            let mut refused = None;
+            for _ in 0..3 {
+                if let Value::Error(text) = self.answer()? {
+                    refused.get_or_insert(text); // EXEC then says only that there was one
+                }
+            }
+            let answer = self.answer()?;
+            if let Some(text) = refused {
+                bail!("reading '{}': {}", name.escape_ascii(), text.escape_ascii());
+            }
+            let Value::Array(mut pair) = answer else { bail!("EXEC's answer is no pair") };
+            let (Some(payload), Some(time)) = (pair.pop(), pair.pop()) else { bail!("EXEC's answer is no pair") };
             let shown = name.escape_ascii();
             let expires_at_ms = match time {
                 Value::Integer(-1) => None,
