@@ -220,7 +220,23 @@ impl Engine {
         space: SpaceId,
         cursor: u64,
         count: usize,
+        visit: impl FnMut(&[u8], &View<'_>),
+    ) -> Result<u64> {
+        self.scan_around(space, cursor, count, visit, |_, error| Err(error)).await
+    }
+
+    /// The same, asking `damaged` about each record that cannot be read or does not check out: by its segment and offset, with
+    /// the reason. `Ok` leaves it out.
+    ///
+    /// # Errors
+    /// What `damaged` says.
+    pub async fn scan_around(
+        &self,
+        space: SpaceId,
+        cursor: u64,
+        count: usize,
         mut visit: impl FnMut(&[u8], &View<'_>),
+        mut damaged: impl FnMut((u32, u32), Error) -> Result<()>,
     ) -> Result<u64> {
         let inner = &self.inner;
         let mut cursor = cursor;
@@ -246,16 +262,24 @@ impl Engine {
                     }),
                 };
                 for slot in cold {
-                    flights.push(inner.flight(&mut shard, number, slot));
+                    let place = Place::from_bits(slot.place()).split(inner.log.segment_bytes);
+                    flights.push((place, inner.flight(&mut shard, number, slot)));
                 }
                 next
             };
-            for flight in flights {
-                let record = Landing(flight).await?;
+            for (place, flight) in flights {
+                let record = match Landing(flight).await {
+                    Ok(record) => record,
+                    Err(error) => {
+                        damaged(place, error)?;
+                        continue;
+                    }
+                };
                 if record.is_corrupt() {
-                    // Leaving it out would be a loss without a word.
+                    // Leaving it out without a word would be a loss.
                     let Address { segment, offset, .. } = record.address();
-                    return Err(Error::Corrupt { segment, offset });
+                    damaged((segment, offset), Error::Corrupt { segment, offset })?;
+                    continue;
                 }
                 let fields = record.record();
                 if let RecordKind::Value(kind) = fields.kind {

@@ -63,17 +63,9 @@ impl Directory {
             names.push((entry.file_name().to_string_lossy().into_owned(), bytes));
         }
         names.sort();
-        let segment =
-            |name: &str| name.strip_prefix("segment-")?.parse().ok().filter(|&id: &u32| segment_name(id) == name);
         let segments: Vec<(u32, u64)> =
-            names.iter().filter_map(|(name, bytes)| Some((segment(name)?, *bytes))).collect();
-        let small = |name: &str| {
-            [&superblock::FILES, &map::FILES, &checkpoint::FILES, &hot_list::FILES]
-                .iter()
-                .any(|files| files.contains(&name))
-        };
-        let is_ours = |name: &str| segment(name).is_some() || small(name);
-        if !names.iter().any(|(name, _)| is_ours(name)) {
+            names.iter().filter_map(|(name, bytes)| Some((segment_of(name)?, *bytes))).collect();
+        if !names.iter().any(|(name, _)| Directory::is_ours(name)) {
             match names.iter().find(|(name, _)| !name.starts_with('.') && name != "LOCK") {
                 None => bail!("{shown} is empty: there is no store in it"),
                 Some((name, _)) => {
@@ -84,7 +76,7 @@ impl Directory {
         let foreign = names
             .iter()
             .map(|(name, _)| name)
-            .filter(|n| !n.starts_with('.') && *n != "LOCK" && !is_ours(n))
+            .filter(|n| !n.starts_with('.') && *n != "LOCK" && !Directory::is_ours(n))
             .cloned()
             .collect();
         let lock = lock_directory(path).map_err(|error| match error.kind() {
@@ -103,6 +95,12 @@ impl Directory {
         directory.read_superblocks()?;
         directory.read_maps();
         Ok(directory)
+    }
+
+    /// Is this the name of one of our data files?
+    pub fn is_ours(name: &str) -> bool {
+        let small = [&superblock::FILES, &map::FILES, &checkpoint::FILES, &hot_list::FILES];
+        segment_of(name).is_some() || small.iter().any(|files| files.contains(&name))
     }
 
     fn read_superblocks(&mut self) -> Result<()> {
@@ -163,6 +161,10 @@ impl Directory {
     pub fn window(&self, name: &str, from: u64, bytes_max: usize) -> std::io::Result<MappedFile<'_>> {
         MappedFile::open(&self.lock, &self.path.join(name), from, bytes_max)
     }
+}
+
+fn segment_of(name: &str) -> Option<u32> {
+    name.strip_prefix("segment-")?.parse().ok().filter(|&id: &u32| segment_name(id) == name)
 }
 
 /// A superblock whose checksum holds was written by us; this keeps arithmetic safe from one that was made by hand.

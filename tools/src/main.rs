@@ -3,17 +3,26 @@
 //! One operation per file; each gathers a report first and then prints it, for people or as JSON.
 //!
 //! Promises: refuses a directory in use; exit code 0 for "all well", 1 for damage or an error in words, 2 for wrong usage.
-//! Never: changes a data file (`inspect` and `verify` only read; the lock file is all they touch).
+//! Never: changes a data file, except `load` in the directory it is told to; `compact` and `repair` write a new one. All others only read: the lock file is all they touch.
 #![forbid(unsafe_code)]
 
+mod compact;
 mod directory;
+mod dump;
 mod inspect;
+mod load;
+mod manual;
 mod print;
 mod progress;
+mod repair;
 mod segment;
+mod size;
+mod stats;
+mod store;
+mod transfer;
 mod verify;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -31,20 +40,70 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Show what is in a directory: segments, kinds, sizes, times to live, keys per database.
+    /// Write the keys of a directory to an RDB file (loads in a Redis) or as lines of JSON.
+    #[command(
+        after_help = "Examples:\n  thermocline dump ./data -o dump.rdb && redis-server --dbfilename dump.rdb\n  \
+                            thermocline dump ./data -o users.jsonl --pattern 'user:*' --type hash --db 0\n  \
+                            thermocline dump ./data -o - --format jsonl | jq -r .key\n  \
+                            thermocline dump ./data -o old.rdb --rdb-version 10     # for Redis 7.0"
+    )]
+    Dump(dump::DumpArgs),
+    /// Put keys into a directory: from an RDB file, lines of JSON, or a running Redis.
+    #[command(after_help = "Examples:\n  thermocline load ./data dump.rdb\n  \
+                            thermocline load ./data --from localhost:6379\n  \
+                            thermocline load ./data --from 10.0.0.5:6379 --password-file ~/.redis-password\n  \
+                            zcat users.jsonl.gz | thermocline load ./data - --format jsonl --merge")]
+    Load(load::LoadArgs),
+    /// Show what is in a directory: segments, garbage, kinds, sizes, times to live, keys per database; with `--keys` also prefixes and the largest keys.
     #[command(
         after_help = "Examples:\n  thermocline inspect ./data\n  thermocline inspect --limit 1000 /var/lib/thermocline\n  \
+                            thermocline inspect --keys --html report.html ./data\n  \
                             thermocline inspect --json ./data | jq '.databases'"
     )]
-    Inspect(Target),
+    Inspect(inspect::InspectArgs),
+    /// Rewrite a directory so that hardly anything in it is dead; expired keys are left behind.
+    ///
+    /// The live keys are copied to a directory beside it, which then takes its place: until then nothing is changed. It may be
+    /// interrupted at any point; the same command goes on where it was. Needs room for the live bytes.
+    #[command(
+        after_help = "Examples:\n  thermocline compact ./data\n  thermocline compact ./data --live 50        # only if less than 50 % is live\n  \
+                            thermocline compact ./data --pace 50mb --memory 512mb\n  \
+                            thermocline compact /mnt/data --into /mnt/other/data"
+    )]
+    Compact(compact::CompactArgs),
+    /// Save what can be read of a damaged directory into a fresh one, and list what cannot.
+    ///
+    /// A key is kept only if its value checks out to the last byte; the damaged directory stays as it is.
+    #[command(after_help = "Examples:\n  thermocline repair ./data --into ./data-repaired\n  \
+                            thermocline repair ./data --into ./data-repaired --json | jq '.losses[]'\n  \
+                            thermocline repair ./data --into ./new && mv ./data ./damaged && mv ./new ./data\n\n\
+                            Exit codes: 0 nothing is lost, 1 something is lost or an error, 2 wrong usage.")]
+    Repair(repair::RepairArgs),
     /// Check every checksum, footer, map and checkpoint; name file and offset of each damage.
     ///
     /// A torn tail, records beyond a cut and blocks of a segment's earlier life are no damage: a crash leaves them, recovery
     /// knows them. They are counted.
-    #[command(after_help = "Examples:\n  thermocline verify ./data\n  thermocline verify --limit 10 ./data\n  \
+    #[command(
+        after_help = "Examples:\n  thermocline verify ./data\n  thermocline verify --fast ./data\n  thermocline verify --limit 10 ./data\n  \
                             thermocline verify --json ./data | jq '.damages[] | select(.loses_data)'\n  \
-                            thermocline verify ./data && thermocline-server --dir ./data")]
-    Verify(Target),
+                            thermocline verify ./data && thermocline-server --dir ./data"
+    )]
+    Verify(verify::VerifyArgs),
+    /// Tell the numbers that a server would tell right after its start.
+    #[command(
+        after_help = "Examples:\n  thermocline stats ./data\n  thermocline stats --json ./data | jq '.engine.disk_live'"
+    )]
+    Stats(stats::StatsArgs),
+    /// Print the completions of a shell.
+    #[command(after_help = "Examples:\n  thermocline completions bash > /etc/bash_completion.d/thermocline\n  \
+                            thermocline completions zsh > /usr/local/share/zsh/site-functions/_thermocline\n  \
+                            thermocline completions fish > ~/.config/fish/completions/thermocline.fish")]
+    Completions(manual::CompletionsArgs),
+    /// Print the manual page, or write one per operation.
+    #[command(
+        after_help = "Examples:\n  thermocline man | man -l -\n  thermocline man --into /usr/local/share/man/man1"
+    )]
+    Man(manual::ManArgs),
 }
 
 /// What every operation takes.
@@ -62,8 +121,15 @@ struct Target {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Inspect(target) => inspect::run(&target),
-        Command::Verify(target) => verify::run(&target),
+        Command::Dump(args) => dump::run(&args),
+        Command::Load(args) => load::run(&args),
+        Command::Compact(args) => compact::run(&args),
+        Command::Repair(args) => repair::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Stats(args) => stats::run(&args),
+        Command::Completions(args) => manual::completions(&args, Cli::command()),
+        Command::Man(args) => manual::man(&args, Cli::command()),
     };
     match result {
         Ok(code) => code,
@@ -71,5 +137,24 @@ fn main() -> ExitCode {
             eprintln!("thermocline: {error:#}");
             ExitCode::from(1)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn every_operation_shows_an_example() {
+        for operation in super::Cli::command().get_subcommands() {
+            let help = operation.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let name = operation.get_name();
+            assert!(help.contains(&format!("thermocline {name}")), "{name} has no example");
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        super::Cli::command().debug_assert();
     }
 }

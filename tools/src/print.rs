@@ -43,6 +43,14 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     out
 }
 
+/// The most memory this process had; 0 where the system does not say.
+pub fn peak_memory_bytes() -> u64 {
+    #[expect(clippy::disallowed_methods, reason = "a fact of the kernel, not a file of the store")]
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()).map_or(0, |kib| kib << 10)
+}
+
 /// The report as indented JSON.
 pub fn json(report: &impl Serialize) -> Result<()> {
     text(&(serde_json::to_string_pretty(report).context("writing JSON")? + "\n"))

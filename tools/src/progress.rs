@@ -13,3 +13,15 @@ pub fn bar(what: &'static str, bytes: u64) -> ProgressBar {
     bar.set_prefix(what);
     bar
 }
+
+/// A bar over keys.
+pub fn keys(what: &'static str, keys: u64) -> ProgressBar {
+    let bar = ProgressBar::new(keys);
+    if let Ok(style) =
+        ProgressStyle::with_template("{prefix} {bar:32} {human_pos}/{human_len} keys {per_sec} {eta} left")
+    {
+        bar.set_style(style);
+    }
+    bar.set_prefix(what);
+    bar
+}

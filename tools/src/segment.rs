@@ -70,6 +70,28 @@ impl<'d> SegmentFile<'d> {
         Ok(segment)
     }
 
+    /// Maps a segment and looks at its first block only: the life is that of it or of the map, whichever is later. `chunks` is 1 if the
+    /// first block is of that life.
+    pub fn open_ends(directory: &'d Directory, block: &Superblock, id: u32) -> io::Result<SegmentFile<'d>> {
+        let bytes = directory.window(&segment_name(id), 0, block.segment_bytes as usize)?;
+        let map = directory.map_of(id);
+        let (store, segment_bytes) = (block.store, block.segment_bytes);
+        let first = ChunkHeader::decode(Address { store, segment: id, epoch: 0, offset: 0 }, &bytes);
+        let epoch = first.iter().map(|first| first.epoch).chain(map.map(|map| map.epoch)).max().unwrap_or(0);
+        let first = first.filter(|first| first.epoch == epoch);
+        Ok(SegmentFile {
+            id,
+            epoch,
+            stream: first.as_ref().map_or(0, |first| first.stream),
+            chunks: u64::from(first.is_some()),
+            stale_chunks: 0,
+            map: map.filter(|map| map.epoch == epoch),
+            bytes,
+            store,
+            segment_bytes,
+        })
+    }
+
     /// The address of its first byte in its present life.
     pub fn address(&self) -> Address {
         Address { store: self.store, segment: self.id, epoch: self.epoch, offset: 0 }

@@ -454,6 +454,81 @@ fn wrong_usage_is_exit_code_two() {
 }
 
 #[test]
+fn the_fast_check_sees_damaged_ends_and_copies_and_does_not_read_records() {
+    let folder = closed_store();
+    let path = folder.path();
+    let known = sealed(path);
+    let segment = format!("segment-{:06}", known.segment);
+    let fast = |file: &str, offset: u64| {
+        let flip = || {
+            let mut bytes = fs::read(path.join(file)).unwrap();
+            bytes[offset as usize] ^= 0x40;
+            fs::write(path.join(file), bytes).unwrap();
+        };
+        flip();
+        let (code, out, error) = run("verify", path, &["--fast", "--json"]);
+        flip();
+        let report: serde_json::Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out}{error}"));
+        (code, report["damages_total"].as_u64().unwrap())
+    };
+    let end = u64::from(SEGMENT_BYTES);
+    let live = known.records.iter().find(|record| record.2).unwrap();
+    for (part, file, at, damages) in [
+        ("footer's entry", segment.as_str(), end - 64 - 400, 1),
+        ("footer's magic", &segment, end - 59, 1),
+        ("first block", &segment, 5, 1),
+        ("superblock", "superblock-0", 60, 1),
+        ("record", &segment, u64::from(live.0 + live.1 - 1), 0),
+    ] {
+        assert_eq!(fast(file, at), (i32::from(damages > 0), damages), "{part}");
+    }
+    let (code, out, _) = run("verify", path, &["--fast", "--json"]);
+    let report: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &report["result"]), (0, &"clean".into()), "{report:#}");
+    for folder in [killed_store(), closed_store()] {
+        let (code, words, error) = run("verify", folder.path(), &["--fast"]);
+        assert!(code == 0 && words.contains("were counted in the footers"), "{words}{error}");
+    }
+}
+
+#[test]
+fn stats_are_those_of_a_start_and_change_nothing() {
+    for folder in [closed_store(), killed_store()] {
+        let files = || -> Vec<(std::ffi::OsString, Vec<u8>)> {
+            let entries = fs::read_dir(folder.path()).unwrap().map(Result::unwrap).filter(|e| e.file_name() != "LOCK");
+            entries.map(|entry| (entry.file_name(), fs::read(entry.path()).unwrap())).collect()
+        };
+        let before = files();
+        let (code, out, error) = run("stats", folder.path(), &["--json", "--memory", "64mb"]);
+        assert_eq!(code, 0, "{error}");
+        let report: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert_eq!((&report["databases"][0]["keys"], &report["databases"][1]["keys"]), (&410.into(), &150.into()));
+        assert_eq!(report["engine"]["keys"], 560, "{report:#}");
+        assert!(files() == before, "stats has changed the directory");
+        let (code, words, _) = run("stats", folder.path(), &["--memory", "64mb"]);
+        assert!(code == 0 && words.contains("db1") && words.contains("disk_live"), "{words}");
+    }
+}
+
+#[test]
+fn completions_and_manual_pages_name_every_operation() {
+    let tool = |words: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_thermocline")).args(words).output().unwrap();
+        assert!(output.status.success(), "{words:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    tool(&["man", "--into", folder.path().to_str().unwrap()]);
+    let [bash, zsh, fish] = ["bash", "zsh", "fish"].map(|shell| tool(&["completions", shell]));
+    for name in ["compact", "dump", "inspect", "load", "repair", "stats", "verify"] {
+        assert!([&bash, &zsh, &fish].iter().all(|script| script.contains(name)), "{name}");
+        let page = fs::read_to_string(folder.path().join(format!("thermocline-{name}.1"))).unwrap();
+        assert!(page.contains("Examples:"), "{page}");
+    }
+    assert!(tool(&["man"]).contains(".TH thermocline"));
+}
+
+#[test]
 fn inspect_counts_what_is_there() {
     let folder = closed_store();
     let (code, out, error) = run("inspect", folder.path(), &["--json"]);

@@ -15,12 +15,30 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("thermocline-value", &[]),
     ("thermocline-resp", &[]),
     ("thermocline", &["thermocline-io", "thermocline-memory", "thermocline-value"]),
+    ("thermocline-exchange", &["thermocline", "thermocline-rdb", "thermocline-value"]),
     // The server's tests stand on the disk that lies; its code opens a directory through the engine.
     (
         "thermocline-server",
-        &["thermocline", "thermocline-io", "thermocline-rdb", "thermocline-value", "thermocline-resp"],
+        &[
+            "thermocline",
+            "thermocline-exchange",
+            "thermocline-io",
+            "thermocline-rdb",
+            "thermocline-value",
+            "thermocline-resp",
+        ],
     ),
-    ("thermocline-tools", &["thermocline", "thermocline-io", "thermocline-value", "thermocline-server"]),
+    (
+        "thermocline-tools",
+        &[
+            "thermocline",
+            "thermocline-exchange",
+            "thermocline-io",
+            "thermocline-rdb",
+            "thermocline-value",
+            "thermocline-resp",
+        ],
+    ),
     ("thermocline-simulate", &["thermocline", "thermocline-io", "thermocline-memory", "thermocline-value"]),
     (
         "thermocline-bench",
@@ -188,7 +206,7 @@ fn files_named(wanted: impl Fn(&str) -> bool) -> Vec<String> {
                 if !built_or_data {
                     folders.push(path);
                 }
-            } else if wanted(&name) {
+            } else if wanted(&name) && name != ".git" {
                 found.push(path.to_string_lossy().into_owned());
             }
         }

@@ -5,6 +5,7 @@
 //!     open_directory ── uring          submit -> flush -> ... -> reap
 //!                    └─ pool           buffers go in and come back
 //!     MemoryDisk
+//!     ShadowDisk (writes stay in memory: offline tools)
 //!     FaultDisk (the disk that lies, for tests)
 //! ```
 //!
@@ -30,6 +31,7 @@ mod pool;
 mod probe;
 #[cfg(feature = "tokio")]
 mod readiness;
+mod shadow;
 #[expect(clippy::disallowed_methods, reason = "an eventfd takes a number in the machine's order")]
 mod signal;
 #[expect(clippy::disallowed_methods, reason = "a kernel setting is read from /proc")]
@@ -48,3 +50,4 @@ pub use memory::MemoryDisk;
 pub use open::{BackendChoice, open_directory};
 #[cfg(feature = "tokio")]
 pub use readiness::Readiness;
+pub use shadow::ShadowDisk;

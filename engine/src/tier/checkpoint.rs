@@ -139,7 +139,10 @@ impl Inner {
             lengths.into_iter().map(|(segment, epoch, covered)| Length { segment, epoch, covered }).collect();
         let table = frames.table.encode();
         self.grow(file, frames.offset + table.len() as u64).map_err(io("growing"))?;
-        self.write_piece(file, frames.offset, &table).await.map_err(io("writing"))?;
+        if !table.is_empty() {
+            // A store into which nothing was ever written has neither frames nor lengths.
+            self.write_piece(file, frames.offset, &table).await.map_err(io("writing"))?;
+        }
         self.sync_meta(file).await.map_err(io("syncing"))?;
         self.wait_for_causes().await?;
         if self.log.heals() != heals {

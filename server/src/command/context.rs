@@ -5,7 +5,6 @@
 
 use thermocline::{Changes, Collection, Done, Engine, Expiry, Kind, View};
 use thermocline_resp::{Protocol, Reply};
-use thermocline_value::{hash, list, set, sorted_set};
 
 use crate::command::Args;
 use crate::command::reach::Reach;
@@ -151,13 +150,7 @@ impl<'c, 'a> Context<'c, 'a> {
     }
 
     fn new_collection_near(&self, kind: Kind, near: (thermocline::SpaceId, &'c [u8])) -> Collection<'c> {
-        let empty = match kind {
-            Kind::List => list::EMPTY,
-            Kind::Set => set::EMPTY,
-            Kind::SortedSet => sorted_set::EMPTY,
-            _ => hash::EMPTY,
-        };
-        Collection::new(self.facts.engine(), kind, empty, near)
+        Collection::new(self.facts.engine(), kind, thermocline_exchange::empty_record(kind), near)
     }
 
     /// Stores what has changed of a collection that came from this key; an empty one is removed. Its expiry stays.

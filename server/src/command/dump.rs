@@ -8,8 +8,9 @@
 //! has expired already, or understands a stream or a module's value.
 
 use thermocline::{Collection, Expiry, Kind, View};
+use thermocline_exchange::{CollectionWriter, kind_of};
 use thermocline_rdb::payload::{Encoder, Payload};
-use thermocline_rdb::{Duplicates, Element, Error, Options, Reason, Settings, ValueWriter, Version};
+use thermocline_rdb::{Duplicates, Element, Error, Options, Reason, Settings, Version};
 use thermocline_value::length;
 
 use super::Args;
@@ -91,7 +92,7 @@ pub(super) fn payload(
     }
     let version = if earliest_ms.is_some() { Version::REDIS_7_4 } else { Version::REDIS_7_2 };
     let mut encoder = Encoder::new(version, settings);
-    let mut writer = Writer::begin(encoder.value(), view.kind, count, earliest_ms).map_err(unwritten)?;
+    let mut writer = CollectionWriter::begin(encoder.value(), view.kind, count, earliest_ms).map_err(unwritten)?;
     // Redis loads a sorted set fastest from its end.
     let way = if view.kind == Kind::SortedSet { Way::Backward } else { Way::Forward };
     elements::each(collection, 0..u64::MAX, way, |element| {
@@ -106,53 +107,6 @@ pub(super) fn payload(
 
 fn unwritten(error: Error) -> CommandError {
     CommandError::built(format_args!("ERR the value could not be written as a payload: {error}"))
-}
-
-/// Writers of the four kinds of collections, as one.
-enum Writer<'w> {
-    List(thermocline_rdb::ListWriter<'w, Vec<u8>>),
-    Set(thermocline_rdb::SetWriter<'w, Vec<u8>>),
-    SortedSet(thermocline_rdb::SortedSetWriter<'w, Vec<u8>>),
-    Hash(thermocline_rdb::HashWriter<'w, Vec<u8>>),
-}
-
-impl<'w> Writer<'w> {
-    fn begin(
-        value: ValueWriter<'w, Vec<u8>>,
-        kind: Kind,
-        count: u64,
-        earliest_ms: Option<u64>,
-    ) -> Result<Writer<'w>, Error> {
-        Ok(match (kind, earliest_ms) {
-            (Kind::List, _) => Writer::List(value.list(count)?),
-            (Kind::Set, _) => Writer::Set(value.set(count)?),
-            (Kind::SortedSet, _) => Writer::SortedSet(value.sorted_set(count)?),
-            (_, None) => Writer::Hash(value.hash(count)?),
-            (_, Some(earliest_ms)) => Writer::Hash(value.hash_that_expires(count, earliest_ms)?),
-        })
-    }
-
-    fn add(&mut self, element: Element<'_>) -> Result<(), Error> {
-        match (self, element) {
-            (Writer::List(writer), Element::Item(item)) => writer.element(item),
-            (Writer::Set(writer), Element::Item(member)) => writer.member(member),
-            (Writer::SortedSet(writer), Element::Scored { member, score }) => writer.member(member, score),
-            (Writer::Hash(writer), Element::Field { field, value, expires_at_ms }) => {
-                writer.field(field, value, expires_at_ms)
-            }
-            // What is left out breaks the promise of the count, and `end` says so.
-            _ => Ok(()),
-        }
-    }
-
-    fn end(self) -> Result<(), Error> {
-        match self {
-            Writer::List(writer) => writer.end(),
-            Writer::Set(writer) => writer.end(),
-            Writer::SortedSet(writer) => writer.end(),
-            Writer::Hash(writer) => writer.end(),
-        }
-    }
 }
 
 /// What RESTORE was asked beside key, time and payload. IDLETIME and FREQ are checked, and have nothing to act on here.
@@ -221,15 +175,9 @@ fn restore(context: &mut Context<'_, '_>) -> Result<(), CommandError> {
         ..Options::default()
     };
     let mut payload = Payload::open(args.at(3), &reader).map_err(unopened)?;
-    match payload.value().kind() {
-        thermocline_rdb::Kind::String => restore_string(context, &mut payload, expiry)?,
-        thermocline_rdb::Kind::List => restore_collection(context, Kind::List, &mut payload, expiry, bytes_max)?,
-        thermocline_rdb::Kind::Set => restore_collection(context, Kind::Set, &mut payload, expiry, bytes_max)?,
-        thermocline_rdb::Kind::Hash => restore_collection(context, Kind::Hash, &mut payload, expiry, bytes_max)?,
-        thermocline_rdb::Kind::SortedSet => {
-            restore_collection(context, Kind::SortedSet, &mut payload, expiry, bytes_max)?;
-        }
-        thermocline_rdb::Kind::Stream | thermocline_rdb::Kind::Module => return Err(BAD_DATA),
+    match kind_of(payload.value().kind()).ok_or(BAD_DATA)? {
+        Kind::String => restore_string(context, &mut payload, expiry)?,
+        kind => restore_collection(context, kind, &mut payload, expiry, bytes_max)?,
     }
     payload.end().map_err(refusal)?;
     if expiry.is_none() {

@@ -6,15 +6,20 @@
 //! Promises: one segment at a time; a segment that cannot be read is said, not fatal. Never: checks for damage (`verify` does).
 
 mod histogram;
+mod html;
+mod keys;
 mod report;
 
 use crate::directory::Directory;
 use crate::segment::{SegmentFile, footer_only};
 use crate::{Target, print, progress};
 use anyhow::{Context, Result};
+use clap::Args;
 use histogram::{Sizes, Ttls};
-use report::{DatabaseRow, KindRow, Report, SegmentRow, Store};
+use keys::Gatherer;
+use report::{DatabaseRow, GenerationRow, KindRow, Report, SegmentRow, Store};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use thermocline::log::map::MapSegment;
 use thermocline::log::record::{RecordKind, Seq, padded};
@@ -23,9 +28,30 @@ use thermocline::log::walk::Step;
 use thermocline::log::{FOREGROUND, segment_name};
 use thermocline::{Clock, Kind, SpaceId, SystemClock};
 
+/// What `inspect` takes.
+#[derive(Args)]
+pub struct InspectArgs {
+    #[command(flatten)]
+    target: Target,
+    /// Read every record, and tell bytes per prefix (hot and cold) and the largest keys.
+    #[arg(long)]
+    keys: bool,
+    /// Where a prefix ends.
+    #[arg(long, value_name = "TEXT", default_value = ":", requires = "keys")]
+    delimiter: String,
+    /// Write the report with plots to this file, too.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+}
+
 /// Gathers and prints.
-pub fn run(target: &Target) -> Result<ExitCode> {
-    let report = inspect(target)?;
+pub fn run(args: &InspectArgs) -> Result<ExitCode> {
+    let target = &args.target;
+    let report = inspect(args)?;
+    if let Some(path) = &args.html {
+        #[expect(clippy::disallowed_methods, reason = "not a file of the store")]
+        std::fs::write(path, html::page(&report)).with_context(|| format!("writing {}", path.display()))?;
+    }
     if target.json {
         print::json(&report)?
     } else {
@@ -61,10 +87,12 @@ struct Totals<'d> {
     beyond_map: u64,
     notes: Vec<String>,
     spaces: BTreeMap<SpaceId, usize>,
+    generations: BTreeMap<u8, GenerationRow>,
+    keys: Option<Gatherer>,
 }
 
-fn inspect(target: &Target) -> Result<Report> {
-    let directory = Directory::open(&target.directory)?;
+fn inspect(args: &InspectArgs) -> Result<Report> {
+    let directory = Directory::open(&args.target.directory)?;
     let block = directory.superblock().context("no superblock holds: `thermocline verify` says more")?;
     let map = directory.map.as_ref();
     let of_database = map.map_or(&block.spaces, |map| &map.spaces);
@@ -76,6 +104,8 @@ fn inspect(target: &Target) -> Result<Report> {
         databases: BTreeMap::new(),
         beyond_map: 0,
         notes: directory.foreign.iter().map(|name| format!("'{name}' is not ours")).collect(),
+        generations: BTreeMap::new(),
+        keys: args.keys.then(|| Gatherer::new(&directory, block, &args.delimiter)),
         spaces: of_database.iter().enumerate().map(|(database, &space)| (space, database)).collect(),
     };
     if block.mode == 0 && !block.clean {
@@ -105,6 +135,8 @@ fn inspect(target: &Target) -> Result<Report> {
             unfinished_large_values: map.map_or(0, |map| map.pending.len()),
         },
         segments,
+        generations: totals.generations.into_values().collect(),
+        keys: totals.keys.map(Gatherer::end),
         kinds: totals.kinds.into_values().collect(),
         sizes: totals.sizes.rows(),
         ttls: totals.ttls.rows(),
@@ -122,11 +154,13 @@ impl Totals<'_> {
             epoch: 0,
             stream: String::new(),
             records: 0,
+            bytes: 0,
             live_records: 0,
             live_bytes: 0,
             live_percent: 0.0,
             seqs: None,
             beyond_map: 0,
+            bytes_beyond_map: 0,
         };
         if bytes < u64::from(block.segment_bytes) {
             return row;
@@ -140,6 +174,9 @@ impl Totals<'_> {
             }
         };
         let map = self.directory.map_of(id).filter(|map| map.epoch == found.epoch);
+        if let Err(error) = self.keys_of(block, id) {
+            self.notes.push(format!("{} cannot be read: {error}", segment_name(id)));
+        }
         row.epoch = found.epoch;
         let gc = |stream| format!("gc {stream}");
         row.stream = if usize::from(found.stream) == FOREGROUND { "foreground".into() } else { gc(found.stream) };
@@ -155,7 +192,31 @@ impl Totals<'_> {
             true => "sealed",
             false => "open",
         };
+        if row.state == "sealed" || row.state == "open" {
+            let generation = self.generations.entry(found.stream).or_default();
+            generation.stream.clone_from(&row.stream);
+            generation.segments += 1;
+            generation.bytes += row.bytes;
+            generation.live_bytes += row.live_bytes + row.bytes_beyond_map;
+            generation.garbage_bytes += row.bytes - row.live_bytes - row.bytes_beyond_map;
+        }
         row
+    }
+
+    /// Every live record of a segment, for `--keys`.
+    fn keys_of(&mut self, block: &Superblock, id: u32) -> std::io::Result<()> {
+        let Some(keys) = &mut self.keys else { return Ok(()) };
+        let segment = SegmentFile::open(self.directory, block, id)?;
+        let Some(map) = segment.map else { return Ok(()) };
+        segment.walk(|step| {
+            if let Step::Record { offset, record } = step
+                && let RecordKind::Value(kind) = record.kind
+                && map.live(offset)
+            {
+                keys.add((id, offset), &record, kind, self.spaces.get(&record.space.visible()).copied());
+            }
+        });
+        Ok(())
     }
 
     fn item(&mut self, item: &Item, map: Option<&MapSegment>, row: &mut SegmentRow) {
@@ -166,9 +227,11 @@ impl Totals<'_> {
         kind.records += 1;
         kind.bytes += bytes;
         row.records += 1;
+        row.bytes += bytes;
         row.seqs = Some(row.seqs.map_or((item.seq, item.seq), |(low, high)| (low.min(item.seq), high.max(item.seq))));
         if map.is_none_or(|map| item.offset >= map.covered) {
             row.beyond_map += 1;
+            row.bytes_beyond_map += bytes;
             self.beyond_map += 1;
         }
         if !live {

@@ -1,6 +1,7 @@
 //! What `inspect` says, for people and as JSON. Field names are part of what users see: only ever added to.
 
 use super::histogram::Bucket;
+use super::keys::{Keys, LargestRow, PrefixRow};
 use crate::print::{bytes, table};
 use serde::Serialize;
 
@@ -46,6 +47,8 @@ pub struct SegmentRow {
     pub stream: String,
     /// Records in it.
     pub records: u64,
+    /// Their bytes, with padding.
+    pub bytes: u64,
     /// Of them, live by the map.
     pub live_records: u64,
     /// Their bytes, with padding.
@@ -56,6 +59,23 @@ pub struct SegmentRow {
     pub seqs: Option<(u64, u64)>,
     /// Records that the map does not speak of.
     pub beyond_map: u64,
+    /// Their bytes, with padding.
+    pub bytes_beyond_map: u64,
+}
+
+/// Segments of one stream: what was written once, and what garbage collection has moved once, twice or more often.
+#[derive(Clone, Default, Serialize)]
+pub struct GenerationRow {
+    /// `foreground` or `gc 1` to `gc 3`.
+    pub stream: String,
+    /// Segments that hold something live or not yet collected.
+    pub segments: u64,
+    /// Bytes of their records.
+    pub bytes: u64,
+    /// Of them, live by the map (or newer than it).
+    pub live_bytes: u64,
+    /// The others.
+    pub garbage_bytes: u64,
 }
 
 /// Records of one kind.
@@ -95,6 +115,8 @@ pub struct Report {
     pub store: Store,
     /// Segments.
     pub segments: Vec<SegmentRow>,
+    /// Segments by stream.
+    pub generations: Vec<GenerationRow>,
     /// Totals by kind.
     pub kinds: Vec<KindRow>,
     /// Live values by size.
@@ -103,6 +125,8 @@ pub struct Report {
     pub ttls: Vec<Bucket>,
     /// Keys per database.
     pub databases: Vec<DatabaseRow>,
+    /// What the records tell, with `--keys`.
+    pub keys: Option<Keys>,
     /// Records that the map does not speak of: recovery will tell whether they are live.
     pub beyond_map: u64,
     /// What is worth knowing.
@@ -141,6 +165,16 @@ impl Report {
         if self.segments.len() > limit {
             out.push_str(&format!("  ... and {} more (--limit shows more)\n", self.segments.len() - limit));
         }
+        out.push_str("\ngarbage\n");
+        let generation = |g: &GenerationRow| {
+            let share = g.garbage_bytes as f64 * 100.0 / g.bytes.max(1) as f64;
+            let cells = [bytes(g.bytes), bytes(g.live_bytes), bytes(g.garbage_bytes), format!("{share:.1}")];
+            [vec![g.stream.clone(), g.segments.to_string()], cells.to_vec()].concat()
+        };
+        out.push_str(&table(
+            &["stream", "segments", "bytes", "live bytes", "garbage", "%"],
+            &self.generations.iter().map(generation).collect::<Vec<_>>(),
+        ));
         out.push_str("\nkinds\n");
         let kind = |k: &KindRow| {
             vec![k.kind.into(), k.records.to_string(), bytes(k.bytes), k.live_records.to_string(), bytes(k.live_bytes)]
@@ -165,6 +199,7 @@ impl Report {
             &["database", "keys", "expiring", "bytes"],
             &self.databases.iter().map(database).collect::<Vec<_>>(),
         ));
+        out.extend(self.keys.as_ref().map(words_of_keys));
         if self.beyond_map > 0 {
             out.push_str(&format!(
                 "\n{} records are newer than the map: recovery will tell which are live\n",
@@ -176,6 +211,38 @@ impl Report {
         }
         out
     }
+}
+
+fn words_of_keys(keys: &Keys) -> String {
+    let mut out = "\nprefixes\n".to_owned();
+    let prefix = |p: &PrefixRow| {
+        let cold = p.bytes - p.hot_bytes;
+        vec![
+            p.prefix.clone(),
+            p.keys.to_string(),
+            p.expiring.to_string(),
+            bytes(p.bytes),
+            bytes(p.hot_bytes),
+            bytes(cold),
+        ]
+    };
+    out.push_str(&table(
+        &["prefix", "keys", "expiring", "bytes", "hot", "cold"],
+        &keys.prefixes.iter().map(prefix).collect::<Vec<_>>(),
+    ));
+    if keys.prefixes_total > keys.prefixes.len() {
+        out.push_str(&format!("  ... of {} prefixes\n", keys.prefixes_total));
+    }
+    out.push_str("\nlargest keys\n");
+    let largest = |l: &LargestRow| {
+        let database = l.database.map_or("(flushed)".into(), |n| format!("db{n}"));
+        vec![database, l.key.clone(), l.kind.into(), bytes(l.bytes), l.parts.to_string()]
+    };
+    out.push_str(&table(
+        &["database", "key", "type", "bytes", "parts"],
+        &keys.largest.iter().map(largest).collect::<Vec<_>>(),
+    ));
+    out
 }
 
 impl SegmentRow {

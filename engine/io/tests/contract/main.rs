@@ -1,4 +1,4 @@
-//! One list of promises, kept by every disk: io_uring, the pool, memory, and the lying disk without faults.
+//! One list of promises, kept by every disk: io_uring, the pool, memory, a shadow over memory, and the lying disk without faults.
 //!
 //! Each promise is a function over a `Subject` (in `files` and `queues`); the macro makes a test of each for each disk. Where the kernel
 //! gives no ring, the `uring` tests say so and pass.
@@ -13,7 +13,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use thermocline_io::{
     BackendChoice, Buffer, Completion, Disk, FaultDisk, Faults, FileId, MemoryDisk, Operation, Queue, Request,
-    open_directory,
+    ShadowDisk, open_directory,
 };
 
 const MIB: u64 = 1 << 20;
@@ -42,6 +42,11 @@ fn pool() -> Option<Subject> {
 
 fn memory() -> Option<Subject> {
     Some(Subject { disk: Arc::new(MemoryDisk::new(16 * MIB)), folder: None })
+}
+
+fn shadow() -> Option<Subject> {
+    let below = Arc::new(MemoryDisk::new(16 * MIB));
+    Some(Subject { disk: Arc::new(ShadowDisk::new(below, 16 * MIB).unwrap()), folder: None })
 }
 
 fn fault() -> Option<Subject> {
@@ -109,6 +114,7 @@ macro_rules! contract {
         contract!(@uring $($room: $($promise)*;)*);
         contract!(@pool $($room: $($promise)*;)*);
         contract!(@memory $($room: $($promise)*;)*);
+        contract!(@shadow $($room: $($promise)*;)*);
         contract!(@fault $($room: $($promise)*;)*);
     };
     (@$disk:ident $($room:ident: $($promise:ident)*;)*) => {
