@@ -8,7 +8,7 @@
 
 use crate::arena::cell::{Cell, Outline, cell_bytes};
 use crate::change::{Access, Change, Changes, Expiry, Kind, Tier};
-use crate::collection::tree_of;
+use crate::collection::{NODE_NAME_BYTES, tree_of};
 use crate::delta::{self, Before, Dirty, NODE_BYTES_LOGGED_WHOLE};
 use crate::engine::Inner;
 use crate::error::Error;
@@ -146,9 +146,12 @@ impl Item {
         if !pays || !inner.log.mode.logs() || !self.old_place.is_some() {
             return None;
         }
+        let bytes = padded(record_bytes(NODE_NAME_BYTES, old.len() + edits.len(), false)) as u64;
         let before = match self.last_delta {
             Some(seq) => Before::Delta(seq),
-            None if shard.deltas.len() < inner.deltas_max() => Before::Full(crc32fast::hash(old)),
+            None if shard.deltas.len() < inner.deltas_max() && inner.log.takes_delta(bytes) => {
+                Before::Full(crc32fast::hash(old))
+            }
             None => return None,
         };
         let mut entry = Vec::with_capacity(edits.len() + 24);
@@ -671,7 +674,7 @@ impl<'s> Step<'s> {
         if item.tier != Tier::Miss && item.old_place.is_some() && delta.is_none() {
             inner.log.unname(item.old_place, item.old_bytes);
             if item.last_delta.is_some() {
-                shard.deltas.remove(&item.old_place);
+                shard.deltas.remove(item.old_place);
             }
         }
         match (self.payload, self.cell) {
@@ -682,14 +685,15 @@ impl<'s> Step<'s> {
                     None => appended.map_or((Place::NONE, 0), |a| (a.place, a.class)),
                 };
                 if let Some(delta) = delta {
-                    let fresh = Dirty {
+                    let dirty = Dirty {
                         hash: item.hash,
                         space: key.space,
                         base_bytes: item.old_bytes,
+                        full_bytes: padded(record_bytes(key.bytes.len(), payload.len(), false)) as u32,
                         first_seq: delta.seq,
                         last_seq: delta.seq,
                     };
-                    shard.deltas.entry(place).or_insert(fresh).last_seq = delta.seq;
+                    shard.deltas.note(place, dirty);
                 }
                 let object = Cell {
                     place,

@@ -17,6 +17,8 @@
 use crate::log::record::Seq;
 use crate::place::Place;
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use thermocline_value::codec::{CodecError, elements, put_element, put_varint, take_element, take_varint};
 use thermocline_value::{CollectionId, NodeEdit, NodeId};
 
@@ -32,13 +34,60 @@ pub(crate) struct Dirty {
     pub(crate) space: crate::SpaceId,
     /// Bytes of the record of its last full version.
     pub(crate) base_bytes: u32,
+    /// Bytes of the record that it would be now.
+    pub(crate) full_bytes: u32,
     /// Seq of its first delta, and of its last.
     pub(crate) first_seq: Seq,
     pub(crate) last_seq: Seq,
 }
 
 /// The nodes of a shard that have deltas, by the place of their last full version.
-pub(crate) type DeltaTable = BTreeMap<Place, Dirty>;
+pub(crate) struct DeltaTable {
+    nodes: BTreeMap<Place, Dirty>,
+    /// What appending the nodes of all shards whole would take: the log keeps room for it.
+    flush_bytes: Arc<AtomicU64>,
+}
+
+impl DeltaTable {
+    /// A table whose bytes are counted here.
+    pub(crate) fn new(flush_bytes: Arc<AtomicU64>) -> DeltaTable {
+        DeltaTable { nodes: BTreeMap::new(), flush_bytes }
+    }
+
+    /// How many nodes.
+    pub(crate) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// The node whose last full version is here.
+    pub(crate) fn get(&self, place: Place) -> Option<&Dirty> {
+        self.nodes.get(&place)
+    }
+
+    /// All of them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Place, &Dirty)> {
+        self.nodes.iter().map(|(place, dirty)| (*place, dirty))
+    }
+
+    /// A node has one more delta: its last.
+    pub(crate) fn note(&mut self, place: Place, dirty: Dirty) {
+        let first_seq = self.remove(place).map_or(dirty.first_seq, |older| older.first_seq);
+        self.insert(place, Dirty { first_seq, ..dirty });
+    }
+
+    /// A node that has deltas.
+    pub(crate) fn insert(&mut self, place: Place, dirty: Dirty) {
+        self.flush_bytes.fetch_add(u64::from(dirty.full_bytes), Ordering::AcqRel);
+        self.nodes.insert(place, dirty);
+    }
+
+    /// A node whose deltas are dead.
+    pub(crate) fn remove(&mut self, place: Place) -> Option<Dirty> {
+        let dirty = self.nodes.remove(&place)?;
+        self.flush_bytes.fetch_sub(u64::from(dirty.full_bytes), Ordering::AcqRel);
+        Some(dirty)
+    }
+}
 
 /// Which version a delta changes.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]

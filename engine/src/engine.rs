@@ -274,7 +274,9 @@ impl Engine {
                 .shards
                 .into_iter()
                 .enumerate()
-                .map(|(n, s)| Mutex::new(s.into_shard(&region, n, &options, shard_bits, recovered.base_bits)))
+                .map(|(n, seed)| {
+                    Mutex::new(seed.into_shard(&region, n, &options, shard_bits, recovered.base_bits, &log.flush_bytes))
+                })
                 .collect(),
             shard_bits,
             base_bits: recovered.base_bits,

@@ -241,7 +241,7 @@ impl Inner {
                 Found::Hot(at, slot, handle) => {
                     let object = shard.cell(handle);
                     item.set_hot(&node.key(), at, slot, &object.outline());
-                    if let Some(dirty) = shard.deltas.get(&object.place).filter(|_| object.deltas) {
+                    if let Some(dirty) = shard.deltas.get(object.place).filter(|_| object.deltas) {
                         item.set_deltas(dirty);
                     }
                 }

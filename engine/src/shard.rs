@@ -19,6 +19,7 @@ use crate::watch::Watches;
 use smallvec::SmallVec;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use thermocline_memory::{Handle, Heap, Region, Span};
 
 /// One space's part of a shard.
@@ -113,8 +114,15 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// An empty shard.
-    pub fn new(region: &Arc<Region>, number: u32, policy: TierPolicy, shard_bits: u32, base_bits: u32) -> Self {
+    /// An empty shard. `flush_bytes`: what the nodes with deltas of all shards would take.
+    pub fn new(
+        region: &Arc<Region>,
+        number: u32,
+        policy: TierPolicy,
+        shard_bits: u32,
+        base_bits: u32,
+        flush_bytes: Arc<AtomicU64>,
+    ) -> Self {
         Shard {
             heap: Heap::new(region.clone(), number),
             policy: S3Fifo::new(policy),
@@ -127,7 +135,7 @@ impl Shard {
             held: Vec::new(),
             watches: Watches::default(),
             counts: Counts::default(),
-            deltas: DeltaTable::default(),
+            deltas: DeltaTable::new(flush_bytes),
             reserved: SmallVec::new(),
             shard_bits,
             base_bits,
@@ -294,7 +302,7 @@ impl Shard {
     /// Bytes of the record at the place of a hot object.
     pub fn record_bytes_of(&self, object: &Cell<'_>) -> u32 {
         if object.deltas
-            && let Some(dirty) = self.deltas.get(&object.place)
+            && let Some(dirty) = self.deltas.get(object.place)
         {
             return dirty.base_bytes;
         }

@@ -2,7 +2,7 @@
 //!
 //! Promises: the check and the entry happen in the poll in which the engine committed. Never: an answer that is not checked.
 
-use crate::act::{Place, Seen};
+use crate::act::{Place, Seen, Shown};
 use crate::audit::Refusal;
 use crate::command::{Command, Part, name, number};
 use crate::elements::Trouble;
@@ -258,7 +258,8 @@ fn enter(
     let mut replaced = BTreeSet::new();
     for (part, seen) in parts.iter().zip(&seen).filter(|_| names) {
         // Who overwrites a key replaces a damaged record, whatever it was.
-        if met_damage && part.access == Access::Overwrite && seen.is_none() {
+        let is_unread = || parts.iter().filter(|of| of.key == part.key).all(|of| of.access == Access::Overwrite);
+        if met_damage && seen.is_none() && is_unread() {
             replaced.insert(part.key);
         } else if let Some(seen) = seen.as_ref().filter(|_| ledger.now.is_foggy(space, part.key)) {
             let keys = ledger.now.spaces.entry(space.0).or_default();
@@ -279,8 +280,11 @@ fn enter(
     ledger.enter(Effect { seq, deltas }, space, writing);
     let position = ledger.effects.len();
     shared.say(|| format!("  #{writer} committed: effect {position} seq {seq} wait {}", done.wait_seq));
-    let seen_at = || parts.iter().map(|p| ledger.depends_on(space, p.key)).max().unwrap_or(0);
-    Some(if changed { position } else { seen_at() })
+    let seen_at = |(part, seen): (&Part, &Option<Seen>)| match seen {
+        Some(Seen { shown: Shown::Kind(_), .. }) => ledger.outline_depends_on(space, part.key),
+        _ => ledger.depends_on(space, part.key),
+    };
+    Some(if changed { position } else { parts.iter().zip(&seen).map(seen_at).max().unwrap_or(0) })
 }
 
 /// Waits as a server would before it replies; then the effects must survive.

@@ -24,7 +24,9 @@ pub use flush::segment_name;
 
 use crate::change::SpaceId;
 use crate::hash::KeyHash;
-use crate::options::{BLOCK_BYTES, Durability, GC_RESERVE_SEGMENTS, Options, REMOVAL_RESERVE_SEGMENTS};
+use crate::options::{
+    BLOCK_BYTES, Durability, GC_RESERVE_SEGMENTS, Options, REMOVAL_RESERVE_SEGMENTS, SEGMENTS_PER_FLUSH,
+};
 use crate::place::{Place, class_of};
 use crate::planted::{self, Bug};
 use crate::wait::WaitList;
@@ -39,7 +41,7 @@ use segment::{Segment, SegmentState, raise};
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use thermocline_io::{Buffer, BufferPool, Disk};
 
 /// The foreground stream and three GC generations.
@@ -54,7 +56,7 @@ pub enum Purpose {
     Growth,
     /// Removals, expiry, eviction: have a reserve.
     Removal,
-    /// GC copies: may use the last segment.
+    /// GC copies, and nodes with deltas that a map waits for: may use the last segment.
     Gc,
 }
 
@@ -149,6 +151,8 @@ struct OpenSegment {
     /// Bytes of closed chunks.
     used: u32,
     footer: FooterBuilder,
+    /// It was opened for [`Purpose::Gc`]: while the reserves are touched it is for nobody else.
+    of_reserve: bool,
 }
 
 #[derive(Default)]
@@ -224,6 +228,10 @@ pub struct Log {
     pub counters: LogCounters,
     /// Live bytes over all segments.
     pub live_bytes: AtomicU64,
+    /// What the nodes with deltas will take when they are appended whole, as every map wants.
+    pub(crate) flush_bytes: Arc<AtomicU64>,
+    /// Segments that could be opened, with a file or without.
+    free: AtomicUsize,
     tail: Mutex<Tail>,
     watermark: AtomicU64,
     last_seq: AtomicU64,
@@ -271,6 +279,7 @@ impl Log {
             draining: false,
         };
         let live_bytes = segments.iter().map(|s| s.live.lock().bytes).sum();
+        let free = tail.ready.len() + tail.absent.len();
         Log {
             disk,
             store,
@@ -281,6 +290,8 @@ impl Log {
             room: WaitList::default(),
             counters: LogCounters::default(),
             live_bytes: AtomicU64::new(live_bytes),
+            flush_bytes: Arc::default(),
+            free: AtomicUsize::new(free),
             tail: Mutex::new(tail),
             watermark: AtomicU64::new(last_seq),
             last_seq: AtomicU64::new(last_seq),
@@ -364,17 +375,21 @@ impl Log {
 
     /// Takes a segment without a file, to create one.
     pub fn take_absent(&self) -> Option<u32> {
-        self.tail.lock().absent.pop_front()
+        let taken = self.tail.lock().absent.pop_front();
+        self.free.fetch_sub(usize::from(taken.is_some()), Ordering::AcqRel);
+        taken
     }
 
     /// Its file could not be created.
     pub fn give_absent(&self, segment: u32) {
+        self.free.fetch_add(1, Ordering::AcqRel);
         self.tail.lock().absent.push_front(segment);
     }
 
     /// A segment may be opened.
     pub fn give_ready(&self, segment: u32) {
         self.segments[segment as usize].set_state(SegmentState::Free);
+        self.free.fetch_add(1, Ordering::AcqRel);
         self.tail.lock().ready.push_back(segment);
         self.room.notify();
     }
@@ -397,6 +412,7 @@ impl Log {
             return Err(NoRoom::Failed);
         }
         self.check_room(&tail, stream, purpose, &now_us, drafts)?;
+        let before = open_id(&tail.streams[stream]);
         for (index, draft) in drafts.iter().enumerate() {
             let mut group = 0;
             if index == 0 || draft.moved.is_some() {
@@ -406,6 +422,11 @@ impl Log {
                 group |= FLAG_LAST;
             }
             out.push(self.append_one(&mut tail, stream, &now_us, draft, group));
+        }
+        if let Some(open) = &mut tail.streams[stream].segment
+            && open.id != before
+        {
+            open.of_reserve = purpose == Purpose::Gc;
         }
         self.last_seq.store(tail.last_seq, Ordering::Release);
         if self.mode.log() == Durability::Always && tail.flushes == 0 {
@@ -424,6 +445,12 @@ impl Log {
     ) -> Result<(), NoRoom> {
         let bytes: usize = drafts.iter().map(Draft::padded_bytes).sum();
         let s = &tail.streams[stream];
+        if purpose != Purpose::Gc && s.segment.as_ref().is_some_and(|open| open.of_reserve) {
+            // What growth puts there, deltas above all, the next map would have to append again.
+            if tail.ready.len() + tail.absent.len() < self.reserve(stream, purpose) {
+                return Err(NoRoom::Segment);
+            }
+        }
         if let (Some(chunk), 1) = (&s.chunk, drafts.len()) {
             let footer = s.segment.as_ref().map_or(0, |o| o.footer.bytes_with_one_more());
             if chunk.used + bytes <= chunk.buffer.len() && self.fits(chunk, bytes, footer) {
@@ -454,16 +481,39 @@ impl Log {
         if left >= bytes + chunks * (BLOCK_BYTES as usize + CHUNK_HEADER_BYTES) {
             return Ok(());
         }
-        let reserve = match purpose {
-            Purpose::Growth => REMOVAL_RESERVE_SEGMENTS,
-            Purpose::Removal => GC_RESERVE_SEGMENTS,
-            Purpose::Gc => 0,
-        };
+        let reserve = self.reserve(stream, purpose);
         let needed = if drafts.len() == 1 { 1 } else { bytes * 3 / self.segment_bytes as usize + 1 };
         if tail.ready.len() < needed || tail.ready.len() + tail.absent.len() < reserve + needed {
             return Err(NoRoom::Segment);
         }
         Ok(())
+    }
+
+    /// Free segments that `purpose` leaves to others.
+    fn reserve(&self, stream: usize, purpose: Purpose) -> usize {
+        let of_flush = self.flush_segments(0);
+        match purpose {
+            Purpose::Growth => REMOVAL_RESERVE_SEGMENTS + of_flush,
+            Purpose::Removal => GC_RESERVE_SEGMENTS + of_flush,
+            Purpose::Gc if stream != FOREGROUND => of_flush,
+            Purpose::Gc => 0,
+        }
+    }
+
+    /// Segments that take all nodes with deltas and `more` bytes: an open one that is full, padding, and what they are.
+    pub(crate) fn flush_segments(&self, more: u64) -> usize {
+        match self.flush_bytes.load(Ordering::Acquire) + more {
+            0 => 0,
+            bytes => 1 + (bytes + bytes / 4).div_ceil(u64::from(self.segment_bytes)) as usize,
+        }
+    }
+
+    /// May one more node of so many bytes have deltas? Their flush must find room, however full the log becomes: without it there is
+    /// no map, and without a map no segment is free again.
+    pub(crate) fn takes_delta(&self, bytes: u64) -> bool {
+        let most = u64::from(self.segment_bytes) * (self.segments.len() / SEGMENTS_PER_FLUSH).max(1) as u64 * 3 / 4;
+        self.flush_bytes.load(Ordering::Acquire) + bytes <= most
+            && self.free.load(Ordering::Acquire) > REMOVAL_RESERVE_SEGMENTS + self.flush_segments(bytes)
     }
 
     fn fits(&self, chunk: &OpenChunk, bytes: usize, footer: usize) -> bool {
@@ -570,9 +620,11 @@ impl Log {
         if tail.streams[stream].segment.as_ref().is_none_or(full) {
             self.seal(tail, stream);
             let id = tail.ready.pop_front().expect("check_room saw a ready segment");
+            self.free.fetch_sub(1, Ordering::AcqRel);
             self.segments[id as usize].begin(stream as u8, self.segment_bytes, self.epoch_floor);
             let epoch = self.segments[id as usize].epoch();
-            tail.streams[stream].segment = Some(OpenSegment { id, epoch, used: 0, footer: FooterBuilder::default() });
+            let footer = FooterBuilder::default();
+            tail.streams[stream].segment = Some(OpenSegment { id, epoch, used: 0, footer, of_reserve: false });
         }
         let offset = tail.streams[stream].segment.as_ref().map_or(0, |o| o.used);
         let room = (self.segment_bytes - offset) as usize & !(BLOCK_BYTES as usize - 1);
@@ -688,5 +740,5 @@ impl Chunk {
 }
 
 fn open_id(stream: &Stream) -> u32 {
-    stream.segment.as_ref().map_or(0, |o| o.id)
+    stream.segment.as_ref().map_or(u32::MAX, |o| o.id)
 }

@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::hash::{Hasher, KeyHash};
 use crate::index::State;
 use crate::log::Purpose;
-use crate::log::record::{Record, RecordKind, Seq, padded};
+use crate::log::record::{Record, RecordKind, Seq, padded, record_bytes};
 use crate::place::{Place, read_range};
 use crate::planted::{self, Bug};
 use crate::tier::parallel::in_parallel;
@@ -73,7 +73,7 @@ impl Inner {
             .iter()
             .filter(|(_, dirty)| dirty.first_seq < b)
             .take(NODES_PER_STEP)
-            .map(|(place, dirty)| (*place, *dirty))
+            .map(|(place, dirty)| (place, *dirty))
             .collect();
         for (place, dirty) in &due {
             let Some((at, slot)) = shard.naming(dirty.space, dirty.hash, *place) else {
@@ -116,7 +116,8 @@ impl Inner {
         shard.place_cell(handle, hash, object, false);
         shard.set_slot(key.space, at, slot.with_state(State::Hot).with_place(handle.bits()).with_heat(1));
         let (base_bytes, last_seq) = (node.base_bytes, node.last_seq);
-        let dirty = Dirty { hash, space: key.space, base_bytes, first_seq: node.first_seq, last_seq };
+        let full_bytes = padded(record_bytes(key.bytes.len(), node.payload.len(), false)) as u32;
+        let dirty = Dirty { hash, space: key.space, base_bytes, full_bytes, first_seq: node.first_seq, last_seq };
         if deltas {
             shard.deltas.insert(node.place, dirty);
         }

@@ -155,7 +155,7 @@ impl Shard {
                 let into = self.heap.bytes_mut(Handle::from_bits(slot.place()));
                 let older = cell::place(into);
                 cell::set_place(into, copy.place);
-                if let Some(dirty) = self.deltas.remove(&older) {
+                if let Some(dirty) = self.deltas.remove(older) {
                     self.deltas.insert(copy.place, dirty);
                 }
                 slot

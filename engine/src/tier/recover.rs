@@ -45,7 +45,7 @@ use crate::tier::survey::Survey;
 use crate::tier::tail::{Outcome, Tail, cut_of};
 use crate::tier::tell::{tell_segments, tell_stream};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use thermocline_io::Disk;
 use thermocline_memory::Region;
 
@@ -85,8 +85,10 @@ impl ShardSeed {
         options: &Options,
         shard_bits: u32,
         base_bits: u32,
+        flush_bytes: &Arc<AtomicU64>,
     ) -> Shard {
-        let mut shard = Shard::new(region, number as u32, options.tier_policy, shard_bits, base_bits);
+        let (policy, flush_bytes) = (options.tier_policy, flush_bytes.clone());
+        let mut shard = Shard::new(region, number as u32, policy, shard_bits, base_bits, flush_bytes);
         shard.spaces = self.spaces.into_iter().collect();
         shard
     }
@@ -510,6 +512,7 @@ fn replay(
         let last = found.entry.flags & FLAG_LAST != 0;
         group.push(found);
         if last {
+            builder.note_losses(scans, &group)?;
             for found in group.drain(..) {
                 builder.replay(scans, &found)?;
                 *last_seq = found.entry.seq;
@@ -525,6 +528,12 @@ fn replay(
     }
     builder.apply(scans)?;
     builder.settle_deltas(scans)?;
+    let torn = builder.take_out_torn(scans)?;
+    if torn > 0 {
+        report.notes.push(format!(
+            "{torn} nodes of collections were changed after what is lost: they are not served, their keys answer an error"
+        ));
+    }
     harden_chunks(builder, scans, &outcome)?;
     for found in &group {
         outcome.cut_at(found.segment, found.entry.offset); // a group may span segments

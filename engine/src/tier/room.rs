@@ -200,7 +200,7 @@ impl Inner {
         }
         if object.deltas && planted::is(Bug::DemotionDropsDeltas) {
             let place = object.place;
-            shard.deltas.remove(&place);
+            shard.deltas.remove(place);
             return true;
         }
         // A shutdown may use the reserve of removals, and a node with deltas, whose older version dies; GC keeps its own, to make
@@ -239,7 +239,7 @@ impl Inner {
             return false;
         }
         if let Some((place, bytes)) = older {
-            shard.deltas.remove(&place);
+            shard.deltas.remove(place);
             self.log.unname(place, bytes);
             shard.high_seq = shard.high_seq.max(out[0].seq);
         }

@@ -239,7 +239,7 @@ impl Inner {
             let object = cell::read(shard.heap.bytes(handle));
             let (place, bytes) = (object.place, shard.record_bytes_of(&object));
             if place.is_some() {
-                shard.deltas.remove(&place);
+                shard.deltas.remove(place);
                 self.log.unname(place, bytes);
             }
             shard.free_cell(handle, spans);
