@@ -192,6 +192,7 @@ pub struct Changes<'a> {
     nodes: Vec<NodeChange>,
     refused: bool,
     wants_nodes: bool,
+    waits: bool,
 }
 
 impl<'a> Changes<'a> {
@@ -217,6 +218,7 @@ impl<'a> Changes<'a> {
         self.nodes.clear();
         self.refused = false;
         self.wants_nodes = false;
+        self.waits = false;
         if self.scratch.capacity() > crate::options::SCRATCH_KEPT_BYTES_MAX {
             self.scratch = Vec::new();
         }
@@ -313,6 +315,16 @@ impl<'a> Changes<'a> {
         self.wants_nodes
     }
 
+    /// Nothing is there yet: the command waits until one of its keys is ([`crate::Waiter`]).
+    pub fn wait(&mut self) {
+        self.clear();
+        self.waits = true;
+    }
+
+    pub(crate) fn waits(&self) -> bool {
+        self.waits
+    }
+
     pub(crate) fn touched(&self) -> &[(u32, &'a [u8])] {
         &self.touched
     }
@@ -370,4 +382,7 @@ pub struct Done {
     pub tier: Tier,
     /// Time spent reading the SSD.
     pub read_us: u32,
+    /// Commands that waited for a key were called by this one: its answer may leave when they are served
+    /// ([`crate::Engine::served`]); 0 = nobody was.
+    pub cause: u64,
 }

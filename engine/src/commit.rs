@@ -140,16 +140,20 @@ impl Item {
 
     /// The entry that logs a change of a node as its edits, if that pays: the version that is there is in the log, the node is
     /// large or changes often, and the shard's table of deltas takes one more.
-    fn delta_of(&self, inner: &Inner, shard: &Shard, node: NodeId, edits: &[u8], old: &[u8]) -> Option<Vec<u8>> {
+    fn delta_of(&self, inner: &Inner, node: NodeId, edits: &[u8], old: &[u8]) -> Option<Vec<u8>> {
         let often = self.last_delta.is_some() || self.tier == Tier::Hot && self.at.is_some_and(|at| at.1.heat() > 0);
-        let pays = 2 * edits.len() < old.len() && (old.len() > NODE_BYTES_LOGGED_WHOLE || often);
+        let is_large = old.len() > NODE_BYTES_LOGGED_WHOLE;
+        let pays = 2 * edits.len() < old.len() && (is_large || often);
         if !pays || !inner.log.mode.logs() || !self.old_place.is_some() {
             return None;
         }
         let bytes = padded(record_bytes(NODE_NAME_BYTES, old.len() + edits.len(), false)) as u64;
         let before = match self.last_delta {
             Some(seq) => Before::Delta(seq),
-            None if shard.deltas.len() < inner.deltas_max() && inner.log.takes_delta(bytes) => {
+            // What is large gains most: half of the places are kept for it.
+            None if inner.log.deltas.nodes() < inner.deltas_max() / if is_large { 1 } else { 2 }
+                && inner.log.takes_delta(bytes) =>
+            {
                 Before::Full(crc32fast::hash(old))
             }
             None => return None,
@@ -273,7 +277,7 @@ pub(crate) fn commit(
         step.swap(inner, shard, &keys[step.item].0, item, step.draft.map(|d| appended[d]), moved, spans);
         shard.high_seq = shard.high_seq.max(highest);
     }
-    if !changes.nodes().is_empty() && !planted::is(Bug::ReadsSkipNodes) {
+    if !changes.nodes().is_empty() {
         // Who reads a collection looks at its key's shard, in which perhaps nothing was written.
         guards.iter_mut().for_each(|(_, shard)| shard.high_seq = shard.high_seq.max(highest));
     }
@@ -399,7 +403,7 @@ fn plan<'p>(
                 let mut payload = old.to_vec();
                 delta::apply(edits, &mut payload).map_err(|_| DAMAGED)?;
                 let Some(node) = changes.node(n) else { return Err(DAMAGED) };
-                let entry = item.delta_of(inner, &guards[item.guard].1, node.node, edits, old);
+                let entry = item.delta_of(inner, node.node, edits, old);
                 copies.push(payload);
                 let value = match entry {
                     Some(entry) => {
@@ -658,6 +662,9 @@ impl<'s> Step<'s> {
         }
         if !shard.watches.is_empty() {
             shard.watches.changed(key, item.expired && self.payload.is_none());
+        }
+        if !shard.queues.is_empty() && self.payload.is_some() {
+            shard.give_turn(inner, key, self.kind);
         }
         let at = match (item.at, self.cell, self.inserted) {
             (Some(found), _, _) if !moved => Some(found),

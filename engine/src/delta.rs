@@ -18,7 +18,7 @@ use crate::log::record::Seq;
 use crate::place::Place;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use thermocline_value::codec::{CodecError, elements, put_element, put_varint, take_element, take_varint};
 use thermocline_value::{CollectionId, NodeEdit, NodeId};
 
@@ -41,50 +41,72 @@ pub(crate) struct Dirty {
     pub(crate) last_seq: Seq,
 }
 
+/// What the tables of all shards hold together.
+#[derive(Default)]
+pub(crate) struct DeltaTotals {
+    nodes: AtomicUsize,
+    flush_bytes: AtomicU64,
+}
+
+impl DeltaTotals {
+    /// Nodes that have deltas.
+    pub(crate) fn nodes(&self) -> usize {
+        self.nodes.load(Ordering::Acquire)
+    }
+
+    /// Bytes of the log that appending all of them whole would take.
+    pub(crate) fn flush_bytes(&self) -> u64 {
+        self.flush_bytes.load(Ordering::Acquire)
+    }
+}
+
 /// The nodes of a shard that have deltas, by the place of their last full version.
 pub(crate) struct DeltaTable {
     nodes: BTreeMap<Place, Dirty>,
-    /// What appending the nodes of all shards whole would take: the log keeps room for it.
-    flush_bytes: Arc<AtomicU64>,
+    totals: Arc<DeltaTotals>,
 }
 
 impl DeltaTable {
-    /// A table whose bytes are counted here.
-    pub(crate) fn new(flush_bytes: Arc<AtomicU64>) -> DeltaTable {
-        DeltaTable { nodes: BTreeMap::new(), flush_bytes }
+    /// An empty table that counts here, too.
+    pub(crate) fn new(totals: Arc<DeltaTotals>) -> DeltaTable {
+        DeltaTable { nodes: BTreeMap::new(), totals }
     }
 
-    /// How many nodes.
+    /// Nodes of this shard.
     pub(crate) fn len(&self) -> usize {
         self.nodes.len()
     }
 
-    /// The node whose last full version is here.
+    /// The node whose last full version lies here.
     pub(crate) fn get(&self, place: Place) -> Option<&Dirty> {
         self.nodes.get(&place)
     }
 
-    /// All of them.
+    /// In the order of their places.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Place, &Dirty)> {
         self.nodes.iter().map(|(place, dirty)| (*place, dirty))
     }
 
-    /// A node has one more delta: its last.
+    /// One more delta of a node, its last.
     pub(crate) fn note(&mut self, place: Place, dirty: Dirty) {
-        let first_seq = self.remove(place).map_or(dirty.first_seq, |older| older.first_seq);
-        self.insert(place, Dirty { first_seq, ..dirty });
+        self.totals.flush_bytes.fetch_add(u64::from(dirty.full_bytes), Ordering::AcqRel);
+        match self.nodes.get_mut(&place) {
+            Some(older) => {
+                self.totals.flush_bytes.fetch_sub(u64::from(older.full_bytes), Ordering::AcqRel);
+                *older = Dirty { first_seq: older.first_seq, ..dirty };
+            }
+            None => {
+                self.totals.nodes.fetch_add(1, Ordering::AcqRel);
+                self.nodes.insert(place, dirty);
+            }
+        }
     }
 
-    /// A node that has deltas.
-    pub(crate) fn insert(&mut self, place: Place, dirty: Dirty) {
-        self.flush_bytes.fetch_add(u64::from(dirty.full_bytes), Ordering::AcqRel);
-        self.nodes.insert(place, dirty);
-    }
-
-    /// A node whose deltas are dead.
+    /// The node has no deltas any more.
     pub(crate) fn remove(&mut self, place: Place) -> Option<Dirty> {
         let dirty = self.nodes.remove(&place)?;
-        self.flush_bytes.fetch_sub(u64::from(dirty.full_bytes), Ordering::AcqRel);
+        self.totals.nodes.fetch_sub(1, Ordering::AcqRel);
+        self.totals.flush_bytes.fetch_sub(u64::from(dirty.full_bytes), Ordering::AcqRel);
         Some(dirty)
     }
 }

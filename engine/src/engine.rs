@@ -14,6 +14,7 @@ use crate::log::flush::FlushJob;
 use crate::log::map::Pending;
 use crate::options::{Durability, EvictionPolicy, Options, PREFETCH_BYTES_MIN, READ_BUFFERS_KEPT_BYTES_MAX};
 use crate::planted::{self, Bug};
+use crate::serve::{Doors, Serving};
 use crate::shard::Shard;
 use crate::stats::{Counters, RecoveryReport};
 use crate::tier::fetch::Flight;
@@ -111,6 +112,10 @@ pub(crate) struct Inner {
     pub(crate) space_of: Box<[AtomicU32]>,
     pub(crate) pending: Mutex<Vec<Pending>>,
     pub(crate) unlocked: WaitList,
+    /// Waiting commands that have a turn.
+    pub(crate) serving: Serving,
+    /// Who needs keys that are kept for those.
+    pub(crate) doors: Doors,
     pub(crate) owners: AtomicU64,
     pub(crate) counters: Counters,
     pub(crate) recovery: RecoveryReport,
@@ -274,8 +279,8 @@ impl Engine {
                 .shards
                 .into_iter()
                 .enumerate()
-                .map(|(n, seed)| {
-                    Mutex::new(seed.into_shard(&region, n, &options, shard_bits, recovered.base_bits, &log.flush_bytes))
+                .map(|(n, s)| {
+                    Mutex::new(s.into_shard(&region, n, &options, shard_bits, recovered.base_bits, &log.deltas))
                 })
                 .collect(),
             shard_bits,
@@ -289,6 +294,8 @@ impl Engine {
             spaces: RwLock::new(recovered.spaces),
             pending: Mutex::new(recovered.pending),
             unlocked: WaitList::default(),
+            serving: Serving::default(),
+            doors: Doors::default(),
             owners: AtomicU64::new(1),
             counters: Counters::default(),
             recovery: recovered.report,

@@ -131,7 +131,7 @@ impl Inner {
         Box::pin(async move {
             let key = run.keys[number].0;
             if run.rounds > 0 && run.locks.is_none() {
-                run.locks = Some(KeyLocks::take(self, run.keys.iter().map(|(k, _)| *k)).await);
+                run.locks = Some(KeyLocks::take(self, run.keys.iter().map(|(k, _)| *k), run.even_kept).await);
             }
             run.rounds += 1;
             let engine = Engine { inner: self.clone() };
@@ -231,7 +231,7 @@ impl Inner {
         Box::pin(async move {
             let key = run.keys[number].0;
             if run.locks.is_none() {
-                run.locks = Some(KeyLocks::take(self, run.keys.iter().map(|(k, _)| *k)).await);
+                run.locks = Some(KeyLocks::take(self, run.keys.iter().map(|(k, _)| *k), run.even_kept).await);
                 // What the body decided was decided without the locks: it decides again.
                 return Ok(());
             }

@@ -22,7 +22,7 @@ use crate::index::{Slot, SlotRef};
 use crate::options::{DELTA_NODE_BYTES, DELTA_SHARE_MAX, DELTAS_MIN, NODES_PER_ROUND_MAX, READ_SHARE_MAX};
 use crate::place::{CLASS_SECTORS, Place, SECTOR_BYTES};
 use crate::run::{Guards, Need};
-use crate::shard::{Found, Shard};
+use crate::shard::{Found, Shard, Sight};
 use crate::tier::fetch::{Flight, Known};
 use smallvec::SmallVec;
 use std::cell::RefCell;
@@ -50,10 +50,10 @@ impl NodeKey {
 }
 
 impl Inner {
-    /// How many nodes of one shard may have deltas.
+    /// How many nodes may have deltas.
     pub(crate) fn deltas_max(&self) -> usize {
         let nodes = self.max_memory.load(Ordering::Relaxed) / DELTA_SHARE_MAX / DELTA_NODE_BYTES;
-        DELTAS_MIN.max(nodes as usize / self.shards.len())
+        DELTAS_MIN.max(nodes as usize)
     }
 
     pub(crate) fn node_key(&self, space: SpaceId, collection: CollectionId, node: NodeId) -> NodeKey {
@@ -64,9 +64,13 @@ impl Inner {
 
 /// A node that a body has read.
 pub(crate) struct Met {
-    pub(crate) key: NodeKey,
+    collection: CollectionId,
+    node: NodeId,
+    /// The twin space.
+    pub(crate) space: SpaceId,
+    hash: u64,
     /// Which of the shards.
-    pub(crate) guard: usize,
+    guard: usize,
     /// The slot, if it is hot.
     pub(crate) hot: Option<(SlotRef, Slot)>,
 }
@@ -74,9 +78,21 @@ pub(crate) struct Met {
 /// What a body asked for.
 #[derive(Default)]
 pub(crate) struct Asked {
-    pub(crate) met: Vec<Met>,
+    pub(crate) met: SmallVec<[Met; 4]>,
     pub(crate) missed: Vec<NodeKey>,
     pub(crate) damage: Option<Error>,
+}
+
+/// Where a node stands among those that were read, once they are many.
+type Places = HashMap<(CollectionId, NodeId), usize>;
+
+/// What a source has been asked, and what it answered.
+#[derive(Default)]
+struct Answers<'g> {
+    asked: Asked,
+    /// The payloads of what was met.
+    payloads: SmallVec<[&'g [u8]; 4]>,
+    places: Option<Places>,
 }
 
 /// The nodes that one call of a body may read: those in the shards whose latches are held.
@@ -84,67 +100,81 @@ pub(crate) struct Source<'g> {
     inner: &'g Inner,
     shards: SmallVec<[(usize, &'g Shard); 2]>,
     known: &'g Known,
-    asked: RefCell<Asked>,
-    seen: RefCell<Vec<(CollectionId, NodeId, &'g [u8])>>,
-    places: RefCell<HashMap<(CollectionId, NodeId), usize>>,
+    answers: RefCell<Answers<'g>>,
 }
 
 impl<'g> Source<'g> {
+    #[inline]
     pub(crate) fn new(inner: &'g Inner, shards: SmallVec<[(usize, &'g Shard); 2]>, known: &'g Known) -> Source<'g> {
-        Source { inner, shards, known, asked: RefCell::default(), seen: RefCell::default(), places: RefCell::default() }
+        Source { inner, shards, known, answers: RefCell::default() }
     }
 
     /// What the body asked for.
     pub(crate) fn into_asked(self) -> Asked {
-        self.asked.into_inner()
+        self.answers.into_inner().asked
     }
 
-    fn seen(&self, collection: CollectionId, node: NodeId) -> Option<&'g [u8]> {
-        let seen = self.seen.borrow();
-        if seen.len() > MET_SEARCHED_MAX {
-            return self.places.borrow().get(&(collection, node)).map(|&at| seen[at].2);
-        }
-        seen.iter().rev().find(|seen| seen.1 == node && seen.0 == collection).map(|seen| seen.2)
-    }
-
-    fn remember(&self, collection: CollectionId, node: NodeId, payload: &'g [u8]) {
-        let mut seen = self.seen.borrow_mut();
-        seen.push((collection, node, payload));
-        if seen.len() > MET_SEARCHED_MAX {
-            let mut places = self.places.borrow_mut();
-            let indexed = if seen.len() == MET_SEARCHED_MAX + 1 { 0 } else { seen.len() - 1 };
-            places.extend(seen[indexed..].iter().enumerate().map(|(n, seen)| ((seen.0, seen.1), indexed + n)));
-        }
-    }
-
-    fn look(&self, key: &NodeKey) -> Option<&'g [u8]> {
+    /// Looks a node up in the shards.
+    fn look(
+        &self,
+        asked: &mut Asked,
+        space: SpaceId,
+        collection: CollectionId,
+        node: NodeId,
+    ) -> Option<(&'g [u8], Met)> {
+        let key = self.inner.node_key(space, collection, node);
         let hash = self.inner.hash_of(&key.key());
         let number = self.inner.shard_of(hash);
-        let mut asked = self.asked.borrow_mut();
         let Some(guard) = self.shards.iter().position(|shard| shard.0 == number) else {
-            asked.note(*key);
+            asked.note(key);
             return None;
         };
         let shard = self.shards[guard].1;
-        let (payload, hot) = match shard.find(&key.key(), hash, self.known, &self.inner.log) {
-            Found::Hot(at, slot, handle) => (shard.cell(handle).payload, Some((at, slot))),
-            Found::Cold(_, _, record) => (record.record().payload, None),
-            Found::Unknown(_) => {
-                asked.note(*key);
-                return None;
-            }
+        let met = |hot| Met { collection, node, space, hash, guard, hot };
+        if let Sight::Hot(at, slot, object) = shard.sight(&key.key(), hash) {
+            return Some((object.payload, met(Some((at, slot)))));
+        }
+        match shard.find(&key.key(), hash, self.known, &self.inner.log) {
+            Found::Hot(at, slot, handle) => return Some((shard.cell(handle).payload, met(Some((at, slot))))),
+            Found::Cold(_, _, record) => return Some((record.record().payload, met(None))),
+            Found::Unknown(_) => asked.note(key),
             Found::Corrupt(_, slot) => {
                 let (segment, offset) = Place::from_bits(slot.place()).split(self.inner.log.segment_bytes);
                 asked.damage.get_or_insert(Error::Corrupt { segment, offset });
-                return None;
             }
             Found::Absent => {
                 asked.damage.get_or_insert(Error::NodeMissing);
-                return None;
             }
-        };
-        asked.met.push(Met { key: *key, guard, hot });
-        Some(payload)
+        }
+        None
+    }
+}
+
+impl<'g> Answers<'g> {
+    #[inline]
+    fn seen(&self, collection: CollectionId, node: NodeId) -> Option<&'g [u8]> {
+        if let Some(places) = &self.places {
+            return places.get(&(collection, node)).map(|&at| self.payloads[at]);
+        }
+        let at = self.asked.met.iter().position(|met| met.node == node && met.collection == collection)?;
+        Some(self.payloads[at])
+    }
+
+    #[inline]
+    fn remember(&mut self, payload: &'g [u8], met: Met) {
+        self.payloads.push(payload);
+        self.asked.met.push(met);
+        if self.payloads.len() > MET_SEARCHED_MAX {
+            self.index();
+        }
+    }
+
+    #[cold]
+    fn index(&mut self) {
+        let places = self.places.get_or_insert_default();
+        let indexed = places.len();
+        let more = self.asked.met[indexed..].iter().enumerate();
+        places.extend(more.map(|(n, met)| ((met.collection, met.node), indexed + n)));
     }
 }
 
@@ -158,11 +188,12 @@ impl Asked {
 
 impl NodeSource for Source<'_> {
     fn node(&self, space: SpaceId, collection: CollectionId, node: NodeId) -> Option<&[u8]> {
-        if let Some(payload) = self.seen(collection, node) {
+        let mut answers = self.answers.borrow_mut();
+        if let Some(payload) = answers.seen(collection, node) {
             return Some(payload);
         }
-        let payload = self.look(&self.inner.node_key(space.twin(), collection, node))?;
-        self.remember(collection, node, payload);
+        let (payload, met) = self.look(&mut answers.asked, space.twin(), collection, node)?;
+        answers.remember(payload, met);
         Some(payload)
     }
 }
@@ -283,16 +314,16 @@ impl Inner {
     pub(crate) fn after_nodes(&self, guards: &mut Guards<'_>, met: &[Met], moved: bool, known: &Known) {
         for node in met {
             let shard = &mut guards[node.guard].1;
-            let hash = self.hash_of(&node.key.key());
             match node.hot {
-                Some((at, slot)) if !moved => shard.touch(node.key.space, at, slot),
+                Some((at, slot)) if !moved => shard.touch(node.space, at, slot),
                 Some((_, slot)) => {
-                    if let Some((at, slot)) = shard.refind(node.key.space, hash, slot) {
-                        shard.touch(node.key.space, at, slot);
+                    if let Some((at, slot)) = shard.refind(node.space, node.hash, slot) {
+                        shard.touch(node.space, at, slot);
                     }
                 }
                 None => {
-                    self.promote_latched(shard, &node.key.key(), hash, known);
+                    let key = self.node_key(node.space, node.collection, node.node);
+                    self.promote_latched(shard, &key.key(), node.hash, known);
                 }
             }
         }

@@ -74,7 +74,7 @@ pub const DELTA_SHARE_MAX: u64 = 16;
 pub const DELTA_NODE_BYTES: u64 = 4096;
 /// Segments of which one may be needed to append all nodes with deltas.
 pub const SEGMENTS_PER_FLUSH: usize = 32;
-/// Nodes with deltas in one shard, however small the memory is.
+/// Nodes that may have deltas, however small the memory is.
 pub const DELTAS_MIN: usize = 16;
 /// Leaves of an abandoned tree that are removed in one group.
 pub const NODES_SWEPT_TOGETHER: usize = 16;

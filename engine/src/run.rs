@@ -21,6 +21,8 @@ use crate::nodes::{Asked, NodesNeeded, Source};
 use crate::options::{Durability, NODE_ROUNDS_MAX, READ_SHARE_MAX, ROUNDS_MAX, ROUNDS_UNLOCKED_MAX};
 use crate::place::{CLASS_SECTORS, SECTOR_BYTES};
 use crate::planted::{self, Bug};
+use crate::queue::Asks;
+use crate::serve::{AtDoor, Summons};
 use crate::shard::{Found, Shard};
 use crate::short::Short;
 use crate::space::SpacePlan;
@@ -54,6 +56,8 @@ pub(crate) enum Need {
     Cold(SmallVec<[Arc<Flight>; 2]>),
     /// Somebody holds a key.
     Held(u64),
+    /// The key of this hash is kept for a command that waited for it.
+    Kept(u128, u64),
     /// Cells: (shard, bytes) each.
     Cells(SmallVec<[(usize, usize); 2]>),
     /// Room in the log.
@@ -99,6 +103,8 @@ pub(crate) struct Scope<'s> {
     pub(crate) plan: Option<&'s SpacePlan>,
     /// Keys that must not have changed.
     pub(crate) watcher: Option<&'s Watcher>,
+    /// It may wait for its keys.
+    pub(crate) asks: Option<Asks<'s>>,
 }
 
 /// Held latches, in the order of the shards.
@@ -126,10 +132,12 @@ impl Inner {
         body: &mut dyn FnMut(&[Option<View<'_>>], &mut Changes<'a>) -> R,
     ) -> Outcome<R> {
         let mut spans: Vec<Span> = Vec::new();
-        let outcome = self.attempt_latched(ground, changes, body, &mut spans);
+        let mut summons = Summons::default();
+        let outcome = self.attempt_latched(ground, changes, body, &mut spans, &mut summons);
         for span in spans {
             self.region.give(span);
         }
+        summons.send(self);
         self.pump_if_ripe();
         outcome
     }
@@ -160,6 +168,7 @@ impl Inner {
         changes: &mut Changes<'a>,
         body: &mut dyn FnMut(&[Option<View<'_>>], &mut Changes<'a>) -> R,
         spans: &mut Vec<Span>,
+        summons: &mut Summons,
     ) -> Outcome<R> {
         let &Ground { keys, known, large, shards, owner, scope } = ground;
         let hashes: SmallVec<[u64; 2]> = keys.iter().map(|(k, _)| self.hash_of(k)).collect();
@@ -178,12 +187,20 @@ impl Inner {
         let mut flights: SmallVec<[Arc<Flight>; 2]> = SmallVec::new();
         let mut founds: SmallVec<[Found<'_>; 2]> = SmallVec::new();
         let mut read_bytes = 0;
-        for ((key, _), &hash) in keys.iter().zip(&hashes) {
+        for (n, ((key, _), &hash)) in keys.iter().zip(&hashes).enumerate() {
             let at = guard_of(&guards, hash);
             let number = guards[at].0;
             let shard = &mut guards[at].1;
             if shard.is_held(key, owner) {
                 return Outcome::Need(Need::Held(self.unlocked.ticket()));
+            }
+            let stands = scope.asks.is_some_and(|asks| asks.stands());
+            if !stands && shard.is_kept(key.hash.0, owner) {
+                return Outcome::Need(Need::Kept(key.hash.0, self.doors.ticket()));
+            }
+            if stands && scope.asks.is_some_and(|asks| asks.hides(shard, key.hash.0, n)) {
+                founds.push(Found::Absent);
+                continue;
             }
             let found = shard.find(key, hash, known, &self.log);
             if let Found::Unknown(slots) = &found {
@@ -235,7 +252,7 @@ impl Inner {
         if changes.wants_nodes() {
             return self.wanted(&mut guards, known, asked);
         }
-        if !asked.met.is_empty() && !planted::is(Bug::ReadsSkipNodes) {
+        if !asked.met.is_empty() {
             seen_seq = guards.iter().map(|(_, shard)| shard.high_seq).max().unwrap_or(seen_seq).max(seen_seq);
         }
         let nodes = self.changed_nodes(keys, changes);
@@ -252,6 +269,12 @@ impl Inner {
                 self.after(&mut guards, keys, &items, changes, known);
                 let moved = items.iter().any(|item| item.changed);
                 self.after_nodes(&mut guards, &asked.met, moved, known);
+                if let (true, Some(asks)) = (changes.waits(), scope.asks)
+                    && let Err(error) = asks.stand(self, &mut guards, keys)
+                {
+                    return Outcome::Refused(error);
+                }
+                let cause = summons.collect(self, &mut guards, keys, scope.asks);
                 let wait_seq = self.wait_seq(seen_seq, seq);
                 if wait_seq != 0
                     && seq == 0
@@ -259,11 +282,11 @@ impl Inner {
                 {
                     // Nobody knows when the log is written again. Reads go on where that makes no difference.
                     return match asked.met.is_empty() && items.iter().all(|item| item.is_whole(&self.log)) {
-                        true => Outcome::Ready(result, Done { wait_seq: 0, tier, read_us: 0 }),
+                        true => Outcome::Ready(result, Done { wait_seq: 0, tier, read_us: 0, cause }),
                         false => Outcome::Refused(Error::Misconfigured { reason }),
                     };
                 }
-                Outcome::Ready(result, Done { wait_seq, tier, read_us: 0 })
+                Outcome::Ready(result, Done { wait_seq, tier, read_us: 0, cause })
             }
             Err(Missing::Cells(cells)) => Outcome::Need(Need::Cells(cells)),
             Err(Missing::Log(NoRoom::Failed)) => Outcome::Refused(self.refusal()),
@@ -291,7 +314,7 @@ impl Inner {
     fn latch(&self, hashes: &[u64], shards: &[usize], scope: Scope<'_>) -> Guards<'_> {
         let mut numbers: SmallVec<[usize; 2]> = match scope {
             Scope { plan: Some(plan), .. } if plan.is_change() => (0..self.shards.len()).collect(),
-            Scope { plan: Some(plan), watcher: Some(watcher) } => {
+            Scope { plan: Some(plan), watcher: Some(watcher), .. } => {
                 crate::watch::shards_of(self, hashes.iter().copied().chain(watcher.hashes(plan.before())))
             }
             _ => hashes.iter().map(|&h| self.shard_of(h)).collect(),
@@ -418,6 +441,9 @@ impl Inner {
 
     /// Brings what an attempt needs.
     pub(crate) async fn bring(self: &Arc<Self>, need: Need, run: &mut Run<'_>) -> Result<()> {
+        if !matches!((&need, &run.at_door), (Need::Kept(hash, _), Some(at_door)) if at_door.hash() == *hash) {
+            run.at_door = None;
+        }
         match need {
             Need::Cold(flights) => {
                 let began_us = self.clock.monotonic_us();
@@ -445,6 +471,11 @@ impl Inner {
             }
             Need::Nodes(needed) => self.bring_nodes(needed, run).await?,
             Need::Held(ticket) => self.unlocked.changed(ticket).await,
+            Need::Kept(hash, ticket) => {
+                // Whoever was let in and finds the key kept again stands in front.
+                let at_door = run.at_door.get_or_insert_with(|| AtDoor::take(self, hash));
+                at_door.let_in(ticket).await;
+            }
             Need::Cells(cells) => {
                 let ticket = self.log.room.ticket();
                 if !self.make_rooms(&cells) {
@@ -469,7 +500,7 @@ impl Inner {
             Need::Extend(_) => unreachable!("handled where the staged value is"),
         }
         if run.rounds + run.node_rounds > ROUNDS_UNLOCKED_MAX && run.locks.is_none() && !run.part_of_another {
-            run.locks = Some(KeyLocks::take(self, run.keys.iter().map(|(k, _)| *k)).await);
+            run.locks = Some(KeyLocks::take(self, run.keys.iter().map(|(k, _)| *k), run.even_kept).await);
         }
         Ok(())
     }
@@ -527,6 +558,10 @@ pub(crate) struct Run<'k> {
     pub(crate) known: Known,
     pub(crate) large: Assembled,
     pub(crate) locks: Option<KeyLocks>,
+    /// Its place at the door of a key that is kept for somebody else.
+    at_door: Option<AtDoor>,
+    /// No kept key holds it up.
+    pub(crate) even_kept: bool,
     /// It reads for a run that may hold the locks of these keys already: it takes none.
     pub(crate) part_of_another: bool,
     pub(crate) rounds: u32,
@@ -547,6 +582,8 @@ impl<'k> Run<'k> {
             known: Known::default(),
             large: Assembled::default(),
             locks: None,
+            at_door: None,
+            even_kept: false,
             part_of_another: false,
             rounds: 0,
             node_rounds: 0,
@@ -651,7 +688,7 @@ impl Engine {
         changes: &mut Changes<'a>,
         body: impl FnMut(&[Option<View<'_>>], &mut Changes<'a>) -> R,
     ) -> Result<GroupEnd<R>> {
-        self.drive(keys, None, changes, body, Scope { plan: Some(plan), watcher }).await
+        self.drive(keys, None, changes, body, Scope { plan: Some(plan), watcher, asks: None }).await
     }
 
     async fn drive_alone<'a, R>(
@@ -667,7 +704,7 @@ impl Engine {
         }
     }
 
-    async fn drive<'a, R>(
+    pub(crate) async fn drive<'a, R>(
         &self,
         keys: &[(Key<'_>, Access)],
         first: Option<Need>,
@@ -676,10 +713,14 @@ impl Engine {
         scope: Scope<'_>,
     ) -> Result<GroupEnd<R>> {
         let mut run = Run::new(keys);
+        run.even_kept = scope.asks.is_some_and(|asks| asks.stands());
         let mut need = first;
         loop {
             match need.take() {
-                Some(Need::Extend(key)) => self.inner.extend(key, &mut run, changes).await?,
+                Some(Need::Extend(key)) => {
+                    run.at_door = None;
+                    self.inner.extend(key, &mut run, changes).await?;
+                }
                 Some(need) => self.inner.bring(need, &mut run).await?,
                 None => {}
             }

@@ -14,12 +14,12 @@ use crate::log::record::{padded, record_bytes};
 use crate::options::TierPolicy;
 use crate::place::Place;
 use crate::policy::{Entry, Ghost, Look, Objects, S3Fifo, Victim};
+use crate::queue::Queues;
 use crate::tier::fetch::{Flight, Known, KnownRecord};
 use crate::watch::Watches;
 use smallvec::SmallVec;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use thermocline_memory::{Handle, Heap, Region, Span};
 
 /// One space's part of a shard.
@@ -31,6 +31,9 @@ pub struct SpaceIndex {
     /// Keys with a TTL.
     pub expiring: u64,
 }
+
+/// Owner of keys that are kept for waiting commands (`queue.rs` knows for which).
+pub const RESERVED: u64 = u64::MAX;
 
 /// A key that somebody holds logically.
 #[derive(Copy, Clone, Eq, PartialEq, Debug)]
@@ -97,10 +100,12 @@ pub struct Shard {
     pub high_seq: u64,
     /// Reads under way.
     pub flights: HashMap<u64, Arc<Flight>>,
-    /// Keys held logically.
+    /// Keys held logically: locked, or kept for a waiting command.
     pub held: Vec<HeldKey>,
     /// Keys that clients watch.
     pub(crate) watches: Watches,
+    /// Commands that wait for keys.
+    pub(crate) queues: Queues,
     /// What was done here.
     pub counts: Counts,
     /// Nodes whose last changes are deltas.
@@ -114,14 +119,14 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// An empty shard. `flush_bytes`: what the nodes with deltas of all shards would take.
-    pub fn new(
+    /// An empty shard.
+    pub(crate) fn new(
         region: &Arc<Region>,
         number: u32,
         policy: TierPolicy,
         shard_bits: u32,
         base_bits: u32,
-        flush_bytes: Arc<AtomicU64>,
+        deltas: DeltaTable,
     ) -> Self {
         Shard {
             heap: Heap::new(region.clone(), number),
@@ -134,8 +139,9 @@ impl Shard {
             flights: HashMap::new(),
             held: Vec::new(),
             watches: Watches::default(),
+            queues: Queues::default(),
             counts: Counts::default(),
-            deltas: DeltaTable::new(flush_bytes),
+            deltas,
             reserved: SmallVec::new(),
             shard_bits,
             base_bits,
@@ -167,10 +173,11 @@ impl Shard {
         &mut self.spaces[at]
     }
 
-    /// Is the key held by somebody else?
+    /// Is the key locked by somebody else?
     #[inline]
     pub fn is_held(&self, key: &Key<'_>, owner: u64) -> bool {
-        !self.held.is_empty() && self.held.iter().any(|h| h.hash == key.hash.0 && h.owner != owner)
+        let is_others = |h: &HeldKey| h.hash == key.hash.0 && h.owner != owner && h.owner != RESERVED;
+        !self.held.is_empty() && self.held.iter().any(is_others)
     }
 
     /// Looks for a key. `known` proves or refutes cold slots.

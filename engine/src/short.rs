@@ -15,6 +15,7 @@ use crate::engine::Inner;
 use crate::index::{Slot, SlotRef};
 use crate::nodes::Source;
 use crate::run::count;
+use crate::serve::Summons;
 use crate::shard::{Shard, Sight};
 use crate::tier::fetch::Known;
 use parking_lot::MutexGuard;
@@ -88,7 +89,7 @@ impl Inner {
         }
         let wait_seq = self.wait_short(shard.high_seq, 0)?;
         count(&mut shard, tier, false, access);
-        Ok((result, Done { wait_seq, tier, read_us: 0 }))
+        Ok((result, Done { wait_seq, tier, read_us: 0, cause: 0 }))
     }
 
     /// A look at a collection that is a tree, if all that is asked for is hot and in this shard. Changes of one are for the
@@ -123,13 +124,13 @@ impl Inner {
             shard.touch(key.space, at, slot);
             for node in &asked.met {
                 if let Some((at, slot)) = node.hot {
-                    shard.touch(node.key.space, at, slot);
+                    shard.touch(node.space, at, slot);
                 }
             }
         }
         let wait_seq = self.wait_short(shard.high_seq, 0)?;
         count(&mut shard, Tier::Hot, false, access);
-        Ok((result, Done { wait_seq, tier: Tier::Hot, read_us: 0 }))
+        Ok((result, Done { wait_seq, tier: Tier::Hot, read_us: 0, cause: 0 }))
     }
 
     /// What the answer must wait for. While the log has failed the general road decides what may be answered.
@@ -182,12 +183,18 @@ impl Inner {
         }
         let wait_seq = self.wait_short(seen_seq, written)?;
         count(&mut shard, tier, false, access);
+        let mut summons = Summons::default();
+        let cause = match shard.queues.is_empty() {
+            true => 0,
+            false => summons.collect_one(self, &mut shard),
+        };
         drop(shard);
         if written > 0 {
             self.pump_if_ripe();
         }
+        summons.send(self);
         // Spans that became empty go back here, without the latch.
         drop(spans);
-        Ok(Done { wait_seq, tier, read_us: 0 })
+        Ok(Done { wait_seq, tier, read_us: 0, cause })
     }
 }

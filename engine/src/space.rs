@@ -91,6 +91,7 @@ impl Inner {
         }
         *self.spaces.write() = plan.after.clone();
         self.move_watches(guards, &plan.before, &plan.after, touched);
+        self.move_queues(guards, &plan.before, &plan.after);
     }
 
     /// The largest group: the log asks for a ready segment for each third of one, and one more.

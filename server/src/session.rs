@@ -42,6 +42,8 @@ pub struct Session {
     /// What the next command's random choices begin with.
     seed: u64,
     wait_seq: u64,
+    /// Who was called by the last command must be served before anything else happens here; 0: nobody.
+    cause: u64,
 }
 
 /// What a session may do.
@@ -92,6 +94,7 @@ impl Session {
             is_executing: false,
             seed: RandomState::new().hash_one(()),
             wait_seq: 0,
+            cause: 0,
         }
     }
 
@@ -171,6 +174,25 @@ impl Session {
     /// Answers from here on may leave only when the log has reached `seq`.
     pub fn must_wait(&mut self, seq: u64) {
         self.wait_seq = self.wait_seq.max(seq);
+    }
+
+    /// Whoever waited for what a command has made is served before the next one, and before its answer leaves.
+    #[inline]
+    pub fn must_serve(&mut self, cause: u64) {
+        if cause != 0 {
+            self.cause = cause;
+        }
+    }
+
+    /// Whom a command has called is not served yet.
+    #[inline]
+    pub fn must_serve_first(&self) -> bool {
+        self.cause != 0
+    }
+
+    /// What is to be served first; forgotten by asking.
+    pub fn take_cause(&mut self) -> u64 {
+        std::mem::take(&mut self.cause)
     }
 
     /// What the answers must wait for; forgotten by asking.

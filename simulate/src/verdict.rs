@@ -122,7 +122,7 @@ impl World {
 
     /// In the end the hidden spaces hold the nodes of the trees that are there, and nothing else.
     pub(crate) fn settle_hidden(&mut self, life: &mut Life) -> Result<(), String> {
-        let is_lenient = self.settings.profile == Profile::Errors || salvage::damages(&self.disk) > 0;
+        let is_lenient = self.settings.profile != Profile::Crash || salvage::damages(&self.disk) > 0;
         if is_lenient || life.shared.wrong.borrow().is_some() {
             return Ok(());
         }

@@ -23,6 +23,7 @@ mod heal;
 pub use flush::segment_name;
 
 use crate::change::SpaceId;
+use crate::delta::DeltaTotals;
 use crate::hash::KeyHash;
 use crate::options::{
     BLOCK_BYTES, Durability, GC_RESERVE_SEGMENTS, Options, REMOVAL_RESERVE_SEGMENTS, SEGMENTS_PER_FLUSH,
@@ -41,7 +42,7 @@ use segment::{Segment, SegmentState, raise};
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use thermocline_io::{Buffer, BufferPool, Disk};
 
 /// The foreground stream and three GC generations.
@@ -151,7 +152,7 @@ struct OpenSegment {
     /// Bytes of closed chunks.
     used: u32,
     footer: FooterBuilder,
-    /// It was opened for [`Purpose::Gc`]: while the reserves are touched it is for nobody else.
+    /// It was opened when only the reserves were left: while they are touched, growth has no part of it.
     of_reserve: bool,
 }
 
@@ -181,6 +182,13 @@ struct Tail {
     written_unsynced_bytes: usize,
     last_sync_us: u64,
     draining: bool,
+}
+
+impl Tail {
+    /// Segments that could be opened.
+    fn free(&self) -> usize {
+        self.ready.len() + self.absent.len()
+    }
 }
 
 /// Counters of the log.
@@ -228,10 +236,8 @@ pub struct Log {
     pub counters: LogCounters,
     /// Live bytes over all segments.
     pub live_bytes: AtomicU64,
-    /// What the nodes with deltas will take when they are appended whole, as every map wants.
-    pub(crate) flush_bytes: Arc<AtomicU64>,
-    /// Segments that could be opened, with a file or without.
-    free: AtomicUsize,
+    /// The nodes with deltas, which every map wants appended whole.
+    pub(crate) deltas: Arc<DeltaTotals>,
     tail: Mutex<Tail>,
     watermark: AtomicU64,
     last_seq: AtomicU64,
@@ -279,7 +285,6 @@ impl Log {
             draining: false,
         };
         let live_bytes = segments.iter().map(|s| s.live.lock().bytes).sum();
-        let free = tail.ready.len() + tail.absent.len();
         Log {
             disk,
             store,
@@ -290,8 +295,7 @@ impl Log {
             room: WaitList::default(),
             counters: LogCounters::default(),
             live_bytes: AtomicU64::new(live_bytes),
-            flush_bytes: Arc::default(),
-            free: AtomicUsize::new(free),
+            deltas: Arc::default(),
             tail: Mutex::new(tail),
             watermark: AtomicU64::new(last_seq),
             last_seq: AtomicU64::new(last_seq),
@@ -375,21 +379,17 @@ impl Log {
 
     /// Takes a segment without a file, to create one.
     pub fn take_absent(&self) -> Option<u32> {
-        let taken = self.tail.lock().absent.pop_front();
-        self.free.fetch_sub(usize::from(taken.is_some()), Ordering::AcqRel);
-        taken
+        self.tail.lock().absent.pop_front()
     }
 
     /// Its file could not be created.
     pub fn give_absent(&self, segment: u32) {
-        self.free.fetch_add(1, Ordering::AcqRel);
         self.tail.lock().absent.push_front(segment);
     }
 
     /// A segment may be opened.
     pub fn give_ready(&self, segment: u32) {
         self.segments[segment as usize].set_state(SegmentState::Free);
-        self.free.fetch_add(1, Ordering::AcqRel);
         self.tail.lock().ready.push_back(segment);
         self.room.notify();
     }
@@ -412,7 +412,6 @@ impl Log {
             return Err(NoRoom::Failed);
         }
         self.check_room(&tail, stream, purpose, &now_us, drafts)?;
-        let before = open_id(&tail.streams[stream]);
         for (index, draft) in drafts.iter().enumerate() {
             let mut group = 0;
             if index == 0 || draft.moved.is_some() {
@@ -422,11 +421,6 @@ impl Log {
                 group |= FLAG_LAST;
             }
             out.push(self.append_one(&mut tail, stream, &now_us, draft, group));
-        }
-        if let Some(open) = &mut tail.streams[stream].segment
-            && open.id != before
-        {
-            open.of_reserve = purpose == Purpose::Gc;
         }
         self.last_seq.store(tail.last_seq, Ordering::Release);
         if self.mode.log() == Durability::Always && tail.flushes == 0 {
@@ -445,11 +439,13 @@ impl Log {
     ) -> Result<(), NoRoom> {
         let bytes: usize = drafts.iter().map(Draft::padded_bytes).sum();
         let s = &tail.streams[stream];
-        if purpose != Purpose::Gc && s.segment.as_ref().is_some_and(|open| open.of_reserve) {
-            // What growth puts there, deltas above all, the next map would have to append again.
-            if tail.ready.len() + tail.absent.len() < self.reserve(stream, purpose) {
-                return Err(NoRoom::Segment);
-            }
+        if purpose == Purpose::Growth
+            && s.segment.as_ref().is_some_and(|open| open.of_reserve)
+            && tail.free() < self.reserve(stream, purpose)
+        {
+            // Before each map GC appends the nodes with deltas. Were growth to fill what was opened for them, each map would take
+            // another segment of the reserve, until GC has nowhere to copy to.
+            return Err(NoRoom::Segment);
         }
         if let (Some(chunk), 1) = (&s.chunk, drafts.len()) {
             let footer = s.segment.as_ref().map_or(0, |o| o.footer.bytes_with_one_more());
@@ -465,11 +461,11 @@ impl Log {
         if self.mode.log() == Durability::EverySecond && purpose == Purpose::Growth && self.is_late(tail, now_us()) {
             return Err(NoRoom::Buffers);
         }
-        self.check_segments(tail, stream, purpose, drafts)
+        self.check_segments(tail, stream, self.reserve(stream, purpose), drafts)
     }
 
-    /// The stream's open segment takes the drafts, or there are segments for them that `purpose` may use.
-    fn check_segments(&self, tail: &Tail, stream: usize, purpose: Purpose, drafts: &[Draft<'_>]) -> Result<(), NoRoom> {
+    /// The stream's open segment takes the drafts, or there are segments for them beside the `reserve`.
+    fn check_segments(&self, tail: &Tail, stream: usize, reserve: usize, drafts: &[Draft<'_>]) -> Result<(), NoRoom> {
         let bytes: usize = drafts.iter().map(Draft::padded_bytes).sum();
         let s = &tail.streams[stream];
         let left = s.segment.as_ref().map_or(0, |o| {
@@ -481,9 +477,8 @@ impl Log {
         if left >= bytes + chunks * (BLOCK_BYTES as usize + CHUNK_HEADER_BYTES) {
             return Ok(());
         }
-        let reserve = self.reserve(stream, purpose);
         let needed = if drafts.len() == 1 { 1 } else { bytes * 3 / self.segment_bytes as usize + 1 };
-        if tail.ready.len() < needed || tail.ready.len() + tail.absent.len() < reserve + needed {
+        if tail.ready.len() < needed || tail.free() < reserve + needed {
             return Err(NoRoom::Segment);
         }
         Ok(())
@@ -502,7 +497,7 @@ impl Log {
 
     /// Segments that take all nodes with deltas and `more` bytes: an open one that is full, padding, and what they are.
     pub(crate) fn flush_segments(&self, more: u64) -> usize {
-        match self.flush_bytes.load(Ordering::Acquire) + more {
+        match self.deltas.flush_bytes() + more {
             0 => 0,
             bytes => 1 + (bytes + bytes / 4).div_ceil(u64::from(self.segment_bytes)) as usize,
         }
@@ -511,9 +506,13 @@ impl Log {
     /// May one more node of so many bytes have deltas? Their flush must find room, however full the log becomes: without it there is
     /// no map, and without a map no segment is free again.
     pub(crate) fn takes_delta(&self, bytes: u64) -> bool {
-        let most = u64::from(self.segment_bytes) * (self.segments.len() / SEGMENTS_PER_FLUSH).max(1) as u64 * 3 / 4;
-        self.flush_bytes.load(Ordering::Acquire) + bytes <= most
-            && self.free.load(Ordering::Acquire) > REMOVAL_RESERVE_SEGMENTS + self.flush_segments(bytes)
+        self.deltas.flush_bytes() + bytes <= self.flush_bytes_max()
+            && self.tail.lock().free() > REMOVAL_RESERVE_SEGMENTS + self.flush_segments(bytes)
+    }
+
+    /// Bytes that appending all nodes with deltas may take.
+    pub(crate) fn flush_bytes_max(&self) -> u64 {
+        u64::from(self.segment_bytes) * (self.segments.len() / SEGMENTS_PER_FLUSH).max(1) as u64 * 3 / 4
     }
 
     fn fits(&self, chunk: &OpenChunk, bytes: usize, footer: usize) -> bool {
@@ -619,12 +618,12 @@ impl Log {
         };
         if tail.streams[stream].segment.as_ref().is_none_or(full) {
             self.seal(tail, stream);
+            let of_reserve = tail.free() <= self.reserve(stream, Purpose::Growth);
             let id = tail.ready.pop_front().expect("check_room saw a ready segment");
-            self.free.fetch_sub(1, Ordering::AcqRel);
             self.segments[id as usize].begin(stream as u8, self.segment_bytes, self.epoch_floor);
             let epoch = self.segments[id as usize].epoch();
             let footer = FooterBuilder::default();
-            tail.streams[stream].segment = Some(OpenSegment { id, epoch, used: 0, footer, of_reserve: false });
+            tail.streams[stream].segment = Some(OpenSegment { id, epoch, used: 0, footer, of_reserve });
         }
         let offset = tail.streams[stream].segment.as_ref().map_or(0, |o| o.used);
         let room = (self.segment_bytes - offset) as usize & !(BLOCK_BYTES as usize - 1);
@@ -740,5 +739,5 @@ impl Chunk {
 }
 
 fn open_id(stream: &Stream) -> u32 {
-    stream.segment.as_ref().map_or(u32::MAX, |o| o.id)
+    stream.segment.as_ref().map_or(0, |o| o.id)
 }

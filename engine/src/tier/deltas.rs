@@ -1,4 +1,4 @@
-//! Nodes with deltas: appended whole before a map, and made again at a start.
+//! Nodes with deltas: appended whole before a map and when they become many, and made again at a start.
 //!
 //! ```text
 //!  a start   delta --> is the node's payload known? yes: edit it
@@ -21,6 +21,7 @@ use crate::log::Purpose;
 use crate::log::record::{Record, RecordKind, Seq, padded, record_bytes};
 use crate::place::{Place, read_range};
 use crate::planted::{self, Bug};
+use crate::shard::Shard;
 use crate::tier::parallel::in_parallel;
 use crate::tier::prove::words_of;
 use crate::tier::rebuild::Builder;
@@ -76,17 +77,46 @@ impl Inner {
             .map(|(place, dirty)| (place, *dirty))
             .collect();
         for (place, dirty) in &due {
-            let Some((at, slot)) = shard.naming(dirty.space, dirty.hash, *place) else {
-                panic!("the table of deltas names an object that is not there")
-            };
-            assert!(slot.state() == State::Hot, "a node with deltas is hot");
-            let handle = Handle::from_bits(slot.place());
             // What it replaces dies: even the last reserve may be used.
-            if !self.clean_for(&mut shard, handle, at, dirty.space, Purpose::Gc) {
+            if !self.append_whole(&mut shard, *place, dirty, Purpose::Gc) {
                 return (true, true);
             }
         }
         (due.len() == NODES_PER_STEP, false)
+    }
+
+    /// Appends some of the nodes whose last delta is oldest, if so many nodes have deltas that those that change now would soon find
+    /// no place. True: call again.
+    pub(crate) fn retire_deltas(&self) -> bool {
+        let deltas = &self.log.deltas;
+        let are_many =
+            || deltas.nodes() > self.deltas_max() / 4 * 3 || deltas.flush_bytes() > self.log.flush_bytes_max() / 4 * 3;
+        let mut retired = 0;
+        for shard in &self.shards {
+            let mut shard = shard.lock();
+            if !are_many() || shard.deltas.len() == 0 {
+                continue;
+            }
+            let mut oldest: Vec<(Seq, Place, Dirty)> =
+                shard.deltas.iter().map(|(place, dirty)| (dirty.last_seq, place, *dirty)).collect();
+            oldest.sort_unstable_by_key(|(last_seq, place, _)| (*last_seq, *place));
+            for (_, place, dirty) in oldest.iter().take(NODES_PER_STEP.min(oldest.len().div_ceil(2))) {
+                if !self.append_whole(&mut shard, *place, dirty, Purpose::Growth) {
+                    return false;
+                }
+                retired += 1;
+            }
+        }
+        retired > 0
+    }
+
+    /// Appends a node that has deltas whole. False: the log has no room now.
+    fn append_whole(&self, shard: &mut Shard, place: Place, dirty: &Dirty, purpose: Purpose) -> bool {
+        let Some((at, slot)) = shard.naming(dirty.space, dirty.hash, place) else {
+            panic!("the table of deltas names an object that is not there")
+        };
+        assert!(slot.state() == State::Hot, "a node with deltas is hot");
+        self.clean_for(shard, Handle::from_bits(slot.place()), at, dirty.space, purpose)
     }
 
     /// A node as the replay has made it: hot, over its last full version.
@@ -119,7 +149,7 @@ impl Inner {
         let full_bytes = padded(record_bytes(key.bytes.len(), node.payload.len(), false)) as u32;
         let dirty = Dirty { hash, space: key.space, base_bytes, full_bytes, first_seq: node.first_seq, last_seq };
         if deltas {
-            shard.deltas.insert(node.place, dirty);
+            shard.deltas.note(node.place, dirty);
         }
         Ok(())
     }

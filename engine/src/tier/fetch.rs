@@ -82,7 +82,7 @@ impl KnownRecord {
 pub struct Known {
     records: SmallVec<[Arc<KnownRecord>; 2]>,
     /// Where a place's record stands, once they are many.
-    places: Option<Box<HashMap<Place, usize>>>,
+    places: Option<HashMap<Place, usize>>,
 }
 
 impl Known {

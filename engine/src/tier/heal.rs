@@ -156,7 +156,7 @@ impl Shard {
                 let older = cell::place(into);
                 cell::set_place(into, copy.place);
                 if let Some(dirty) = self.deltas.remove(older) {
-                    self.deltas.insert(copy.place, dirty);
+                    self.deltas.note(copy.place, dirty);
                 }
                 slot
             }

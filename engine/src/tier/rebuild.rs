@@ -386,7 +386,9 @@ impl<'b> Builder<'b> {
                     if self.spaces.names(space.id) {
                         space.index.drop_empty();
                         if !space.index.is_empty() {
-                            keys.fetch_add(space.index.len(), Ordering::Relaxed);
+                            // What is hidden is no key of anybody.
+                            let is_visible = space.id.visible() == space.id;
+                            keys.fetch_add(if is_visible { space.index.len() } else { 0 }, Ordering::Relaxed);
                             seed.spaces.push(space);
                         }
                         continue;

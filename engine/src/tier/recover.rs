@@ -18,6 +18,7 @@
 
 use crate::SpaceId;
 use crate::clock::Clock;
+use crate::delta::{DeltaTable, DeltaTotals};
 use crate::engine::Spaces;
 use crate::error::{Error, Result};
 use crate::hash::Hasher;
@@ -45,7 +46,7 @@ use crate::tier::survey::Survey;
 use crate::tier::tail::{Outcome, Tail, cut_of};
 use crate::tier::tell::{tell_segments, tell_stream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use thermocline_io::Disk;
 use thermocline_memory::Region;
 
@@ -85,10 +86,10 @@ impl ShardSeed {
         options: &Options,
         shard_bits: u32,
         base_bits: u32,
-        flush_bytes: &Arc<AtomicU64>,
+        deltas: &Arc<DeltaTotals>,
     ) -> Shard {
-        let (policy, flush_bytes) = (options.tier_policy, flush_bytes.clone());
-        let mut shard = Shard::new(region, number as u32, policy, shard_bits, base_bits, flush_bytes);
+        let deltas = DeltaTable::new(deltas.clone());
+        let mut shard = Shard::new(region, number as u32, options.tier_policy, shard_bits, base_bits, deltas);
         shard.spaces = self.spaces.into_iter().collect();
         shard
     }

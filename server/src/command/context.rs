@@ -47,6 +47,8 @@ pub struct Facts<'c> {
     pub now_ms: Option<u64>,
     /// Keys that no word names; their views stand behind those of the words.
     pub reach: Option<&'c Reach>,
+    /// The client may wait for a key to be made.
+    pub may_wait: bool,
 }
 
 impl<'c> Facts<'c> {
@@ -138,15 +140,24 @@ impl<'c, 'a> Context<'c, 'a> {
         Ok(self.collection(key, kind)?.unwrap_or_else(|| self.new_collection(kind)))
     }
 
-    /// An empty collection, for a result that replaces whatever a key holds ([`Context::replace`]).
+    /// An empty collection, for a result that replaces whatever a key holds ([`Context::replace`]): that of the first word.
     pub fn new_collection(&self, kind: Kind) -> Collection<'c> {
+        self.new_collection_near(kind, self.near())
+    }
+
+    /// The same for a key of this name in this database: a tree that it becomes is quickest to reach from there.
+    pub fn new_collection_for(&self, kind: Kind, database: u32, name: &'c [u8]) -> Collection<'c> {
+        self.new_collection_near(kind, (self.facts.engine().space(database), name))
+    }
+
+    fn new_collection_near(&self, kind: Kind, near: (thermocline::SpaceId, &'c [u8])) -> Collection<'c> {
         let empty = match kind {
             Kind::List => list::EMPTY,
             Kind::Set => set::EMPTY,
             Kind::SortedSet => sorted_set::EMPTY,
             _ => hash::EMPTY,
         };
-        Collection::new(self.facts.engine(), kind, empty, self.near())
+        Collection::new(self.facts.engine(), kind, empty, near)
     }
 
     /// Stores what has changed of a collection that came from this key; an empty one is removed. Its expiry stays.
@@ -169,10 +180,27 @@ impl<'c, 'a> Context<'c, 'a> {
         Ok(collection.stage(self.changes, self.place(key), expiry)?)
     }
 
+    /// Nothing about a key changes, but whoever watches it is told.
+    pub fn touch(&mut self, key: usize) {
+        self.changes.touch_key(self.place(key));
+    }
+
     /// The key near which the nodes of a new tree are to lie. A hint: the command's first word is nearly always its key.
     fn near(&self) -> (thermocline::SpaceId, &'c [u8]) {
         let name = if self.args.len() > 1 { self.args.at(1) } else { b"" };
         (self.facts.engine().space(self.facts.database), name)
+    }
+
+    /// There is nothing under the keys yet: the client waits. Where nobody may wait, inside a transaction, it is answered at once.
+    ///
+    /// # Errors
+    /// Always, if the client waits: hand it on.
+    pub fn wait(&mut self, answer: impl FnOnce(&mut Reply<'_>)) -> Result<(), CommandError> {
+        if self.facts.may_wait {
+            return Err(CommandError::Waits);
+        }
+        answer(&mut self.reply);
+        Ok(())
     }
 
     /// Now, in unix milliseconds.

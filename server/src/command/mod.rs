@@ -5,12 +5,14 @@
 
 mod args;
 pub mod context;
+pub mod page;
 pub mod reach;
 pub mod reply;
 pub mod row;
 pub mod table;
 
 mod bitmap;
+pub(crate) mod blocking;
 mod client;
 mod config;
 mod connection;
@@ -22,6 +24,7 @@ mod elements;
 mod hash;
 mod info;
 mod keyspace;
+mod list;
 mod look;
 mod memory;
 mod server;
@@ -50,10 +53,12 @@ pub(crate) const FAMILIES: &[&[row::Row]] = &[
     info::ROWS,
     keyspace::ROWS,
     memory::ROWS,
+    list::ROWS,
     server::ROWS,
     set::ROWS,
     sort::ROWS,
     sorted_set::ROWS,
+    sorted_set::BLOCKING_ROWS,
     string::ROWS,
     tier::ROWS,
     transaction::ROWS,

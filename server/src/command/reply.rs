@@ -22,6 +22,8 @@ pub enum CommandError {
     Nodes,
     /// Keys that no word names are not at hand: the dispatcher looks them up too and calls the body again. No client reads this.
     Keys,
+    /// There is nothing yet: the client waits. No client reads this.
+    Waits,
 }
 
 impl CommandError {
@@ -50,6 +52,8 @@ impl CommandError {
     pub const SAME_OBJECT: Self = Self::Static("ERR source and destination objects are the same");
     /// A cursor that is no number.
     pub const CURSOR: Self = Self::Static("ERR invalid cursor");
+    /// CLIENT UNBLOCK id ERROR.
+    pub const UNBLOCKED: Self = Self::Static("UNBLOCKED client unblocked via CLIENT UNBLOCK");
     /// Before AUTH.
     pub const NO_AUTH: Self = Self::Static("NOAUTH Authentication required.");
     /// A wrong password.
@@ -107,6 +111,14 @@ impl CommandError {
         Self::Built(text)
     }
 
+    /// `unknown subcommand or wrong number of arguments for 'unblock'. Try CLIENT HELP.`
+    pub fn unknown_subcommand_or_arity(container: &str, word: &[u8]) -> Self {
+        let mut text = b"ERR unknown subcommand or wrong number of arguments for '".to_vec();
+        text.extend_from_slice(&word[..word.len().min(128)]);
+        text.extend_from_slice(format!("'. Try {} HELP.", container.to_ascii_uppercase()).as_bytes());
+        Self::Built(text)
+    }
+
     /// EXEC that was refused as a whole.
     pub fn exec_abort_because(reason: &CommandError) -> Self {
         let mut text = b"EXECABORT Transaction discarded because of: ".to_vec();
@@ -122,6 +134,7 @@ impl CommandError {
             Self::Built(text) => Cow::Borrowed(text),
             Self::Engine(error) => Cow::Owned(engine_text(error).into_bytes()),
             Self::Keys => Cow::Borrowed(b"ERR keys changed again and again while other keys were named after them"),
+            Self::Waits => Cow::Borrowed(b"ERR this command cannot wait here"),
             Self::Nodes => Cow::Borrowed(b"ERR the nodes of a collection could not be brought into memory"),
         }
     }

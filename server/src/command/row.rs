@@ -79,6 +79,8 @@ pub enum Body {
     /// The same, and it reads keys that no word names: it learns their names from its keys ([`Context::other`]) and is called
     /// again over all of them. Called once per success, over one moment.
     Reach(fn(&mut Context<'_, '_>) -> Result<(), CommandError>),
+    /// The same, but when there is nothing under its keys the client waits until there is.
+    Blocking(Blocking),
     /// Chooses the database of what follows; answers OK.
     Select(fn(&Args<'_>, databases: u32) -> Result<u32, CommandError>),
     /// Says what becomes of whole databases; answers OK.
@@ -91,6 +93,28 @@ pub enum Body {
     Plain(fn(&mut SessionContext<'_>) -> Result<(), CommandError>),
     /// Acts on the session, the server or whole databases. May wait.
     Session(for<'c> fn(SessionContext<'c>) -> SessionFuture<'c>),
+}
+
+/// A command that may wait. It ends with a null array when its time is over.
+#[derive(Copy, Clone)]
+pub struct Blocking {
+    /// Takes what is there, or says that nothing is ([`Context::wait`]); it has looked at the time before.
+    pub body: fn(&mut Context<'_, '_>) -> Result<(), CommandError>,
+    /// What must be under a key.
+    pub kind: thermocline::Kind,
+    /// Which of its keys it waits for.
+    pub waits: Waits,
+    /// The word that says how long, in seconds; negative: from the end.
+    pub time_word: i16,
+}
+
+/// Which of its keys a command waits for.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum Waits {
+    /// The first one: the others are where it puts something.
+    First,
+    /// Any of them.
+    All,
 }
 
 /// What becomes of whole databases.

@@ -65,6 +65,10 @@ impl<'s> Dispatcher<'s> {
         let Stretch { next: mut at, mut later } = begun;
         let mut tally = Tally::begin(self.server, self.cells);
         while at < batch.len() && !session.ending && output.len() < OUTPUT_BYTES_MAX {
+            if session.must_serve_first() {
+                self.server.engine().served(session.take_cause()).await;
+                tally.skip();
+            }
             if later.is_none() && reads.is_empty() && session.is_plain() && self.server.store().is_some() {
                 let stretch = self.stretch(session, buffer, batch, at, &mut changes, &mut tally, output);
                 (at, later) = (stretch.next, stretch.later);
@@ -73,6 +77,9 @@ impl<'s> Dispatcher<'s> {
                 }
                 // What comes now may ask what was counted.
                 tally.settle();
+                if session.must_serve_first() {
+                    continue;
+                }
             }
             let start = output.len();
             session.next_seed();
@@ -110,7 +117,12 @@ impl<'s> Dispatcher<'s> {
                         session.must_wait(reads.drain(output).await);
                         self.queue(&command, session, output);
                     } else {
-                        self.command(&mut command, session, batch, &mut changes, &mut reads, output).await;
+                        if !self.command(&mut command, session, batch, &mut changes, &mut reads, output).await {
+                            break;
+                        }
+                        if let Body::Blocking(_) = row.body {
+                            tally.skip();
+                        }
                         tally.add(id);
                         tally.settle();
                     }
@@ -133,7 +145,8 @@ impl<'s> Dispatcher<'s> {
         at
     }
 
-    /// One command that may run: the road that fits its body and keys.
+    /// One command that may run: the road that fits its body and keys. False: it would have to wait, and what was answered before
+    /// it must leave first; nothing was done.
     async fn command<'b>(
         &self,
         command: &mut Command<'b>,
@@ -142,7 +155,8 @@ impl<'s> Dispatcher<'s> {
         changes: &mut Changes<'b>,
         reads: &mut Reads<'b>,
         output: &mut Vec<u8>,
-    ) where
+    ) -> bool
+    where
         's: 'b,
     {
         let row = command.row;
@@ -154,6 +168,13 @@ impl<'s> Dispatcher<'s> {
                 session.must_wait(reads.drain(output).await);
                 self.many_keys(command, body, session, changes, output).await;
             }
+            Body::Blocking(blocking) => {
+                session.must_wait(reads.drain(output).await);
+                return Box::pin(self.blocking(command.id, command.args, &blocking, session, output)).await;
+            }
+            Body::Session(_) if row.flags.has(Flag::Blocking) && !(reads.is_empty() && output.is_empty()) => {
+                return false;
+            }
             Body::Exec => {
                 session.must_wait(reads.drain(output).await);
                 Box::pin(self.exec(command.id, session, output)).await;
@@ -164,6 +185,7 @@ impl<'s> Dispatcher<'s> {
                 Box::pin(self.keyless(command.id, command.args, session, output)).await;
             }
         }
+        true
     }
 
     /// A command that acts on the session, the server or whole databases.
@@ -194,6 +216,7 @@ impl<'s> Dispatcher<'s> {
                 let change = body(&args, facts(self.server, session, row))?;
                 let done = engine.change_spaces(|plan| change.apply(plan)).await?;
                 session.must_wait(done.wait_seq);
+                session.must_serve(done.cause);
                 reply.ok();
             }
             Body::Walk(body) => {
@@ -205,7 +228,9 @@ impl<'s> Dispatcher<'s> {
             }
             Body::Plain(body) => body(&mut SessionContext { args, reply, session, server: self.server, row })?,
             Body::Session(body) => body(SessionContext { args, reply, session, server: self.server, row }).await?,
-            Body::Keys(_) | Body::Reach(_) | Body::Exec => unreachable!("these have roads of their own"),
+            Body::Keys(_) | Body::Reach(_) | Body::Blocking(_) | Body::Exec => {
+                unreachable!("these have roads of their own")
+            }
         }
         Ok(())
     }
@@ -437,7 +462,7 @@ impl<'s> Dispatcher<'s> {
         }
     }
 
-    fn answer(
+    pub(super) fn answer(
         &self,
         id: CommandId,
         session: &mut Session,
@@ -450,6 +475,7 @@ impl<'s> Dispatcher<'s> {
             self.fail(output, start, id, &error);
         }
         session.must_wait(done.wait_seq);
+        session.must_serve(done.cause);
         if session.tierinfo {
             describe(output, start, done, facts(self.server, session, id.command().row));
         }
@@ -501,6 +527,7 @@ pub(super) fn facts<'c>(server: &'c Server, session: &Session, row: &'static Row
         seed: session.seed(),
         now_ms: None,
         reach: None,
+        may_wait: false,
     }
 }
 
@@ -523,6 +550,7 @@ pub(super) fn run_body<'a>(
     match result {
         Ok(()) => {}
         Err(CommandError::Nodes) => changes.want_nodes(),
+        Err(CommandError::Waits) => changes.wait(),
         Err(_) => changes.clear(),
     }
     result

@@ -120,6 +120,8 @@ impl<'q: 'p, 'p> Plan<'q, 'p> {
         let databases = facts.engine().databases();
         match facts.row.body {
             Body::Keys(body) | Body::Reach(body) => self.body(body, args, facts),
+            // Here it finds something, or answers that there is nothing.
+            Body::Blocking(blocking) => self.body(blocking.body, args, facts),
             Body::Select(body) => {
                 self.database = body(&args, databases)?;
                 Ok(Part::Planned)
@@ -319,6 +321,7 @@ impl Dispatcher<'_> {
         let Ran { steps, database, done, answers } = ran;
         let start = output.len();
         session.must_wait(done.wait_seq);
+        session.must_serve(done.cause);
         if steps.iter().any(|step| matches!(step.part, Part::Walk(..))) {
             session.must_wait(seen_seq(self.server.engine()));
         }

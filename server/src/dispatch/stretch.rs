@@ -62,7 +62,8 @@ impl Dispatcher<'_> {
         let mut stretch = Stretch::at(from);
         let mut wait_seq = 0;
         let mut facts = facts(self.server, session, CommandId::FIRST.row());
-        while stretch.next < batch.len() && output.len() < OUTPUT_BYTES_MAX {
+        // Behind a command that made what somebody waits for, that client is served first.
+        while stretch.next < batch.len() && output.len() < OUTPUT_BYTES_MAX && !session.must_serve_first() {
             let at = stretch.next;
             let Found::Command(id, row) = batch.entry(at).found else { break };
             let Body::Keys(body) = row.body else { break };
@@ -85,7 +86,10 @@ impl Dispatcher<'_> {
                     changes.reset(1);
                 }
                 match engine.try_run(&key, keys::access(row, &args), changes, &mut run) {
-                    Attempt::Ready((), done) => wait_seq = wait_seq.max(done.wait_seq),
+                    Attempt::Ready((), done) => {
+                        wait_seq = wait_seq.max(done.wait_seq);
+                        session.must_serve(done.cause);
+                    }
                     Attempt::Refused(error) => failure = Some(CommandError::Engine(error)),
                     Attempt::Later(later) => {
                         output.truncate(start);

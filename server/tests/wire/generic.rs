@@ -283,6 +283,7 @@ fn collections_are_renamed_copied_and_moved(entries: usize) {
             &mut connection,
             &[
                 (&format!("PEXPIREAT {kind} 4102444800000"), "1"),
+                (&format!("TIER DEMOTE {kind}"), "1"),
                 (&format!("RENAME {kind} renamed"), "OK"),
                 (&format!("EXISTS {kind}"), "0"),
                 ("PEXPIRETIME renamed", "4102444800000"),
@@ -316,6 +317,35 @@ fn small_collections_are_renamed_copied_and_moved() {
 #[test]
 fn large_collections_are_renamed_copied_and_moved() {
     collections_are_renamed_copied_and_moved(4000);
+}
+
+#[test]
+fn a_transaction_reads_what_it_has_renamed_copied_and_restored() {
+    let server = Server::start(&[]);
+    let mut connection = server.connect();
+    for (kind, before) in contents(2000) {
+        make(&mut connection, "k", &before);
+        let payload = dump(&mut connection, "k");
+        assert_eq!(line(&mut connection, "MULTI"), "OK");
+        for command in ["RENAME k l", "COPY l m", "COPY m n DB 1", "DUMP m", "DEL m"] {
+            assert_eq!(line(&mut connection, command), "QUEUED");
+        }
+        let queued = call(&mut connection, &[b"RESTORE", b"r", b"0", &payload, b"REPLACE"]);
+        assert_eq!(queued, Value::Simple(bytes("QUEUED")));
+        for command in ["RENAME r k", "DUMP k", "SELECT 1", "DUMP n", "DEL n", "SELECT 0"] {
+            assert_eq!(line(&mut connection, command), "QUEUED");
+        }
+        let Value::Array(answers) = connection.call(&["EXEC"]) else { panic!("{kind}: no array") };
+        for at in [3, 7, 9] {
+            let Value::Bulk(payload) = &answers[at] else { panic!("{kind}: {:?}", answers[at]) };
+            let read = decode(payload, &Options::default()).expect("a payload");
+            assert_eq!(sorted(read), sorted(before.clone()), "{kind}, answer {at}");
+        }
+        for key in ["k", "l"] {
+            assert_eq!(content(&mut connection, key), sorted(before.clone()), "{key} of {kind}");
+        }
+        check(&mut connection, &[("EXISTS m r", "0"), ("DEL k l", "2")]);
+    }
 }
 
 #[test]

@@ -2,10 +2,13 @@
 
 mod administration;
 mod collections;
+mod conditional;
 mod durability;
 mod generic;
+mod hash;
 mod library;
 mod life;
+mod list;
 mod loading;
 mod protocol;
 mod sessions;
@@ -13,4 +16,5 @@ mod set;
 mod sorted_sets;
 mod support;
 mod transactions;
+mod waiting;
 mod wrong_types;

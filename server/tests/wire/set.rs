@@ -503,6 +503,56 @@ fn a_scan_with_a_huge_count_ends_before_its_answer_is_too_large() {
 }
 
 #[test]
+fn every_command_works_on_large_sets_that_lie_on_the_ssd() {
+    let server = Server::start(&[]);
+    let mut client = server.connect();
+    let (low, high) = (numbered(0..MANY), numbered(MANY - 100..2 * MANY));
+    each(&mut client, "SADD", "low", &low);
+    each(&mut client, "SADD", "high", &high);
+    let mut cold = |words: &[&str]| {
+        client.call(&["TIER", "DEMOTE", "low", "high"]);
+        client.call(words)
+    };
+    let both: Members = low.intersection(&high).cloned().collect();
+    let all: Members = low.union(&high).cloned().collect();
+    let difference: Members = low.difference(&high).cloned().collect();
+    let of = |value: Value| strings(value).into_iter().collect::<Members>();
+    assert!(of(cold(&["SMEMBERS", "low"])) == low);
+    assert!(of(cold(&["SINTER", "low", "high"])) == both);
+    assert!(of(cold(&["SUNION", "low", "high"])) == all);
+    assert!(of(cold(&["SDIFF", "low", "high"])) == difference);
+    assert!(of(cold(&["SDIFF", "low", "high", "high", "high", "high"])) == difference);
+    assert_eq!(cold(&["SINTERCARD", "2", "low", "high"]), Value::Integer(100));
+    assert_eq!(cold(&["SINTERCARD", "2", "low", "high", "LIMIT", "7"]), Value::Integer(7));
+    assert_eq!(cold(&["SUNIONSTORE", "all", "low", "high"]), Value::Integer(all.len() as i64));
+    assert_eq!(cold(&["SCARD", "low"]), Value::Integer(MANY as i64));
+    let (one, other) = (low.first().expect("one"), high.last().expect("one"));
+    assert_eq!(cold(&["SISMEMBER", "low", one]), Value::Integer(1));
+    assert_eq!(cold(&["SMISMEMBER", "low", one, other]), Value::Array(vec![Value::Integer(1), Value::Integer(0)]));
+    assert_eq!(cold(&["SADD", "low", one, other]), Value::Integer(1));
+    assert_eq!(cold(&["SREM", "low", one, other, one]), Value::Integer(2));
+    assert_eq!(cold(&["SMOVE", "high", "low", other]), Value::Integer(1));
+    for count in ["1", "50", "2000", "-50", "-20000"] {
+        let shown = strings(cold(&["SRANDMEMBER", "low", count]));
+        assert_eq!(shown.len().to_string(), count.trim_start_matches('-'));
+        assert!(shown.iter().all(|text| low.contains(text) || text == other));
+    }
+    let Value::Bulk(popped) = cold(&["SPOP", "high"]) else { panic!("a member") };
+    let mut left: Members = high.iter().filter(|text| *text != other && text.as_bytes() != popped).cloned().collect();
+    for count in [50, 2_000] {
+        let gone = of(cold(&["SPOP", "high", &count.to_string()]));
+        assert_eq!(gone.len(), count);
+        left.retain(|text| !gone.contains(text));
+    }
+    assert!(of(cold(&["SMEMBERS", "high"])) == left);
+    client.call(&["TIER", "DEMOTE", "high"]);
+    let seen = scanned(&mut client, "high", &["COUNT", "300"], |_| {});
+    assert_eq!(seen.len(), left.len());
+    assert!(seen.into_iter().collect::<Members>() == left);
+    assert!(members(&mut client, &["SMEMBERS", "all"]) == all);
+}
+
+#[test]
 fn a_large_set_survives_a_restart() {
     let server = Server::start(&[]);
     let mut client = server.connect();

@@ -147,6 +147,20 @@ pub(crate) fn touch<N: Nodes + ?Sized>(
     }
 }
 
+/// Notes what it takes to scan about `count` elements from a cursor on.
+pub(crate) fn touch_scan<N: Nodes + ?Sized>(
+    nodes: &N,
+    shape: Shape,
+    cursor: u64,
+    count: u64,
+    missing: &mut Missing,
+) -> Result<(), Fault> {
+    match missing.note(body(nodes))? {
+        Some(Body::Tree(root)) => root.first(shape).touch_scan(nodes, cursor, count, missing),
+        _ => Ok(()),
+    }
+}
+
 /// Shows elements from a cursor on; see [`Tree::scan`]. A run is shown whole.
 pub(crate) fn scan<'n, N: Nodes + ?Sized>(
     nodes: &'n N,

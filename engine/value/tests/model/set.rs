@@ -69,6 +69,32 @@ fn the_nodes_of_a_huge_set_are_found_from_its_root() {
         level = level.iter().flat_map(|node| children(nodes.get(*node).unwrap()).unwrap()).collect();
         found += level.len() as u64;
     }
-    assert_eq!((found, level.len() as u64), (census.nodes as u64, census.leaves as u64));
+    assert_eq!((found, level.len() as u64), (census.nodes, census.leaves));
     assert!(children(nodes.get(level[0]).unwrap()).is_err(), "a leaf has none");
+}
+
+#[test]
+fn a_scan_of_absent_leaves_goes_as_far_as_was_asked_for() {
+    const MEMBERS: u32 = 2000;
+    let mut nodes = Memory::new(set::EMPTY, 64);
+    for number in 0..MEMBERS {
+        set::add(&mut nodes, &member(number)).unwrap();
+    }
+    for count in [1, 10, 300] {
+        let (mut cursor, mut seen) = (0, BTreeSet::new());
+        loop {
+            nodes.lose(cursor, 8);
+            let before = seen.len();
+            let next = nodes.resolved(
+                |n, missing| set::touch_scan(n, cursor, count, missing),
+                |n| set::scan(n, cursor, count as usize, |member| assert!(seen.insert(member.to_vec()))),
+            );
+            assert!(next == 0 || (seen.len() - before) as u64 >= count);
+            cursor = next;
+            if cursor == 0 {
+                break;
+            }
+        }
+        assert_eq!(seen.len(), MEMBERS as usize);
+    }
 }

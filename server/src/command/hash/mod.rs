@@ -16,7 +16,7 @@ mod write;
 
 use std::collections::BTreeSet;
 
-use thermocline::{Collection, Kind};
+use thermocline::{Collection, Error, Kind};
 use thermocline_value::{HashEntry, hash, length, parse_integer};
 
 use crate::command::args::Args;
@@ -30,6 +30,10 @@ const BAD_FIELD_COUNT: CommandError = CommandError::Static("ERR Number of fields
 const OTHER_FIELD_COUNT: CommandError =
     CommandError::Static("ERR The `numfields` parameter must match the number of arguments");
 
+/// An answer takes at most this part of `maxmemory`.
+const ANSWER_SHARE_MAX: u64 = 8;
+/// A string in an answer takes at least so many bytes: `$0`, nothing, and two line ends.
+const STRING_BYTES_MIN: u64 = 6;
 /// So many fields are looked at where one that lives is wanted: the first few, and then the rest of them.
 const LOOKED_AT_FIRST: u64 = 8;
 const LOOKED_AT_MAX: u64 = 1024;
@@ -144,8 +148,11 @@ fn first_field(args: &Args<'_>, at: usize, bad_count: CommandError) -> Result<us
     Ok(first)
 }
 
-/// Whether an answer of so many bytes may be given.
-fn fits(_context: &Context<'_, '_>, _bytes: u64) -> Result<(), CommandError> {
+/// Refuses an answer of so many bytes if it is too large.
+fn fits(context: &Context<'_, '_>, bytes: u64) -> Result<(), CommandError> {
+    if bytes > context.facts.engine().max_memory() / ANSWER_SHARE_MAX {
+        return Err(CommandError::Engine(Error::OutOfMemory));
+    }
     Ok(())
 }
 

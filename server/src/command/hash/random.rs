@@ -13,12 +13,12 @@ use thermocline_resp::Protocol;
 use thermocline_value::{HashEntry, hash, length, parse_integer};
 
 use super::read::living;
-use super::{existing, fits, lives, ready_all};
+use super::{STRING_BYTES_MIN, existing, fits, lives, ready_all};
 use crate::command::context::Context;
 use crate::command::reply::CommandError;
 
-/// The shortest string in an answer: `$0\r\n\r\n`.
-const STRING_BYTES_MIN: u64 = 6;
+/// There is a field at each rank below the length.
+const MISCOUNTED: CommandError = CommandError::Static("CORRUPT a hash has fewer fields than it counts");
 /// Where fields may have expired, so many picks are tried before those that live are looked for.
 const TRIED_MAX: u64 = 64;
 /// The same for a single pick, of which a few are tried in its stead.
@@ -67,9 +67,10 @@ impl Iterator for Draws {
         if self.left == 0 {
             return None;
         }
-        let last = self.limit - self.left;
+        let left = self.left;
         self.left -= 1;
         let Some(taken) = &mut self.taken else { return Some(self.chance.below(self.limit)) };
+        let last = self.limit - left;
         let drawn = self.chance.below(last + 1);
         let new = if taken.insert(drawn) { drawn } else { last };
         taken.insert(new);
@@ -219,8 +220,7 @@ fn pick_many(context: &mut Context<'_, '_>, wanted: Wanted, with_values: bool) -
     begin(context, count, with_values);
     let start = context.reply.position();
     for rank in draws {
-        // Between 0 and the length there is a field at each rank.
-        let entry = hash::at(&collection, rank)?.unwrap_or(HashEntry { field: b"", value: b"", expiry_ms: None });
+        let entry = hash::at(&collection, rank)?.ok_or(MISCOUNTED)?;
         answer(context, &entry, with_values);
         fits(context, (context.reply.position() - start) as u64)?;
     }

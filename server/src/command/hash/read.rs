@@ -6,12 +6,9 @@
 use thermocline::Collection;
 use thermocline_value::{hash, length};
 
-use super::{existing, find, fits, lives, ready, ready_all};
+use super::{STRING_BYTES_MIN, existing, find, fits, lives, ready, ready_all};
 use crate::command::context::Context;
 use crate::command::reply::CommandError;
-
-/// The shortest pair of strings in an answer is `$0\r\n\r\n$0\r\n\r\n`; a string alone is half of it.
-const STRING_BYTES_MIN: u64 = 6;
 
 /// HGET key field
 pub(super) fn get(context: &mut Context<'_, '_>) -> Result<(), CommandError> {

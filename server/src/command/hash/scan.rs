@@ -8,7 +8,7 @@ use thermocline_value::{Case, HashEntry, glob_match, hash};
 use super::{existing, fits, lives};
 use crate::command::args::Args;
 use crate::command::context::Context;
-use crate::command::keyspace::cursor;
+use crate::command::keyspace::{SCAN_BROUGHT_MAX, cursor};
 use crate::command::reply::CommandError;
 
 /// Fields that are looked at when COUNT is not said.
@@ -61,6 +61,8 @@ pub(super) fn scan(context: &mut Context<'_, '_>) -> Result<(), CommandError> {
         return Ok(());
     };
     let options = Options::parse(&args)?;
+    let brought = SCAN_BROUGHT_MAX.min(options.count as u64);
+    collection.ready(|nodes, missing| hash::touch_scan(nodes, cursor, brought, missing))?;
     let mut found: Vec<HashEntry<'_>> = Vec::new();
     let next = hash::scan(&collection, cursor, options.count, |entry| {
         if lives(context, &entry) && options.shows(entry.field) {

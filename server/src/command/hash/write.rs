@@ -31,11 +31,17 @@ fn set_pairs(context: &mut Context<'_, '_>) -> Result<i64, CommandError> {
         return Err(CommandError::arity(context.name()));
     }
     let mut collection = context.collection_or_new(0, Kind::Hash)?;
-    ready(&collection, args.from(2).step_by(2))?;
+    if args.len() > 4 {
+        // One alone brings its own way down.
+        ready(&collection, args.from(2).step_by(2))?;
+    }
+    // Where no field expires, what is not new was there.
+    let may_expire = collection.is_run() || hash::may_expire(&collection)?;
     let mut created = 0;
     for (field, value) in args.from(2).step_by(2).zip(args.from(3).step_by(2)) {
-        created += i64::from(find(context, &collection, field)?.is_none());
-        hash::set(&mut collection, &HashEntry { field, value, expiry_ms: None })?;
+        let was_there = may_expire && find(context, &collection, field)?.is_some();
+        let is_new = hash::set(&mut collection, &HashEntry { field, value, expiry_ms: None })?;
+        created += i64::from(if may_expire { !was_there } else { is_new });
     }
     context.keep(0, collection)?;
     Ok(created)

@@ -11,8 +11,8 @@ mod presence;
 mod relocate;
 mod walk;
 
-pub(crate) use walk::cursor;
 pub use walk::{Gathered, Walk};
+pub(crate) use walk::{SCAN_BROUGHT_MAX, cursor};
 
 use crate::command::row::{Body, Category, Flag, Flags, Group, Keys, Row, RowAccess, Shape};
 

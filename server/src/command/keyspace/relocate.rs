@@ -58,12 +58,13 @@ pub(super) fn move_keys(args: &Args<'_>, keys: &mut Vec<KeyArgument>) -> Result<
 
 /// MOVE key db
 pub(super) fn move_to_database(context: &mut Context<'_, '_>) -> Result<(), CommandError> {
-    if database(&context.args, 2)? == context.facts().database {
+    let target = database(&context.args, 2)?;
+    if target == context.facts().database {
         return Err(CommandError::SAME_OBJECT);
     }
     let source = context.view(SOURCE).filter(|_| context.view(TARGET).is_none());
     if let Some(source) = source {
-        copy_target(context, &source)?;
+        copy_target(context, &source, (target, context.args.at(1)))?;
         context.remove(SOURCE);
     }
     context.reply.integer(i64::from(source.is_some()));
@@ -115,7 +116,8 @@ pub(super) fn copy_key(context: &mut Context<'_, '_>) -> Result<(), CommandError
     }
     let source = context.view(SOURCE).filter(|_| options.replace || context.view(TARGET).is_none());
     if let Some(source) = source {
-        copy_target(context, &source)?;
+        let target = options.database.unwrap_or(context.facts().database);
+        copy_target(context, &source, (target, context.args.at(2)))?;
     }
     context.reply.integer(i64::from(source.is_some()));
     Ok(())
@@ -126,12 +128,16 @@ fn write_target(context: &mut Context<'_, '_>, source: &View<'_>) {
     context.put_with(TARGET, source.kind, expiry_of(source), |buffer| buffer.extend_from_slice(source.value));
 }
 
-/// A copy of the value becomes the target's.
-fn copy_target<'c>(context: &mut Context<'c, '_>, source: &View<'c>) -> Result<(), CommandError> {
+/// A copy of the value becomes that of the target, which has this name in this database.
+fn copy_target<'c>(
+    context: &mut Context<'c, '_>,
+    source: &View<'c>,
+    (database, name): (u32, &'c [u8]),
+) -> Result<(), CommandError> {
     match any_collection(context, Some(source)).filter(|collection| !collection.is_run()) {
         None => write_target(context, source),
         Some(from) => {
-            let mut into = context.new_collection(source.kind);
+            let mut into = context.new_collection_for(source.kind, database, name);
             copy(&from, &mut into)?;
             context.replace(TARGET, into, expiry_of(source))?;
         }

@@ -14,13 +14,14 @@
 use std::collections::HashSet;
 
 use thermocline::Collection;
-use thermocline_value::{Fault, length, set};
+use thermocline_value::{Fault, NodeId, length, set};
 
+use super::NEARLY_ALL;
 use crate::command::reply::CommandError;
 
 /// With a limit, a walk is prepared for so many members at a time: it may end after the first.
 const WALKED_TOGETHER: u64 = 1024;
-/// Look-ups that meet something missing before the round of reads begins.
+/// Nodes that look-ups find missing before the round of reads begins.
 const WANTED_MAX: usize = 128;
 
 /// Whoever is shown the members.
@@ -30,18 +31,20 @@ impl<F: FnMut(&[u8]) -> Result<(), CommandError>> Visit for F {}
 /// Questions of which some cannot be answered before a round of reads.
 #[derive(Default)]
 struct Wanted {
-    first: Option<Fault>,
-    count: usize,
+    /// What is missing, each node once.
+    nodes: Vec<NodeId>,
 }
 
 impl Wanted {
-    /// What was answered; `None` if something is missing, which the store has noted.
+    /// What was answered; `None` if a node is missing. The store has noted which.
     fn known<T>(&mut self, answer: Result<T, Fault>) -> Result<Option<T>, Fault> {
         match answer {
             Ok(answer) => Ok(Some(answer)),
-            Err(missing @ Fault::Missing(_)) => {
-                self.first.get_or_insert(missing);
-                self.count += 1;
+            Err(Fault::Missing(node)) => {
+                // Sets are walked by hash: whoever asks for a node asks again soon.
+                if !self.nodes.iter().rev().any(|wanted| *wanted == node) {
+                    self.nodes.push(node);
+                }
                 Ok(None)
             }
             Err(fault) => Err(fault),
@@ -49,16 +52,16 @@ impl Wanted {
     }
 
     fn is_empty(&self) -> bool {
-        self.first.is_none()
+        self.nodes.is_empty()
     }
 
     fn is_full(&self) -> bool {
-        self.count >= WANTED_MAX
+        self.nodes.len() >= WANTED_MAX
     }
 
     /// The first fault, when all was asked.
     fn end(&self) -> Result<(), Fault> {
-        self.first.map_or(Ok(()), Err)
+        self.nodes.first().map_or(Ok(()), |node| Err(Fault::Missing(*node)))
     }
 }
 
@@ -89,6 +92,10 @@ pub(super) fn intersect(sets: &[Collection<'_>], limit: u64, mut visit: impl Vis
     let Some((&smallest, others)) = order.split_first() else { return Ok(()) };
     let (walked, length) = (&sets[smallest], lengths[smallest]);
     let step = if limit == u64::MAX { u64::MAX } else { WALKED_TOGETHER };
+    if limit == u64::MAX {
+        let whole = others.iter().filter(|&&other| lengths[other] / NEARLY_ALL <= length);
+        ready_to_walk(whole.map(|&other| &sets[other]).chain([walked]))?;
+    }
     let mut shown = 0;
     let mut rank = 0;
     while rank < length {
@@ -152,6 +159,8 @@ pub(super) fn subtract(
     if looked_up <= walked {
         let mut order: Vec<usize> = (0..others.len()).collect();
         order.sort_by_key(|&at| std::cmp::Reverse(lengths[at]));
+        let whole = order.iter().filter(|&&at| lengths[at] / NEARLY_ALL <= length);
+        ready_to_walk(whole.map(|&at| &others[at]).chain([first]))?;
         subtract_by_look_up(first, order.iter().map(|&at| &others[at]), visit)
     } else {
         subtract_by_walk(first, others, length, visit)
@@ -163,7 +172,6 @@ fn subtract_by_look_up<'s, 'v: 's>(
     others: impl Iterator<Item = &'s Collection<'v>> + Clone,
     mut visit: impl Visit,
 ) -> Result<(), CommandError> {
-    ready_to_walk(std::iter::once(first))?;
     let mut wanted = Wanted::default();
     for member in set::walk(first, 0)? {
         let member = member?;

@@ -23,6 +23,9 @@ use crate::command::row::{Body, Category, Flag, Flags, Group, Keys, Row, RowAcce
 const ANSWER_SHARE_MAX: u64 = 8;
 /// A member in an answer takes at least so many bytes: `$0`, nothing, and two line ends.
 const ANSWERED_BYTES_MIN: u64 = 6;
+/// Where one in so many members or more is looked for, nearly every leaf is needed: the set is brought as it stands. After each
+/// round of reads a body begins again, and look-ups made again cost more than leaves.
+const NEARLY_ALL: u64 = 8;
 /// A set whose elements are not as many as it says.
 const MISCOUNTED: Fault = Fault::Corrupt(NodeId::ROOT, CodecError::BadField);
 
@@ -151,6 +154,7 @@ pub const ROWS: &[Row] = &[
         name: "sintercard",
         arity: -3,
         keys: Keys::Count { at: 1, first: 2 },
+        flags: Flags::of(&[Flag::ReadOnly, Flag::MovableKeys]),
         since: "7.0.0",
         summary: "Returns the number of members of the intersect of multiple sets.",
         complexity: "O(N*M) worst case where N is the cardinality of the smallest set and M is the number of sets.",

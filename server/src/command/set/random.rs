@@ -8,7 +8,7 @@ use thermocline_value::{Fault, length, set};
 
 use super::members::answer_all;
 use super::pick::{Chance, distinct};
-use super::{ANSWERED_BYTES_MIN, MISCOUNTED, fits, set_of};
+use super::{ANSWERED_BYTES_MIN, MISCOUNTED, NEARLY_ALL, fits, set_of};
 use crate::command::context::Context;
 use crate::command::reply::CommandError;
 
@@ -16,9 +16,16 @@ const NOT_POSITIVE: CommandError = CommandError::Static("ERR value is out of ran
 const BEYOND_COUNT: CommandError =
     CommandError::Static("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807");
 
-/// Asks for everything that the members of these ranks need.
-fn ready_for(members: &Collection<'_>, ranks: impl Iterator<Item = u64>) -> Result<(), Fault> {
+/// Asks for everything that the members of these ranks, `count` of `length`, need.
+fn ready_for(
+    members: &Collection<'_>,
+    (count, length): (u64, u64),
+    ranks: impl Iterator<Item = u64>,
+) -> Result<(), Fault> {
     members.ready(|members, missing| {
+        if count >= length / NEARLY_ALL {
+            return set::touch_ranks(members, 0..length, missing);
+        }
         for rank in ranks {
             if missing.is_full() {
                 break;
@@ -67,7 +74,7 @@ fn pop_some(context: &mut Context<'_, '_>) -> Result<(), CommandError> {
     }
     fits(context, count.saturating_mul(ANSWERED_BYTES_MIN))?;
     let ranks = distinct(count, length, Chance::new(context.seed()));
-    ready_for(&members, ranks.iter().copied())?;
+    ready_for(&members, (count, length), ranks.iter().copied())?;
     context.reply.set(ranks.len());
     let start = context.reply.position();
     let mut member = Vec::new();
@@ -122,19 +129,20 @@ fn show_some(context: &mut Context<'_, '_>) -> Result<(), CommandError> {
     fits(context, wanted.saturating_mul(ANSWERED_BYTES_MIN))?;
     if count > 0 {
         let ranks = distinct(wanted, length, chance);
-        return answer_ranks(context, &members, wanted, ranks.iter().copied());
+        return answer_ranks(context, &members, (wanted, length), ranks.iter().copied());
     }
     let mut chance = chance;
-    answer_ranks(context, &members, wanted, std::iter::repeat_with(move || chance.below(length)).take(wanted as usize))
+    let draws = std::iter::repeat_with(move || chance.below(length)).take(wanted as usize);
+    answer_ranks(context, &members, (wanted, length), draws)
 }
 
 fn answer_ranks(
     context: &mut Context<'_, '_>,
     members: &Collection<'_>,
-    count: u64,
+    (count, length): (u64, u64),
     ranks: impl Iterator<Item = u64> + Clone,
 ) -> Result<(), CommandError> {
-    ready_for(members, ranks.clone())?;
+    ready_for(members, (count, length), ranks.clone())?;
     context.reply.array(count as usize);
     let start = context.reply.position();
     for rank in ranks {

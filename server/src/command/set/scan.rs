@@ -1,19 +1,22 @@
 //! SSCAN: a set, some members at a time.
 //!
 //! Promises: a member that stays is answered exactly once, whatever changes between two calls. COUNT is a wish: a call goes on
-//! to the end of a leaf, and ends sooner where the next leaf is not in memory or the answer has become large.
+//! to the end of a leaf, and ends sooner when its answer has become large, or much was seen and the next leaf is not in memory.
 
 use thermocline_value::{Case, Fault, glob_match, set};
 
 use super::{Gathered, fits, set_of};
 use crate::command::args::Args;
 use crate::command::context::Context;
+use crate::command::keyspace::{SCAN_BROUGHT_MAX, cursor};
 use crate::command::reply::CommandError;
 
 /// Members that are looked at when COUNT is not said.
 const COUNT_DEFAULT: u64 = 10;
 /// Leaf by leaf: then comes a look at the size of the answer.
 const STEP: usize = 1;
+/// Bytes of members for which one call reads from the SSD. Beyond that it shows what is in memory.
+const BROUGHT_BYTES_MAX: usize = 64 << 10;
 
 struct Options<'a> {
     count: u64,
@@ -40,11 +43,6 @@ fn options<'a>(args: &Args<'a>) -> Result<Options<'a>, CommandError> {
     Ok(options)
 }
 
-fn cursor(word: &[u8]) -> Option<u64> {
-    let all_digits = word.iter().all(u8::is_ascii_digit);
-    std::str::from_utf8(word).ok().filter(|_| all_digits)?.parse().ok()
-}
-
 /// SSCAN key cursor [MATCH pattern] [COUNT count]
 pub(super) fn scan(context: &mut Context<'_, '_>) -> Result<(), CommandError> {
     let args = context.args;
@@ -54,19 +52,25 @@ pub(super) fn scan(context: &mut Context<'_, '_>) -> Result<(), CommandError> {
         None => next = 0,
         Some(members) => {
             let Options { count, pattern } = options(&args)?;
-            let mut seen = 0;
+            let (mut seen, mut seen_bytes) = (0, 0);
             while seen < count {
-                let begun = seen;
                 let step = set::scan(&members, next, STEP, |member| {
                     seen += 1;
+                    seen_bytes += member.len();
                     if pattern.is_none_or(|pattern| glob_match(pattern, member, Case::Sensitive)) {
                         found.add(member);
                     }
                 });
                 match step {
                     Ok(cursor) => next = cursor,
-                    // What was found goes to the client first.
-                    Err(Fault::Missing(_)) if begun > 0 => break,
+                    Err(Fault::Missing(node)) => {
+                        let more = count.min(SCAN_BROUGHT_MAX).saturating_sub(seen);
+                        if more == 0 || seen_bytes > BROUGHT_BYTES_MAX {
+                            break;
+                        }
+                        members.ready(|members, missing| set::touch_scan(members, next, more, missing))?;
+                        return Err(Fault::Missing(node).into());
+                    }
                     Err(fault) => return Err(fault.into()),
                 }
                 // The next leaf may be one large member, so half of what fits is enough.

@@ -62,7 +62,10 @@ fn run(context: &mut Context<'_, '_>, may_store: bool) -> Result<(), CommandErro
         Some(source) => chosen(context, source, &options)?,
     };
     let results = results(context, &elements, &options.get)?;
-    if options.store.is_some() { store(context, &results) } else { answer(context, &results) }
+    match options.store {
+        Some(target) => store(context, target, &results),
+        None => answer(context, &results),
+    }
 }
 
 /// The elements of the answer, in its order.
@@ -140,8 +143,12 @@ fn answer(context: &mut Context<'_, '_>, results: &[Option<Cow<'_, [u8]>>]) -> R
 }
 
 /// What GET does not find is an empty string in the list.
-fn store(context: &mut Context<'_, '_>, results: &[Option<Cow<'_, [u8]>>]) -> Result<(), CommandError> {
-    let mut target = context.new_collection(Kind::List);
+fn store<'c>(
+    context: &mut Context<'c, '_>,
+    name: &'c [u8],
+    results: &[Option<Cow<'_, [u8]>>],
+) -> Result<(), CommandError> {
+    let mut target = context.new_collection_for(Kind::List, context.facts().database, name);
     for result in results {
         list::insert(&mut target, u64::MAX, result.as_deref().unwrap_or_default())?;
     }

@@ -179,7 +179,7 @@ impl<'c> Asked<'c> {
         let mut asked = Asked { sources, aggregate: Aggregate::Sum, with_scores: false, limit: 0 };
         asked.read_options(&args, at + 1 + count, operation, wanted)?;
         // All are asked for their length, so that what is missing of them comes in one round.
-        asked.each(|source| source.measure())?;
+        all(asked.sources.iter_mut().map(Source::measure))?;
         if operation != Operation::Difference {
             // The order decides how sums are rounded, and with which members an intersection begins.
             asked.sources.sort_by_key(|source| source.length);
@@ -219,14 +219,6 @@ impl<'c> Asked<'c> {
         Ok(())
     }
 
-    /// Does it to every source; the first fault is answered when all have been asked.
-    fn each(&mut self, mut act: impl FnMut(&mut Source<'c>) -> Result<(), Fault>) -> Result<(), Fault> {
-        self.sources.iter_mut().fold(Ok(()), |result, source| {
-            let answer = act(source);
-            result.and(answer)
-        })
-    }
-
     /// The members of the result with their scores, lowest first.
     fn result(&self, operation: Operation) -> Result<Vec<ScoredMember<'_>>, Fault> {
         let mut result = match operation {
@@ -247,10 +239,7 @@ impl<'c> Asked<'c> {
     }
 
     fn union(&self) -> Result<Vec<ScoredMember<'_>>, Fault> {
-        self.sources.iter().fold(Ok(()), |result, source| {
-            let answer = source.ready_members(0, source.length);
-            result.and(answer)
-        })?;
+        all(self.sources.iter().map(|source| source.ready_members(0, source.length)))?;
         let mut scores: HashMap<&[u8], f64> = HashMap::new();
         let mut members = Vec::new();
         for source in &self.sources {
@@ -327,12 +316,18 @@ impl<'c> Asked<'c> {
     }
 }
 
-/// Asks all of these for the members before the first fault is answered.
+/// The first fault, when all have been asked.
+fn all(answers: impl Iterator<Item = Result<(), Fault>>) -> Result<(), Fault> {
+    let mut first = Ok(());
+    for answer in answers {
+        first = first.and(answer);
+    }
+    first
+}
+
+/// Makes sure that the members can be looked up in all of these.
 fn ready_all(sources: &[Source<'_>], members: &[ScoredMember<'_>]) -> Result<(), Fault> {
-    sources.iter().fold(Ok(()), |result, source| {
-        let answer = source.ready_look_ups(members);
-        result.and(answer)
-    })
+    all(sources.iter().map(|source| source.ready_look_ups(members)))
 }
 
 fn read(context: &mut Context<'_, '_>, operation: Operation) -> Result<(), CommandError> {

@@ -23,6 +23,9 @@ use crate::command::reply::CommandError;
 const BAD_SCORE: CommandError = CommandError::Static("ERR min or max is not a float");
 const BAD_MEMBER: CommandError = CommandError::Static("ERR min or max not valid string range item");
 
+/// Up to so many members are looked at one by one (a listpack's size in Redis).
+const MEMBERS_WALKED_MAX: u64 = 128;
+
 /// By what a part is named.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
 pub(super) enum By {
@@ -84,6 +87,26 @@ impl<'a> MemberEnd<'a> {
         }
     }
 
+    /// Does this low end leave the member out?
+    fn is_above(self, member: &[u8]) -> bool {
+        match self {
+            MemberEnd::BeforeAll => false,
+            MemberEnd::BehindAll => true,
+            MemberEnd::Including(end) => member < end,
+            MemberEnd::Excluding(end) => member <= end,
+        }
+    }
+
+    /// Does this high end leave the member out?
+    fn is_below(self, member: &[u8]) -> bool {
+        match self {
+            MemberEnd::BeforeAll => true,
+            MemberEnd::BehindAll => false,
+            MemberEnd::Including(end) => member > end,
+            MemberEnd::Excluding(end) => member >= end,
+        }
+    }
+
     fn place(self, score: f64, is_low: bool) -> Place<'a> {
         match self {
             MemberEnd::BeforeAll => Place::Front,
@@ -128,9 +151,14 @@ impl<'a> Part<'a> {
                 (low, high)
             }
             Part::Members(low, high) => {
-                ready_each(collection, [0..1], |nodes, ranks, missing| sorted_set::touch_ranks(nodes, ranks, missing))?;
+                ready_each(collection, std::iter::once(0..1), |nodes, ranks, missing| {
+                    sorted_set::touch_ranks(nodes, ranks, missing)
+                })?;
                 // All scores are equal, or nobody knows what comes.
                 let Some(first) = sorted_set::at(collection, 0)? else { return Ok(0..0) };
+                if length <= MEMBERS_WALKED_MAX {
+                    return walked(collection, length, low, high);
+                }
                 (low.place(first.score, true), high.place(first.score, false))
             }
         };
@@ -146,6 +174,31 @@ impl<'a> Part<'a> {
         let start = rank(low)?;
         Ok(start..rank(high)?.max(start))
     }
+}
+
+/// The run of members between two ends, found as Redis finds it in a small sorted set: where scores differ, too, and the members
+/// have no order, it begins with the first that is not below the low end, and ends before the first that is above the high end.
+fn walked(
+    collection: &Collection<'_>,
+    length: u64,
+    low: MemberEnd<'_>,
+    high: MemberEnd<'_>,
+) -> Result<Range<u64>, Fault> {
+    ready_each(collection, std::iter::once(0..length), |nodes, ranks, missing| {
+        sorted_set::touch_ranks(nodes, ranks, missing)
+    })?;
+    let mut found = 0..0;
+    for (rank, element) in (0..).zip(sorted_set::walk(collection, 0, false)?) {
+        let member = element?.member;
+        if found.is_empty() && low.is_above(member) {
+            continue;
+        }
+        if high.is_below(member) {
+            break;
+        }
+        found = if found.is_empty() { rank..rank + 1 } else { found.start..rank + 1 };
+    }
+    Ok(found)
 }
 
 /// What two ranks name, of which negative ones count from the end. Unlike a string's range, an end before the front names nothing.
@@ -188,6 +241,19 @@ mod tests {
         for word in [b"  ".as_slice(), b"7 ", b"nan", b"((1", b"[1", b"x"] {
             assert_eq!(read(word), None, "{}", word.escape_ascii());
         }
+    }
+
+    #[test]
+    fn an_end_leaves_out_what_lies_beyond_it() {
+        let (b, not_b) = (MemberEnd::Including(b"b"), MemberEnd::Excluding(b"b"));
+        assert_eq!(
+            [b.is_above(b"a"), b.is_above(b"b"), not_b.is_above(b"b"), not_b.is_above(b"c")],
+            [true, false, true, false]
+        );
+        assert_eq!(
+            [b.is_below(b"c"), b.is_below(b"b"), not_b.is_below(b"b"), not_b.is_below(b"a")],
+            [true, false, true, false]
+        );
     }
 
     #[test]

@@ -9,6 +9,7 @@
 
 mod add;
 mod algebra;
+mod block;
 mod bounds;
 pub(crate) mod pop;
 mod random;
@@ -18,6 +19,7 @@ mod remove;
 mod rows;
 mod scan;
 
+pub use block::ROWS as BLOCKING_ROWS;
 pub use rows::ROWS;
 
 use thermocline::{Collection, Kind};

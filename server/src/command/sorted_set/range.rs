@@ -50,7 +50,7 @@ impl<'a> Asked<'a> {
             } else if args.is(at, "LIMIT") && at + 2 < args.len() {
                 (offset, count) = (args.integer(at + 1)?, args.integer(at + 2)?);
                 at += 2;
-            } else if name.backward.is_none() && args.is(at, "REV") {
+            } else if backward.is_none() && args.is(at, "REV") {
                 backward = Some(true);
             } else if by.is_none() && args.is(at, "BYLEX") {
                 by = Some(By::Member);

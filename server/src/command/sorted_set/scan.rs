@@ -8,7 +8,7 @@ use thermocline_value::{Case, glob_match, sorted_set};
 use super::{MEMBER_ANSWER_BYTES_MIN, fits, sorted_set_of};
 use crate::command::args::Args;
 use crate::command::context::Context;
-use crate::command::keyspace::cursor;
+use crate::command::keyspace::{SCAN_BROUGHT_MAX, cursor};
 use crate::command::reply::CommandError;
 
 /// Members shown in one call when COUNT is not said.
@@ -58,6 +58,8 @@ pub(super) fn scan(context: &mut Context<'_, '_>) -> Result<(), CommandError> {
         return Ok(());
     };
     let options = Options::read(&args)?;
+    let brought = SCAN_BROUGHT_MAX.min(options.count as u64);
+    collection.ready(|nodes, missing| sorted_set::touch_scan(nodes, cursor, brought, missing))?;
     let mut found = Vec::new();
     let mut bytes = 0;
     let next = sorted_set::scan(&collection, cursor, options.count as usize, |entry| {

@@ -340,7 +340,7 @@ mod tests {
     fn the_same_option_may_come_twice_and_the_last_one_counts() {
         let expected = Some(("IfMissing".to_owned(), true, "Seconds 20".to_owned()));
         assert_eq!(options("SET k v NX ex 10 GET nx EX 20 get"), expected);
-        assert_eq!(options("SET k v"), Some((Condition::Always, false, "Unsaid".to_owned())));
+        assert_eq!(options("SET k v"), Some(("Always".to_owned(), false, "Unsaid".to_owned())));
         assert!(options("SET k v KEEPTTL XX KEEPTTL").is_some());
     }
 
