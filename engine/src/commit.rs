@@ -277,10 +277,6 @@ pub(crate) fn commit(
         step.swap(inner, shard, &keys[step.item].0, item, step.draft.map(|d| appended[d]), moved, spans);
         shard.high_seq = shard.high_seq.max(highest);
     }
-    if !changes.nodes().is_empty() {
-        // Who reads a collection looks at its key's shard, in which perhaps nothing was written.
-        guards.iter_mut().for_each(|(_, shard)| shard.high_seq = shard.high_seq.max(highest));
-    }
     if let Some(plan) = spaces {
         inner.switch_spaces(guards, plan, changes.touched(), highest);
     }
@@ -548,7 +544,12 @@ fn append(
             return Err(Missing::TooLarge(Error::GroupTooLarge { bytes, bytes_max }));
         }
     }
-    let purpose = if growing { Purpose::Growth } else { Purpose::Removal };
+    let is_sweep = || keys.iter().all(|(key, _)| key.space.visible() != key.space);
+    let purpose = match growing {
+        true => Purpose::Growth,
+        false if is_sweep() => Purpose::Sweep,
+        false => Purpose::Removal,
+    };
     let is_of_nodes = |step: &Step<'_>| keys[step.item].0.space.visible() != keys[step.item].0.space;
     let groups = if planted::is(Bug::SplitApart) && drafts.len() > 2 && steps.iter().any(is_of_nodes) { 2 } else { 1 };
     for group in drafts.chunks(drafts.len().div_ceil(groups).max(1)) {

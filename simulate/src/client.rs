@@ -255,8 +255,9 @@ fn enter(
     };
     let mut ledger = shared.ledger.borrow_mut();
     let names = ledger.names(space);
-    let mut replaced = BTreeSet::new();
-    for (part, seen) in parts.iter().zip(&seen).filter(|_| names) {
+    let (mut replaced, mut met) = (BTreeSet::new(), BTreeSet::new());
+    // What a later part of a group sees of a key is what an earlier one has made of it.
+    for (part, seen) in parts.iter().zip(&seen).filter(|(part, _)| names && met.insert(part.key)) {
         // Who overwrites a key replaces a damaged record, whatever it was.
         let is_unread = || parts.iter().filter(|of| of.key == part.key).all(|of| of.access == Access::Overwrite);
         if met_damage && seen.is_none() && is_unread() {
@@ -291,6 +292,13 @@ fn enter(
 async fn acknowledge(engine: &Engine, shared: &Shared, wait_seq: u64, needs: usize) -> Result<(), Error> {
     if engine.durability() == Durability::Always {
         engine.durable(wait_seq).await?;
+        let seq = shared.ledger.borrow().seq_of(needs);
+        let (_, watermark) = engine.log_position();
+        // What a damaged key was believed to be may be an effect without a record.
+        let is_sound = shared.damaging.as_ref().is_none_or(|(disk, _)| damages(disk) == 0);
+        if watermark < seq && is_sound && !shared.lenient.get() {
+            shared.fail(format!("an answer left when {watermark} was durable, but it shows what was done at {seq}"));
+        }
         shared.ledger.borrow_mut().acknowledge(needs);
     }
     Ok(())

@@ -238,6 +238,11 @@ impl Ledger {
         self.floor = self.floor.max(count);
     }
 
+    /// The seq up to which the log must be durable if the first `count` effects are.
+    pub fn seq_of(&self, count: usize) -> u64 {
+        count.checked_sub(1).and_then(|last| self.effects.get(last)).map_or(0, |effect| effect.seq)
+    }
+
     /// Everything up to this seq was durable.
     pub fn durable_to(&mut self, watermark: u64) {
         let count = self.effects.partition_point(|e| e.seq <= watermark);

@@ -122,8 +122,7 @@ impl World {
 
     /// In the end the hidden spaces hold the nodes of the trees that are there, and nothing else.
     pub(crate) fn settle_hidden(&mut self, life: &mut Life) -> Result<(), String> {
-        let is_lenient = self.settings.profile != Profile::Crash || salvage::damages(&self.disk) > 0;
-        if is_lenient || life.shared.wrong.borrow().is_some() {
+        if life.shared.wrong.borrow().is_some() {
             return Ok(());
         }
         let engine = life.engine.clone();
@@ -132,6 +131,10 @@ impl World {
         let hidden = |database: usize| engine.length(engine.space(database as u32).twin());
         let mut words = String::new();
         for _ in 0..LOOKS_MAX {
+            // What lies in damage cannot be swept: asked each time, because the disk goes on damaging.
+            if self.settings.profile == Profile::Errors || salvage::damages(&self.disk) > 0 {
+                return Ok(());
+            }
             // Time passes: what has expired meanwhile is not there any more.
             let holding = self
                 .finish(life, true, read_all(&engine, &plan, |refusal| shared.excuses_read(refusal)))?

@@ -57,6 +57,9 @@ pub enum Purpose {
     Growth,
     /// Removals, expiry, eviction: have a reserve.
     Removal,
+    /// Removals of nodes and parts that no key names any more. Each gives back more than it takes, and removals that wait for room wait
+    /// for them: they may use one segment of GC's reserve.
+    Sweep,
     /// GC copies, and nodes with deltas that a map waits for: may use the last segment.
     Gc,
 }
@@ -490,6 +493,7 @@ impl Log {
         match purpose {
             Purpose::Growth => REMOVAL_RESERVE_SEGMENTS + of_flush,
             Purpose::Removal => GC_RESERVE_SEGMENTS + of_flush,
+            Purpose::Sweep => GC_RESERVE_SEGMENTS - 1 + of_flush,
             Purpose::Gc if stream != FOREGROUND => of_flush,
             Purpose::Gc => 0,
         }
