@@ -16,8 +16,8 @@ const HASHES: u64 = 8;
 const FIELDS: u64 = 1500;
 
 fn options() -> Options {
-    // DRAM for many deltas, and segments of which they take several.
-    Options { max_memory: 32 << 20, max_disk: 5 << 20, map_gap_bytes: 1 << 30, ..store::options(Durability::Always) }
+    // DRAM for so many deltas that to append their nodes takes more segments than any reserve.
+    Options { max_memory: 256 << 20, max_disk: 5 << 20, map_gap_bytes: 1 << 30, ..store::options(Durability::Always) }
 }
 
 fn set(store: &mut Store, number: u64, fields: &[u64], stamp: u64) {
@@ -63,7 +63,7 @@ fn small_changes_everywhere_leave_gc_its_room_through_power_cuts() {
     for life in 0..4 {
         for stamp in 0..6_000 {
             field = (field + 379) % FIELDS;
-            set(&mut store, stamp % HASHES, &[field], stamp);
+            set(&mut store, stamp % HASHES, &[field, (field + 700) % FIELDS], stamp);
         }
         assert!(store.engine.stats().delta_nodes > 0, "life {life}: {:?}", store.engine.stats());
         store.engine.check().unwrap();

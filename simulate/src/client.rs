@@ -285,6 +285,9 @@ fn enter(
         Some(Seen { shown: Shown::Kind(_), .. }) => ledger.outline_depends_on(space, part.key),
         _ => ledger.depends_on(space, part.key),
     };
+    if !names {
+        return Some(0); // its database was flushed meanwhile: nothing of it is seen any more
+    }
     Some(if changed { position } else { parts.iter().zip(&seen).map(seen_at).max().unwrap_or(0) })
 }
 

@@ -131,8 +131,9 @@ impl World {
         let hidden = |database: usize| engine.length(engine.space(database as u32).twin());
         let mut words = String::new();
         for _ in 0..LOOKS_MAX {
-            // What lies in damage cannot be swept: asked each time, because the disk goes on damaging.
-            if self.settings.profile == Profile::Errors || salvage::damages(&self.disk) > 0 {
+            // What lies in damage, or below a node that was once misread, is not swept: asked each time, because the disk goes on.
+            let misread = self.disk.injected().misdirect_read > 0;
+            if self.settings.profile == Profile::Errors || misread || salvage::damages(&self.disk) > 0 {
                 return Ok(());
             }
             // Time passes: what has expired meanwhile is not there any more.
