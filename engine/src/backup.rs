@@ -281,7 +281,7 @@ impl Inner {
     /// Before writers wait for segments that a backup keeps, it is given up.
     pub(crate) fn take_back_from_backup(&self) {
         let (ready, absent) = self.log.free_segments();
-        if ready + absent > REMOVAL_RESERVE_SEGMENTS + BACKUP_ROOM_SEGMENTS {
+        if ready + absent > REMOVAL_RESERVE_SEGMENTS + self.log.flush_segments(0) + BACKUP_ROOM_SEGMENTS {
             return;
         }
         let mut pins = self.backup.lock();

@@ -17,7 +17,7 @@ impl Engine {
         (self.inner.log.last_seq(), self.inner.log.watermark())
     }
 
-    /// The segments, one line each, for whoever wonders why there is no room.
+    /// The segments, and what waits to be swept, one line each, for whoever wonders why there is no room.
     pub fn describe_segments(&self) -> String {
         let describe = |(id, meta): (usize, &crate::log::segment::Segment)| {
             let (live, used) = (meta.live.lock(), meta.used.load(std::sync::atomic::Ordering::Acquire));
@@ -28,7 +28,9 @@ impl Engine {
                 meta.state()
             )
         };
-        self.inner.log.segments.iter().enumerate().map(describe).collect()
+        let pending = self.inner.pending.lock().clone();
+        let waits = pending.iter().map(|pending| format!("to be swept: {pending:?}\n"));
+        self.inner.log.segments.iter().enumerate().map(describe).chain(waits).collect()
     }
 
     /// Walks all slots and compares them with what segments, heaps and the policy count.

@@ -8,7 +8,7 @@
 
 use crate::arena::cell::{Cell, Outline, cell_bytes};
 use crate::change::{Access, Change, Changes, Expiry, Kind, Tier};
-use crate::collection::tree_of;
+use crate::collection::{NODE_NAME_BYTES, tree_of};
 use crate::delta::{self, Before, Dirty, NODE_BYTES_LOGGED_WHOLE};
 use crate::engine::Inner;
 use crate::error::Error;
@@ -140,17 +140,20 @@ impl Item {
 
     /// The entry that logs a change of a node as its edits, if that pays: the version that is there is in the log, the node is
     /// large or changes often, and the shard's table of deltas takes one more.
-    fn delta_of(&self, inner: &Inner, shard: &Shard, node: NodeId, edits: &[u8], old: &[u8]) -> Option<Vec<u8>> {
+    fn delta_of(&self, inner: &Inner, node: NodeId, edits: &[u8], old: &[u8]) -> Option<Vec<u8>> {
         let often = self.last_delta.is_some() || self.tier == Tier::Hot && self.at.is_some_and(|at| at.1.heat() > 0);
         let is_large = old.len() > NODE_BYTES_LOGGED_WHOLE;
         let pays = 2 * edits.len() < old.len() && (is_large || often);
         if !pays || !inner.log.mode.logs() || !self.old_place.is_some() {
             return None;
         }
+        let bytes = padded(record_bytes(NODE_NAME_BYTES, old.len() + edits.len(), false)) as u64;
         let before = match self.last_delta {
             Some(seq) => Before::Delta(seq),
             // What is large gains most: half of the places are kept for it.
-            None if shard.deltas.len_of_all() < inner.deltas_max() / if is_large { 1 } else { 2 } => {
+            None if inner.log.deltas.nodes() < inner.deltas_max() / if is_large { 1 } else { 2 }
+                && inner.log.takes_delta(bytes) =>
+            {
                 Before::Full(crc32fast::hash(old))
             }
             None => return None,
@@ -273,10 +276,6 @@ pub(crate) fn commit(
         let shard = &mut guards[item.guard].1;
         step.swap(inner, shard, &keys[step.item].0, item, step.draft.map(|d| appended[d]), moved, spans);
         shard.high_seq = shard.high_seq.max(highest);
-    }
-    if !changes.nodes().is_empty() {
-        // Who reads a collection looks at its key's shard, in which perhaps nothing was written.
-        guards.iter_mut().for_each(|(_, shard)| shard.high_seq = shard.high_seq.max(highest));
     }
     if let Some(plan) = spaces {
         inner.switch_spaces(guards, plan, changes.touched(), highest);
@@ -406,7 +405,7 @@ fn plan<'p>(
                 let mut payload = old.to_vec();
                 delta::apply(edits, &mut payload).map_err(|_| DAMAGED)?;
                 let Some(node) = changes.node(n) else { return Err(DAMAGED) };
-                let entry = item.delta_of(inner, &guards[item.guard].1, node.node, edits, old);
+                let entry = item.delta_of(inner, node.node, edits, old);
                 copies.push(payload);
                 let value = match entry {
                     Some(entry) => {
@@ -543,11 +542,13 @@ fn append(
             return Err(Missing::TooLarge(Error::GroupTooLarge { bytes, bytes_max }));
         }
     }
+    let is_sweep = || keys.iter().all(|(key, _)| key.space.visible() != key.space);
+    let purpose = if !growing && is_sweep() { Purpose::Sweep } else { purpose_of(growing) };
     let is_of_nodes = |step: &Step<'_>| keys[step.item].0.space.visible() != keys[step.item].0.space;
     let groups = if planted::is(Bug::SplitApart) && drafts.len() > 2 && steps.iter().any(is_of_nodes) { 2 } else { 1 };
     for group in drafts.chunks(drafts.len().div_ceil(groups).max(1)) {
         let now_us = || inner.clock.monotonic_us();
-        inner.log.append(FOREGROUND, purpose_of(growing), now_us, group, &mut appended).map_err(Missing::Log)?;
+        inner.log.append(FOREGROUND, purpose, now_us, group, &mut appended).map_err(Missing::Log)?;
     }
     inner.counters.deltas.fetch_add(deltas.len() as u64, Ordering::Relaxed);
     let highest = appended.last().map_or(0, |a: &Appended| a.seq);
@@ -711,14 +712,15 @@ impl<'s> Step<'s> {
                     None => appended.map_or((Place::NONE, 0), |a| (a.place, a.class)),
                 };
                 if let Some(delta) = delta {
-                    let fresh = Dirty {
+                    let dirty = Dirty {
                         hash: item.hash,
                         space: key.space,
                         base_bytes: item.old_bytes,
+                        full_bytes: padded(record_bytes(key.bytes.len(), payload.len(), false)) as u32,
                         first_seq: delta.seq,
                         last_seq: delta.seq,
                     };
-                    shard.deltas.note(place, fresh);
+                    shard.deltas.note(place, dirty);
                 }
                 let object = Cell {
                     place,

@@ -18,7 +18,7 @@ use crate::log::record::Seq;
 use crate::place::Place;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use thermocline_value::codec::{CodecError, elements, put_element, put_varint, take_element, take_varint};
 use thermocline_value::{CollectionId, NodeEdit, NodeId};
 
@@ -34,32 +34,47 @@ pub(crate) struct Dirty {
     pub(crate) space: crate::SpaceId,
     /// Bytes of the record of its last full version.
     pub(crate) base_bytes: u32,
+    /// Bytes of the record that it would be now.
+    pub(crate) full_bytes: u32,
     /// Seq of its first delta, and of its last.
     pub(crate) first_seq: Seq,
     pub(crate) last_seq: Seq,
 }
 
-/// The nodes of a shard that have deltas, by the place of their last full version; and how many there are in all shards.
+/// What the tables of all shards hold together.
 #[derive(Default)]
+pub(crate) struct DeltaTotals {
+    nodes: AtomicUsize,
+    flush_bytes: AtomicU64,
+}
+
+impl DeltaTotals {
+    /// Nodes that have deltas.
+    pub(crate) fn nodes(&self) -> usize {
+        self.nodes.load(Ordering::Acquire)
+    }
+
+    /// Bytes of the log that appending all of them whole would take.
+    pub(crate) fn flush_bytes(&self) -> u64 {
+        self.flush_bytes.load(Ordering::Acquire)
+    }
+}
+
+/// The nodes of a shard that have deltas, by the place of their last full version.
 pub(crate) struct DeltaTable {
     nodes: BTreeMap<Place, Dirty>,
-    all: Arc<AtomicUsize>,
+    totals: Arc<DeltaTotals>,
 }
 
 impl DeltaTable {
     /// An empty table that counts here, too.
-    pub(crate) fn counting(all: Arc<AtomicUsize>) -> DeltaTable {
-        DeltaTable { nodes: BTreeMap::new(), all }
+    pub(crate) fn new(totals: Arc<DeltaTotals>) -> DeltaTable {
+        DeltaTable { nodes: BTreeMap::new(), totals }
     }
 
     /// Nodes of this shard.
     pub(crate) fn len(&self) -> usize {
         self.nodes.len()
-    }
-
-    /// Nodes of all shards.
-    pub(crate) fn len_of_all(&self) -> usize {
-        self.all.load(Ordering::Relaxed)
     }
 
     /// The node whose last full version lies here.
@@ -72,22 +87,27 @@ impl DeltaTable {
         self.nodes.iter().map(|(place, dirty)| (*place, dirty))
     }
 
-    /// One more delta of a node: `fresh` says all about it if it is the first.
-    pub(crate) fn note(&mut self, place: Place, fresh: Dirty) {
+    /// One more delta of a node, its last.
+    pub(crate) fn note(&mut self, place: Place, dirty: Dirty) {
+        self.totals.flush_bytes.fetch_add(u64::from(dirty.full_bytes), Ordering::AcqRel);
         match self.nodes.get_mut(&place) {
-            Some(dirty) => dirty.last_seq = fresh.last_seq,
+            Some(older) => {
+                self.totals.flush_bytes.fetch_sub(u64::from(older.full_bytes), Ordering::AcqRel);
+                *older = Dirty { first_seq: older.first_seq, ..dirty };
+            }
             None => {
-                self.nodes.insert(place, fresh);
-                self.all.fetch_add(1, Ordering::Relaxed);
+                self.totals.nodes.fetch_add(1, Ordering::AcqRel);
+                self.nodes.insert(place, dirty);
             }
         }
     }
 
     /// The node has no deltas any more.
     pub(crate) fn remove(&mut self, place: Place) -> Option<Dirty> {
-        let removed = self.nodes.remove(&place)?;
-        self.all.fetch_sub(1, Ordering::Relaxed);
-        Some(removed)
+        let dirty = self.nodes.remove(&place)?;
+        self.totals.nodes.fetch_sub(1, Ordering::AcqRel);
+        self.totals.flush_bytes.fetch_sub(u64::from(dirty.full_bytes), Ordering::AcqRel);
+        Some(dirty)
     }
 }
 

@@ -275,14 +275,15 @@ impl Engine {
         if planted::is(Bug::AppendAfterCut) {
             log.go_on_behind(&recovered.block.cuts);
         }
-        let deltas = Arc::default();
         let lanes = Lanes::new(options.workers.max(1));
         let inner = Inner {
             shards: recovered
                 .shards
                 .into_iter()
                 .enumerate()
-                .map(|(n, s)| Mutex::new(s.into_shard(&region, n, &options, shard_bits, recovered.base_bits, &deltas)))
+                .map(|(n, s)| {
+                    Mutex::new(s.into_shard(&region, n, &options, shard_bits, recovered.base_bits, &log.deltas))
+                })
                 .collect(),
             shard_bits,
             base_bits: recovered.base_bits,

@@ -50,9 +50,17 @@ impl Assembled {
         self.heads.iter().find(|h| h.0 == key).map(|h| h.2)
     }
 
-    /// The heads are committed: nothing is to be swept.
+    /// The command is done. Heads that it wrote and did not commit (the body decided otherwise in the end) are swept.
     pub(crate) fn committed(&mut self) {
-        self.heads.clear();
+        if let Some(inner) = self.owner.as_ref().filter(|_| !self.heads.is_empty()) {
+            inner.abandon(self.heads.drain(..).map(|(_, _, head)| head));
+        }
+    }
+
+    /// The head that was written for a key's new value before, and is not wanted any more.
+    fn replace(&mut self, number: usize) -> Option<LargeHead> {
+        let at = self.heads.iter().position(|head| head.0 == number)?;
+        Some(self.heads.swap_remove(at).2)
     }
 
     fn pinned_bytes(&self) -> u64 {
@@ -240,7 +248,7 @@ impl Inner {
             let extents = value.len().div_ceil(extent) as u32;
             let id = self.intend(key.space, extents).await?;
             run.large.owner.get_or_insert_with(|| self.clone());
-            run.large.heads.retain(|h| h.0 != number);
+            self.abandon(run.large.replace(number).into_iter());
             let head = LargeHead { length: value.len() as u64, extent_bytes: extent as u32, id };
             run.large.heads.push((number, key.space, head));
             let engine = Engine { inner: self.clone() };
@@ -257,6 +265,16 @@ impl Inner {
             }
             Ok(())
         })
+    }
+
+    /// Sweeps the extents of those heads that are still an intent.
+    fn abandon(&self, heads: impl Iterator<Item = LargeHead>) {
+        for head in heads {
+            let mut pending = self.pending.lock();
+            if let Some(found) = pending.iter_mut().find(|pending| pending.id == head.id) {
+                found.intent = false;
+            }
+        }
     }
 
     /// Logs an intent and returns its id.

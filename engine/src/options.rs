@@ -72,6 +72,8 @@ pub const WATCHED_SHARE_MAX: u64 = 4;
 pub const DELTA_SHARE_MAX: u64 = 16;
 /// Bytes of the largest usual node, for that share.
 pub const DELTA_NODE_BYTES: u64 = 4096;
+/// Segments of which one may be needed to append all nodes with deltas.
+pub const SEGMENTS_PER_FLUSH: usize = 32;
 /// Nodes that may have deltas, however small the memory is.
 pub const DELTAS_MIN: usize = 16;
 /// Leaves of an abandoned tree that are removed in one group.

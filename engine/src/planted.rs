@@ -60,7 +60,9 @@ pub enum Bug {
     QuietDamage,
     /// A map is written although nodes have deltas before it.
     MapOverDeltas,
-    /// Deltas are applied to whatever version of their node is there.
+    /// Trees are served that were changed behind a loss. (For the disk that damages what it stores.)
+    TornTreesServed,
+    /// The same, and deltas are applied to whatever version of their node is there: alone nothing but a bug breaks a chain.
     DeltasUnchained,
     /// A split's parent is appended in another group than its halves.
     SplitApart,
@@ -70,6 +72,8 @@ pub enum Bug {
     DemotionDropsDeltas,
     /// A start forgets that the nodes that it has made of deltas are not in the log as they are.
     DeltasRestoredClean,
+    /// A read does not wait for what was written in the shards of a collection's nodes.
+    ReadsSkipNodes,
     /// Who watches a collection is not told of changes of its nodes.
     WatchSkipsNodes,
     /// Ids of nodes and collections begin anew at each start.
@@ -78,7 +82,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them, with the names that the simulator's command line takes.
-    pub const ALL: [(&'static str, Bug); 34] = [
+    pub const ALL: [(&'static str, Bug); 36] = [
         ("ack-early", Bug::AckEarly),
         ("skip-flush", Bug::SkipFlush),
         ("skip-crc", Bug::SkipCrc),
@@ -106,11 +110,13 @@ impl Bug {
         ("expired-by-time", Bug::ExpiredByTime),
         ("quiet-damage", Bug::QuietDamage),
         ("map-over-deltas", Bug::MapOverDeltas),
+        ("torn-trees-served", Bug::TornTreesServed),
         ("deltas-unchained", Bug::DeltasUnchained),
         ("split-apart", Bug::SplitApart),
         ("tree-sweep-unlogged", Bug::TreeSweepUnlogged),
         ("demotion-drops-deltas", Bug::DemotionDropsDeltas),
         ("deltas-restored-clean", Bug::DeltasRestoredClean),
+        ("reads-skip-nodes", Bug::ReadsSkipNodes),
         ("watch-skips-nodes", Bug::WatchSkipsNodes),
         ("node-ids-again", Bug::NodeIdsAgain),
     ];

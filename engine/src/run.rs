@@ -70,6 +70,8 @@ pub(crate) enum Need {
     Extend(usize),
     /// Nodes of collections.
     Nodes(NodesNeeded),
+    /// To look again at a collection whose database was flushed meanwhile: it is on its way out.
+    Flushed,
 }
 
 pub(crate) enum Outcome<R> {
@@ -120,6 +122,8 @@ pub(crate) struct Ground<'r> {
     pub(crate) shards: &'r [usize],
     /// Who holds key locks; 0: nobody.
     pub(crate) owner: u64,
+    /// A part of a collection of a flushed database was missed: it is as if it were not there.
+    pub(crate) flushed: bool,
     pub(crate) scope: Scope<'r>,
 }
 
@@ -170,7 +174,7 @@ impl Inner {
         spans: &mut Vec<Span>,
         summons: &mut Summons,
     ) -> Outcome<R> {
-        let &Ground { keys, known, large, shards, owner, scope } = ground;
+        let &Ground { keys, known, large, shards, owner, flushed, scope } = ground;
         let hashes: SmallVec<[u64; 2]> = keys.iter().map(|(k, _)| self.hash_of(k)).collect();
         let mut guards = self.latch(&hashes, shards, scope);
         if self.closed.load(Ordering::Acquire) {
@@ -230,11 +234,15 @@ impl Inner {
                 let at = guard_of(&guards, hash);
                 let shard = &guards[at].1;
                 seen_seq = seen_seq.max(shard.high_seq);
-                let (item, mut view) = match self.see(shard, at, n, key, *access, hash, found, large, &now_ms) {
+                let (mut item, mut view) = match self.see(shard, at, n, key, *access, hash, found, large, &now_ms) {
                     Ok(seen) => seen,
                     Err(Seen::Need(need)) => return Outcome::Need(need),
                     Err(Seen::Error(error)) => return Outcome::Refused(error),
                 };
+                if flushed && item.tree.is_some() && !self.spaces.read().names(key.space) {
+                    item.expired = true;
+                    view = None;
+                }
                 if n == 0 {
                     tier = view.as_ref().map_or(Tier::Miss, |v| v.tier);
                 }
@@ -250,9 +258,10 @@ impl Inner {
             (result, seen_seq, source.into_asked())
         };
         if changes.wants_nodes() {
-            return self.wanted(&mut guards, known, asked);
+            return self.wanted(ground, &mut guards, asked);
         }
-        if !asked.met.is_empty() {
+        // What it saw of a collection stands in the shards of its nodes.
+        if !asked.met.is_empty() && !planted::is(Bug::ReadsSkipNodes) {
             seen_seq = guards.iter().map(|(_, shard)| shard.high_seq).max().unwrap_or(seen_seq).max(seen_seq);
         }
         let nodes = self.changed_nodes(keys, changes);
@@ -293,20 +302,33 @@ impl Inner {
             Err(Missing::Log(_)) => Outcome::Need(Need::Log(self.log.room.ticket())),
             Err(Missing::Full) => Outcome::Need(Need::Full),
             Err(Missing::Extend(key)) => Outcome::Need(Need::Extend(key)),
-            Err(Missing::TooLarge(error)) => Outcome::Refused(error),
+            Err(Missing::TooLarge(error)) => self.refused(ground, error),
         }
     }
 
     /// A body could not go on: what it asked for is brought.
-    fn wanted<R>(&self, guards: &mut Guards<'_>, known: &Known, asked: Asked) -> Outcome<R> {
+    fn wanted<R>(&self, ground: &Ground<'_>, guards: &mut Guards<'_>, asked: Asked) -> Outcome<R> {
         if let Some(damage) = asked.damage {
-            return Outcome::Refused(damage);
+            return self.refused(ground, damage);
         }
-        match self.need_nodes(guards, known, &asked.missed) {
-            Ok(needed) if needed.is_empty() => Outcome::Refused(Error::NodeMissing),
+        match self.need_nodes(guards, ground.known, &asked.missed) {
+            Ok(needed) if needed.is_empty() => self.refused(ground, Error::NodeMissing),
             Ok(needed) => Outcome::Need(Need::Nodes(needed)),
             Err(error) => Outcome::Refused(error),
         }
+    }
+
+    /// A collection that lacks a node is damaged, unless its database was flushed while the command was under way: then the sweeper
+    /// is at it.
+    fn refused<R>(&self, ground: &Ground<'_>, error: Error) -> Outcome<R> {
+        let is_dropped = || {
+            let spaces = self.spaces.read();
+            ground.keys.iter().any(|(key, _)| !spaces.names(key.space))
+        };
+        if matches!(error, Error::NodeMissing) && !ground.flushed && is_dropped() {
+            return Outcome::Need(Need::Flushed);
+        }
+        Outcome::Refused(error)
     }
 
     /// Takes the latches of these hashes and shards, each once, in the order of the shards. Watched keys of a group are latched too, so
@@ -471,6 +493,7 @@ impl Inner {
             }
             Need::Nodes(needed) => self.bring_nodes(needed, run).await?,
             Need::Held(ticket) => self.unlocked.changed(ticket).await,
+            Need::Flushed => run.flushed = true,
             Need::Kept(hash, ticket) => {
                 // Whoever was let in and finds the key kept again stands in front.
                 let at_door = run.at_door.get_or_insert_with(|| AtDoor::take(self, hash));
@@ -569,6 +592,8 @@ pub(crate) struct Run<'k> {
     node_rounds: u32,
     /// Shards of nodes that are not the keys'.
     shards: SmallVec<[usize; 2]>,
+    /// A part of a collection of a flushed database was missed.
+    flushed: bool,
     /// Waits for a cell that brought none, and when the first of them began.
     pub(crate) starved: u32,
     pub(crate) starved_since_us: Option<u64>,
@@ -588,6 +613,7 @@ impl<'k> Run<'k> {
             rounds: 0,
             node_rounds: 0,
             shards: SmallVec::new(),
+            flushed: false,
             starved: 0,
             starved_since_us: None,
             read_us: 0,
@@ -632,8 +658,15 @@ impl Engine {
         let keys = [(*key, access)];
         let (known, large) = (Known::default(), Assembled::default());
         for _ in 0..4 {
-            let ground =
-                Ground { keys: &keys, known: &known, large: &large, shards: &[], owner: 0, scope: Scope::default() };
+            let ground = Ground {
+                keys: &keys,
+                known: &known,
+                large: &large,
+                shards: &[],
+                owner: 0,
+                flushed: false,
+                scope: Scope::default(),
+            };
             match self.inner.attempt(&ground, changes, body) {
                 Outcome::Ready(result, done) => return Attempt::Ready(result, done),
                 Outcome::Need(Need::Cells(cells)) if self.inner.make_rooms(&cells) => {}
@@ -724,8 +757,15 @@ impl Engine {
                 Some(need) => self.inner.bring(need, &mut run).await?,
                 None => {}
             }
-            let ground =
-                Ground { keys, known: &run.known, large: &run.large, shards: &run.shards, owner: run.owner(), scope };
+            let ground = Ground {
+                keys,
+                known: &run.known,
+                large: &run.large,
+                shards: &run.shards,
+                owner: run.owner(),
+                flushed: run.flushed,
+                scope,
+            };
             match self.inner.attempt(&ground, changes, &mut body) {
                 Outcome::Ready(result, mut done) => {
                     run.large.committed();

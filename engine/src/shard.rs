@@ -120,7 +120,14 @@ pub struct Shard {
 
 impl Shard {
     /// An empty shard.
-    pub fn new(region: &Arc<Region>, number: u32, policy: TierPolicy, shard_bits: u32, base_bits: u32) -> Self {
+    pub(crate) fn new(
+        region: &Arc<Region>,
+        number: u32,
+        policy: TierPolicy,
+        shard_bits: u32,
+        base_bits: u32,
+        deltas: DeltaTable,
+    ) -> Self {
         Shard {
             heap: Heap::new(region.clone(), number),
             policy: S3Fifo::new(policy),
@@ -134,7 +141,7 @@ impl Shard {
             watches: Watches::default(),
             queues: Queues::default(),
             counts: Counts::default(),
-            deltas: DeltaTable::default(),
+            deltas,
             reserved: SmallVec::new(),
             shard_bits,
             base_bits,

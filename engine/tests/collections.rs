@@ -6,7 +6,7 @@ mod store;
 use std::collections::{BTreeMap, BTreeSet};
 
 use store::Store;
-use thermocline::{Access, Changes, Collection, Durability, Expiry, Kind, Options};
+use thermocline::{Access, Changes, Collection, Durability, Expiry, GroupEnd, Kind, Options, Overlay, SpaceId};
 use thermocline_io::{FaultDisk, Faults};
 use thermocline_value::{Fault, HashEntry, ScoredMember, hash, length, list, set, sorted_set, verify};
 
@@ -157,9 +157,19 @@ fn empty(kind: Kind) -> &'static [u8] {
 }
 
 /// Changes the collection under a key, whose nodes come as they are asked for.
-fn change(store: &mut Store, name: &[u8], kind: Kind, mut body: impl FnMut(&mut Collection<'_>) -> Result<(), Fault>) {
+fn change(store: &mut Store, name: &[u8], kind: Kind, body: impl FnMut(&mut Collection<'_>) -> Result<(), Fault>) {
+    let space = store.engine.space(0);
+    change_in(store, space, name, kind, body);
+}
+
+fn change_in(
+    store: &mut Store,
+    space: SpaceId,
+    name: &[u8],
+    kind: Kind,
+    mut body: impl FnMut(&mut Collection<'_>) -> Result<(), Fault>,
+) {
     let engine = store.engine.clone();
-    let space = engine.space(0);
     let run = async {
         let keys = [(engine.key(space, name), Access::Write)];
         let mut changes = Changes::new(1);
@@ -188,8 +198,12 @@ fn settle<T>(done: Result<T, Fault>, changes: &mut Changes<'_>) -> Result<T, Fau
 }
 
 fn contents(store: &mut Store, name: &[u8], kind: Kind) -> Model {
+    let space = store.engine.space(0);
+    contents_in(store, space, name, kind)
+}
+
+fn contents_in(store: &mut Store, space: SpaceId, name: &[u8], kind: Kind) -> Model {
     let engine = store.engine.clone();
-    let space = engine.space(0);
     let run = async {
         let keys = [(engine.key(space, name), Access::Read)];
         let mut changes = Changes::new(1);
@@ -344,4 +358,73 @@ fn an_element_too_large_for_a_record_is_refused_with_nothing_done() {
     let refused = store.finish(run).map(|_| ()).unwrap_err();
     assert!(refused.to_string().contains("an element of a collection"), "{refused}");
     assert_eq!(contents(&mut store, b"list", Kind::List), Model::List(Vec::new()));
+}
+
+/// Refused: a transaction whose first command split a node of a list and whose second needed a node that was not in memory. The old
+/// payload of each changed node was asked for, of the new halves too, which have none, and that looked like damage.
+#[test]
+fn a_group_whose_first_command_splits_a_node_brings_what_the_second_needs() {
+    let disk = FaultDisk::new(DISK_BYTES, 1, Faults::default());
+    let mut store = open(&disk, 64);
+    change(&mut store, b"list", Kind::List, |nodes| (0..400).try_for_each(|number| add(nodes, b"", number)));
+    let engine = store.engine.clone();
+    let key = engine.key(engine.space(0), b"list");
+    assert!(store.finish(engine.demote(&key)).unwrap());
+    let plan = engine.plan_spaces();
+    let run = async {
+        let keys = [(key, Access::Write)];
+        let mut changes = Changes::new(1);
+        engine
+            .run_group(&keys, &plan, None, &mut changes, |views, changes| {
+                let mut overlay = Overlay::new(views, [key.space].into_iter(), engine.now_ms());
+                let near = (key.space, &b"list"[..]);
+                let pushed = overlay.step(&[0], |views, changes| {
+                    let mut list = Collection::of(&engine, &views[0].unwrap(), near);
+                    let pushed = (0..80).try_for_each(|_| list::insert(&mut list, 0, &value(149)));
+                    pushed.and_then(|()| list.stage(changes, 0, Expiry::Keep))
+                });
+                let last = overlay.step(&[0], |views, _| {
+                    let list = Collection::of(&engine, &views[0].unwrap(), near);
+                    list::at(&list, 479).map(|element| element.map(<[u8]>::to_vec))
+                });
+                let done = pushed.and(last);
+                overlay.finish(changes, |_| true);
+                settle(done, changes)
+            })
+            .await
+    };
+    let GroupEnd::Ran(last, _) = store.finish(run).unwrap() else { panic!("nobody watches or moves") };
+    assert_eq!(last.unwrap(), Some(value(399)));
+}
+
+/// Refused as damage: a look at a collection that a command had written into a database while it was flushed. The sweeper takes the keys of
+/// a flushed space first and then all nodes, those of the late tree too, whose key was still there.
+#[test]
+fn a_collection_written_while_its_database_is_flushed_is_gone_and_not_damaged() {
+    let disk = FaultDisk::new(DISK_BYTES, 1, Faults::default());
+    let mut store = open(&disk, 64);
+    for name in [b"one", b"two"] {
+        change(&mut store, name, Kind::Set, |nodes| {
+            (0..600).try_for_each(|number| add(nodes, &member(number), number))
+        });
+    }
+    let engine = store.engine.clone();
+    let flushed = engine.space(0);
+    store.finish(engine.flush_database(0)).unwrap();
+    let nodes = engine.length(flushed.twin());
+    while engine.length(flushed.twin()) == nodes {
+        store.turn();
+    }
+    change_in(&mut store, flushed, b"late", Kind::Set, |nodes| {
+        (0..200).try_for_each(|number| add(nodes, &member(number), number))
+    });
+    for _ in 0..store::STEPS_MAX {
+        let seen = contents_in(&mut store, flushed, b"late", Kind::Set).len();
+        assert!(seen == 0 || seen == 200, "{seen} members");
+        if engine.length(flushed.twin()) == 0 {
+            return store.engine.check().unwrap();
+        }
+        store.turn();
+    }
+    panic!("{} nodes stay", engine.length(flushed.twin()));
 }

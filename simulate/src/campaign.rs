@@ -143,8 +143,8 @@ fn watch(running: &[AtomicU64]) {
     }
 }
 
-/// How many seeds a planted bug needs until it is noticed, and how; `None` if it is not within `seeds_max`. A bug in what is said
-/// of damage needs a disk that does some.
+/// How many seeds a planted bug needs until it is noticed, and how; `None` if it is not within `seeds_max`. A bug in what is made
+/// of damage needs a disk that does some, some bugs in trees need many large ones.
 pub fn seeds_until_found(
     bug: Bug,
     settings: Settings,
@@ -152,8 +152,10 @@ pub fn seeds_until_found(
     seeds_max: u64,
     threads: usize,
 ) -> Option<(u64, Failure)> {
-    let profile = if bug == Bug::QuietDamage { Profile::Media } else { settings.profile };
-    let settings = Settings { profile, bug: Some(bug), trace: false, ..settings };
+    let is_of_damage = matches!(bug, Bug::QuietDamage | Bug::TornTreesServed | Bug::DeltasUnchained);
+    let profile = if is_of_damage { Profile::Media } else { settings.profile };
+    let trees = matches!(bug, Bug::ReadsSkipNodes | Bug::TornTreesServed | Bug::DeltasUnchained);
+    let settings = Settings { profile, bug: Some(bug), trees, trace: false, ..settings };
     let campaign = Campaign { start, seeds: seeds_max, settings, threads, failures_max: 1 };
     let tally = campaign.run(|_| {});
     tally.failures.first().map(|f| (f.seed - start + 1, f.clone()))

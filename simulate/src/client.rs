@@ -2,7 +2,7 @@
 //!
 //! Promises: the check and the entry happen in the poll in which the engine committed. Never: an answer that is not checked.
 
-use crate::act::{Place, Seen};
+use crate::act::{Place, Seen, Shown};
 use crate::audit::Refusal;
 use crate::command::{Command, Part, name, number};
 use crate::elements::Trouble;
@@ -255,10 +255,12 @@ fn enter(
     };
     let mut ledger = shared.ledger.borrow_mut();
     let names = ledger.names(space);
-    let mut replaced = BTreeSet::new();
-    for (part, seen) in parts.iter().zip(&seen).filter(|_| names) {
+    let (mut replaced, mut met) = (BTreeSet::new(), BTreeSet::new());
+    // What a later part of a group sees of a key is what an earlier one has made of it.
+    for (part, seen) in parts.iter().zip(&seen).filter(|(part, _)| names && met.insert(part.key)) {
         // Who overwrites a key replaces a damaged record, whatever it was.
-        if met_damage && part.access == Access::Overwrite && seen.is_none() {
+        let is_unread = || parts.iter().filter(|of| of.key == part.key).all(|of| of.access == Access::Overwrite);
+        if met_damage && seen.is_none() && is_unread() {
             replaced.insert(part.key);
         } else if let Some(seen) = seen.as_ref().filter(|_| ledger.now.is_foggy(space, part.key)) {
             let keys = ledger.now.spaces.entry(space.0).or_default();
@@ -279,14 +281,27 @@ fn enter(
     ledger.enter(Effect { seq, deltas }, space, writing);
     let position = ledger.effects.len();
     shared.say(|| format!("  #{writer} committed: effect {position} seq {seq} wait {}", done.wait_seq));
-    let seen_at = || parts.iter().map(|p| ledger.depends_on(space, p.key)).max().unwrap_or(0);
-    Some(if changed { position } else { seen_at() })
+    let seen_at = |(part, seen): (&Part, &Option<Seen>)| match seen {
+        Some(Seen { shown: Shown::Kind(_), .. }) => ledger.outline_depends_on(space, part.key),
+        _ => ledger.depends_on(space, part.key),
+    };
+    if !names {
+        return Some(0); // its database was flushed meanwhile: nothing of it is seen any more
+    }
+    Some(if changed { position } else { parts.iter().zip(&seen).map(seen_at).max().unwrap_or(0) })
 }
 
 /// Waits as a server would before it replies; then the effects must survive.
 async fn acknowledge(engine: &Engine, shared: &Shared, wait_seq: u64, needs: usize) -> Result<(), Error> {
     if engine.durability() == Durability::Always {
         engine.durable(wait_seq).await?;
+        let seq = shared.ledger.borrow().seq_of(needs);
+        let (_, watermark) = engine.log_position();
+        // What a damaged key was believed to be may be an effect without a record.
+        let is_sound = shared.damaging.as_ref().is_none_or(|(disk, _)| damages(disk) == 0);
+        if watermark < seq && is_sound && !shared.lenient.get() {
+            shared.fail(format!("an answer left when {watermark} was durable, but it shows what was done at {seq}"));
+        }
         shared.ledger.borrow_mut().acknowledge(needs);
     }
     Ok(())

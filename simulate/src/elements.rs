@@ -192,7 +192,6 @@ pub fn whole(nodes: &Collection<'_>) -> Result<(Elements, u64), Trouble> {
         Kind::Set => set::touch_ranks(nodes, 0..elements, missing),
         _ => sorted_set::touch_ranks(nodes, 0..elements, missing),
     })?;
-    let census = verify(nodes, kind)?;
     let mut all = Vec::with_capacity(elements as usize);
     match kind {
         Kind::Hash => {
@@ -219,6 +218,11 @@ pub fn whole(nodes: &Collection<'_>) -> Result<(Elements, u64), Trouble> {
             }
         }
     }
+    let census = verify(nodes, kind).map_err(|fault| match fault {
+        Fault::Missing(_) => Trouble::Fault(fault),
+        // What a walk shows without a fault a server would answer.
+        fault => Trouble::Wrong(format!("it can be read, but {fault}")),
+    })?;
     if census.elements != elements || all.len() as u64 != elements {
         let words = format!("it says {elements} elements, its nodes {}, a walk finds {}", census.elements, all.len());
         return Err(Trouble::Wrong(words));

@@ -128,6 +128,8 @@ pub struct Ledger {
     /// How many effects must survive.
     pub floor: usize,
     touched: BTreeMap<(u32, Number), usize>,
+    /// The same, without changes that only whoever looks into a collection sees.
+    outlined: BTreeMap<(u32, Number), usize>,
     /// Commands entered, with or without an effect.
     steps: usize,
     /// By which of them a key was written last.
@@ -151,9 +153,16 @@ impl Ledger {
         if effect.deltas.is_empty() {
             return;
         }
+        let count = self.effects.len() + 1;
+        for delta in &effect.deltas {
+            if let Some((space, key)) = delta.key()
+                && !self.is_inside(delta, space, key)
+            {
+                self.outlined.insert((space.0, key), count);
+            }
+        }
         self.now.apply(&effect);
         self.effects.push(effect);
-        let count = self.effects.len();
         if self.effects[count - 1].deltas.iter().any(|delta| matches!(delta, Delta::Databases(_))) {
             self.moved = (self.steps, count);
         }
@@ -192,6 +201,23 @@ impl Ledger {
         self.touched.get(&(space.0, key)).copied().unwrap_or(0)
     }
 
+    /// The same for a reader that saw of a collection only that it is there, of which kind, and when it expires.
+    pub fn outline_depends_on(&self, space: SpaceId, key: Number) -> usize {
+        self.outlined.get(&(space.0, key)).copied().unwrap_or(0)
+    }
+
+    /// Does this change only elements of a collection that was there?
+    fn is_inside(&self, delta: &Delta, space: SpaceId, key: Number) -> bool {
+        let old = self.now.spaces.get(&space.0).and_then(|keys| keys.get(&key));
+        let outline = |entry: &Entry| entry.value.elements().map(|elements| (elements.kind, entry.expiry));
+        match delta {
+            Delta::Put(_, _, entry) | Delta::Believed(_, _, entry) => {
+                old.and_then(outline).is_some_and(|old| outline(entry) == Some(old))
+            }
+            Delta::Remove(..) | Delta::Databases(_) => false,
+        }
+    }
+
     /// How many commands were entered.
     pub fn steps(&self) -> usize {
         self.steps
@@ -210,6 +236,11 @@ impl Ledger {
     /// The first `count` effects were acknowledged as durable.
     pub fn acknowledge(&mut self, count: usize) {
         self.floor = self.floor.max(count);
+    }
+
+    /// The seq up to which the log must be durable if the first `count` effects are.
+    pub fn seq_of(&self, count: usize) -> u64 {
+        count.checked_sub(1).and_then(|last| self.effects.get(last)).map_or(0, |effect| effect.seq)
     }
 
     /// Everything up to this seq was durable.

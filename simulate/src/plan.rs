@@ -29,13 +29,15 @@ pub struct Settings {
     pub hash_bits: u32,
     /// A bug planted in the engine.
     pub bug: Option<Bug>,
+    /// Large collections above all, renamed often, over all shards.
+    pub trees: bool,
     /// Print the steps.
     pub trace: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { profile: Profile::Crash, hash_bits: 64, bug: None, trace: false }
+        Settings { profile: Profile::Crash, hash_bits: 64, bug: None, trees: false, trace: false }
     }
 }
 
@@ -74,19 +76,22 @@ pub struct Plan {
     pub first_kind: u64,
     /// Shards of the index.
     pub shards: u64,
+    /// How much more than usual a disk damages that does.
+    pub damage: f64,
 }
 
 /// Bytes of an element with what it takes of its node, about.
 const ELEMENT_BYTES: u64 = 60;
+/// Elements that a collection may have if some members are long.
+const LONG_ELEMENTS_MAX: u64 = 150;
 
 impl Plan {
-    /// The plan of a seed. Only those of profile crash have collections: with them seed 265 of profile errors loses an edit of a list
-    /// and seed 737 of profile media is said to bring back an older value, and why is not known yet.
-    pub fn new(random: &mut Random, profile: Profile) -> Plan {
+    /// The plan of a seed.
+    pub fn new(random: &mut Random) -> Plan {
         let segment_bytes = random.pick(&[32 << 10, 32 << 10, 64 << 10]);
         let mut weights = Kind::WEIGHTS.to_vec();
         // Swarm: each run leaves some kinds out and exaggerates others; some have no collections at all.
-        let elements = random.pick(&[0, 0, 1, 1, 3]) * u64::from(profile == Profile::Crash);
+        let elements = random.pick(&[0, 0, 1, 1, 3]);
         for (kind, weight) in Kind::ALL.iter().zip(&mut weights).skip(1) {
             *weight *= random.pick(&[0, 1, 1, 1, 4]);
             if kind.is_of_elements() {
@@ -97,6 +102,9 @@ impl Plan {
         let keys = random.pick(&[3, 6, 12, 24]);
         // What may be live stays well below what the segments hold: a full store is another test's matter.
         let share = segments * segment_bytes / 6 / keys;
+        // A look at all of a collection holds all of it: what one command may read is bounded.
+        let long_members = random.chance(300);
+        let elements_max = random.pick(&[20, 120, if long_members { LONG_ELEMENTS_MAX } else { 400 }]);
         Plan {
             segment_bytes,
             segments,
@@ -111,11 +119,31 @@ impl Plan {
             hot_list_seconds: random.pick(&[0, 1, 180]),
             weights,
             // Collections are fewer than strings, and the hash of the oracle's elements is short.
-            elements_max: random.pick(&[20, 120, 400]).min(2 * share / ELEMENT_BYTES).max(12),
-            long_members: random.chance(300),
+            elements_max: elements_max.min(2 * share / ELEMENT_BYTES).max(12),
+            long_members,
             first_kind: random.below(4),
             shards: random.pick(&[1, 1, 2, 4]),
+            damage: random.clone().pick(&[1.0, 1.0, 1.0, 8.0]),
         }
+    }
+
+    /// The same plan with large collections above all.
+    pub fn leaning_on_trees(mut self) -> Plan {
+        for (kind, weight) in Kind::ALL.iter().zip(&mut self.weights) {
+            *weight = match kind {
+                Kind::Elements => 500,
+                Kind::LookOne => 300,
+                Kind::Rename => 100,
+                Kind::Set | Kind::Demote | Kind::LookWhole => 60,
+                Kind::Flush | Kind::Swap => 1,
+                Kind::SetLarge => 0,
+                _ => 15,
+            };
+        }
+        self.keys = self.keys.min(6);
+        self.shards = 4;
+        self.elements_max = self.elements_max.max(LONG_ELEMENTS_MAX);
+        self
     }
 
     /// Are there any collections?
@@ -152,11 +180,11 @@ impl Plan {
         match settings.profile {
             Profile::Crash => base,
             Profile::Media => Faults {
-                bit_rot: 0.002,
-                latent_sector: 0.001,
-                lose_write: 0.001,
-                misdirect_write: 0.0005,
-                misdirect_read: 0.001,
+                bit_rot: 0.002 * self.damage,
+                latent_sector: 0.001 * self.damage,
+                lose_write: 0.001 * self.damage,
+                misdirect_write: 0.0005 * self.damage,
+                misdirect_read: 0.001 * self.damage,
                 ..base
             },
             Profile::Errors => {

@@ -74,7 +74,8 @@ pub(crate) struct Life {
 impl World {
     fn new(seed: u64, settings: Settings) -> World {
         let mut random = Random::new(seed);
-        let plan = Plan::new(&mut random, settings.profile);
+        let plan = Plan::new(&mut random);
+        let plan = if settings.trees { plan.leaning_on_trees() } else { plan };
         let disk = FaultDisk::new(DISK_BYTES, random.word(), Faults::default());
         let fuse = Fuse::new(disk.clone());
         let clock = Arc::new(ManualClock::at_ms(1_000_000));

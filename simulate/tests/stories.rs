@@ -147,3 +147,40 @@ fn what_a_start_did_not_see_is_void_for_the_next() {
     holds_on_a_damaging_disk(21000);
     holds_on_a_damaging_disk(45166);
 }
+
+/// Not a defect of the engine: a transaction that overwrites a key and also looks at it met damage elsewhere, and the oracle took the key
+/// for replaced unseen. Only who never looks at a key replaces it unseen; and of a key that nobody was sure of, the first part of a
+/// transaction that looks tells what it was, the later ones see what the earlier have made of it.
+#[test]
+fn a_transaction_that_looks_at_a_key_does_not_replace_it_unseen() {
+    for seed in [31, 7155] {
+        holds_with(seed, Settings { profile: Profile::Media, ..Settings::default() });
+    }
+}
+
+/// Refused as damage: a look at a collection in a database that was flushed while the command waited. Its nodes were swept already. It is
+/// gone, as the flush wanted.
+#[test]
+fn a_collection_of_a_flushed_database_is_gone_and_not_damaged() {
+    holds(14522, 64);
+}
+
+/// Stuck for ever: removals, and the sweeps that would have given them room. A shutdown without a log had used the reserve of removals,
+/// and segments with three records of a quarter segment each give GC nothing. Now sweeps may use one segment of GC's reserve.
+#[test]
+fn a_sweep_gives_removals_their_room_back() {
+    holds(15544, 64);
+}
+
+/// Stuck: all sweeps behind one that meets a bad sector. Now it goes to the end of the queue.
+#[test]
+fn a_sweep_that_meets_a_bad_sector_lets_the_others_pass() {
+    holds_with(1183, Settings { profile: Profile::Media, ..Settings::default() });
+}
+
+/// Served: trees that never were. Damage had taken one half of a split out of the log, and the parent that counts both, or later deltas,
+/// were replayed. Now what was changed behind a loss is not served, unless its whole tree was made there.
+#[test]
+fn a_tree_behind_a_loss_is_not_served() {
+    holds_with(536, Settings { profile: Profile::Media, trees: true, ..Settings::default() });
+}

@@ -18,7 +18,7 @@ use super::footer::FooterBuilder;
 use super::record::{FLAG_FIRST, FLAG_LAST};
 use super::segment::SegmentState;
 use super::superblock::Cut;
-use super::{Appended, Chunk, ChunkState, Draft, FOREGROUND, Log, NoRoom, OpenSegment, Purpose, STREAMS};
+use super::{Appended, Chunk, ChunkState, Draft, FOREGROUND, Log, NoRoom, OpenSegment, STREAMS};
 use crate::options::BLOCK_BYTES;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -90,8 +90,13 @@ impl Log {
         let Some(cut) = cuts.iter().find(whole) else { return };
         let used = cut.length.next_multiple_of(BLOCK_BYTES);
         self.segments[cut.segment as usize].set_state(SegmentState::Open);
-        self.tail.lock().streams[FOREGROUND].segment =
-            Some(OpenSegment { id: cut.segment, epoch: cut.epoch, used, footer: FooterBuilder::default() });
+        self.tail.lock().streams[FOREGROUND].segment = Some(OpenSegment {
+            id: cut.segment,
+            epoch: cut.epoch,
+            used,
+            footer: FooterBuilder::default(),
+            of_reserve: false,
+        });
     }
 
     /// The oldest orphan.
@@ -121,7 +126,7 @@ impl Log {
     ) -> Result<Appended, NoRoom> {
         debug_assert!(draft.moved.is_some(), "a record that is appended again keeps its seq");
         let mut tail = self.tail.lock();
-        self.check_segments(&tail, stream, Purpose::Gc, std::slice::from_ref(draft))?;
+        self.check_segments(&tail, stream, 0, std::slice::from_ref(draft))?;
         let appended = self.append_one(&mut tail, stream, &now_us, draft, group & (FLAG_FIRST | FLAG_LAST));
         if stream == FOREGROUND {
             tail.last_seq = appended.seq;

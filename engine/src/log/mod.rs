@@ -23,8 +23,11 @@ mod heal;
 pub use flush::segment_name;
 
 use crate::change::SpaceId;
+use crate::delta::DeltaTotals;
 use crate::hash::KeyHash;
-use crate::options::{BLOCK_BYTES, Durability, GC_RESERVE_SEGMENTS, Options, REMOVAL_RESERVE_SEGMENTS};
+use crate::options::{
+    BLOCK_BYTES, Durability, GC_RESERVE_SEGMENTS, Options, REMOVAL_RESERVE_SEGMENTS, SEGMENTS_PER_FLUSH,
+};
 use crate::place::{Place, class_of};
 use crate::planted::{self, Bug};
 use crate::wait::WaitList;
@@ -54,7 +57,10 @@ pub enum Purpose {
     Growth,
     /// Removals, expiry, eviction: have a reserve.
     Removal,
-    /// GC copies: may use the last segment.
+    /// Removals of nodes and parts that no key names any more. Each gives back more than it takes, and removals that wait for room wait
+    /// for them: they may use one segment of GC's reserve.
+    Sweep,
+    /// GC copies, and nodes with deltas that a map waits for: may use the last segment.
     Gc,
 }
 
@@ -149,6 +155,8 @@ struct OpenSegment {
     /// Bytes of closed chunks.
     used: u32,
     footer: FooterBuilder,
+    /// It was opened when only the reserves were left: while they are touched, growth has no part of it.
+    of_reserve: bool,
 }
 
 #[derive(Default)]
@@ -177,6 +185,13 @@ struct Tail {
     written_unsynced_bytes: usize,
     last_sync_us: u64,
     draining: bool,
+}
+
+impl Tail {
+    /// Segments that could be opened.
+    fn free(&self) -> usize {
+        self.ready.len() + self.absent.len()
+    }
 }
 
 /// Counters of the log.
@@ -224,6 +239,8 @@ pub struct Log {
     pub counters: LogCounters,
     /// Live bytes over all segments.
     pub live_bytes: AtomicU64,
+    /// The nodes with deltas, which every map wants appended whole.
+    pub(crate) deltas: Arc<DeltaTotals>,
     tail: Mutex<Tail>,
     watermark: AtomicU64,
     last_seq: AtomicU64,
@@ -281,6 +298,7 @@ impl Log {
             room: WaitList::default(),
             counters: LogCounters::default(),
             live_bytes: AtomicU64::new(live_bytes),
+            deltas: Arc::default(),
             tail: Mutex::new(tail),
             watermark: AtomicU64::new(last_seq),
             last_seq: AtomicU64::new(last_seq),
@@ -424,6 +442,14 @@ impl Log {
     ) -> Result<(), NoRoom> {
         let bytes: usize = drafts.iter().map(Draft::padded_bytes).sum();
         let s = &tail.streams[stream];
+        if purpose == Purpose::Growth
+            && s.segment.as_ref().is_some_and(|open| open.of_reserve)
+            && tail.free() < self.reserve(stream, purpose)
+        {
+            // Before each map GC appends the nodes with deltas. Were growth to fill what was opened for them, each map would take
+            // another segment of the reserve, until GC has nowhere to copy to.
+            return Err(NoRoom::Segment);
+        }
         if let (Some(chunk), 1) = (&s.chunk, drafts.len()) {
             let footer = s.segment.as_ref().map_or(0, |o| o.footer.bytes_with_one_more());
             if chunk.used + bytes <= chunk.buffer.len() && self.fits(chunk, bytes, footer) {
@@ -438,16 +464,11 @@ impl Log {
         if self.mode.log() == Durability::EverySecond && purpose == Purpose::Growth && self.is_late(tail, now_us()) {
             return Err(NoRoom::Buffers);
         }
-        self.check_segments(tail, stream, purpose, drafts)
+        self.check_segments(tail, stream, self.reserve(stream, purpose), drafts)
     }
 
-    /// The stream's open segment takes the drafts, or there are segments for them that `purpose` may use.
-    fn check_segments(&self, tail: &Tail, stream: usize, purpose: Purpose, drafts: &[Draft<'_>]) -> Result<(), NoRoom> {
-        // Before a map GC also appends nodes that have deltas. Were growth to fill what GC opened for them, each map would take
-        // another segment of the reserve, until GC has nowhere to copy to.
-        if purpose == Purpose::Growth && tail.ready.len() + tail.absent.len() < GC_RESERVE_SEGMENTS {
-            return Err(NoRoom::Segment);
-        }
+    /// The stream's open segment takes the drafts, or there are segments for them beside the `reserve`.
+    fn check_segments(&self, tail: &Tail, stream: usize, reserve: usize, drafts: &[Draft<'_>]) -> Result<(), NoRoom> {
         let bytes: usize = drafts.iter().map(Draft::padded_bytes).sum();
         let s = &tail.streams[stream];
         let left = s.segment.as_ref().map_or(0, |o| {
@@ -459,16 +480,43 @@ impl Log {
         if left >= bytes + chunks * (BLOCK_BYTES as usize + CHUNK_HEADER_BYTES) {
             return Ok(());
         }
-        let reserve = match purpose {
-            Purpose::Growth => REMOVAL_RESERVE_SEGMENTS,
-            Purpose::Removal => GC_RESERVE_SEGMENTS,
-            Purpose::Gc => 0,
-        };
         let needed = if drafts.len() == 1 { 1 } else { bytes * 3 / self.segment_bytes as usize + 1 };
-        if tail.ready.len() < needed || tail.ready.len() + tail.absent.len() < reserve + needed {
+        if tail.ready.len() < needed || tail.free() < reserve + needed {
             return Err(NoRoom::Segment);
         }
         Ok(())
+    }
+
+    /// Free segments that `purpose` leaves to others.
+    fn reserve(&self, stream: usize, purpose: Purpose) -> usize {
+        let of_flush = self.flush_segments(0);
+        match purpose {
+            Purpose::Growth => REMOVAL_RESERVE_SEGMENTS + of_flush,
+            Purpose::Removal => GC_RESERVE_SEGMENTS + of_flush,
+            Purpose::Sweep => GC_RESERVE_SEGMENTS - 1 + of_flush,
+            Purpose::Gc if stream != FOREGROUND => of_flush,
+            Purpose::Gc => 0,
+        }
+    }
+
+    /// Segments that take all nodes with deltas and `more` bytes: an open one that is full, padding, and what they are.
+    pub(crate) fn flush_segments(&self, more: u64) -> usize {
+        match self.deltas.flush_bytes() + more {
+            0 => 0,
+            bytes => 1 + (bytes + bytes / 4).div_ceil(u64::from(self.segment_bytes)) as usize,
+        }
+    }
+
+    /// May one more node of so many bytes have deltas? Their flush must find room, however full the log becomes: without it there is
+    /// no map, and without a map no segment is free again.
+    pub(crate) fn takes_delta(&self, bytes: u64) -> bool {
+        self.deltas.flush_bytes() + bytes <= self.flush_bytes_max()
+            && self.tail.lock().free() > REMOVAL_RESERVE_SEGMENTS + self.flush_segments(bytes)
+    }
+
+    /// Bytes that appending all nodes with deltas may take.
+    pub(crate) fn flush_bytes_max(&self) -> u64 {
+        u64::from(self.segment_bytes) * (self.segments.len() / SEGMENTS_PER_FLUSH).max(1) as u64 * 3 / 4
     }
 
     fn fits(&self, chunk: &OpenChunk, bytes: usize, footer: usize) -> bool {
@@ -574,10 +622,12 @@ impl Log {
         };
         if tail.streams[stream].segment.as_ref().is_none_or(full) {
             self.seal(tail, stream);
+            let of_reserve = tail.free() <= self.reserve(stream, Purpose::Growth);
             let id = tail.ready.pop_front().expect("check_room saw a ready segment");
             self.segments[id as usize].begin(stream as u8, self.segment_bytes, self.epoch_floor);
             let epoch = self.segments[id as usize].epoch();
-            tail.streams[stream].segment = Some(OpenSegment { id, epoch, used: 0, footer: FooterBuilder::default() });
+            let footer = FooterBuilder::default();
+            tail.streams[stream].segment = Some(OpenSegment { id, epoch, used: 0, footer, of_reserve });
         }
         let offset = tail.streams[stream].segment.as_ref().map_or(0, |o| o.used);
         let room = (self.segment_bytes - offset) as usize & !(BLOCK_BYTES as usize - 1);

@@ -58,7 +58,7 @@ pub(crate) fn base(
             let entries = scans[n].covered_live(disk)?;
             progress.step(entries.len() as u64);
             for entry in entries {
-                builder.replay(scans, &Found { segment, entry, fact: Vec::new() })?;
+                builder.replay(scans, &Found { segment, entry, fact: Vec::new(), losses: 0 })?;
             }
         }
         return builder.apply(scans);

@@ -9,7 +9,7 @@
 
 use crate::engine::Inner;
 use crate::index::State;
-use crate::log::record::{Record, RecordKind, padded};
+use crate::log::record::{Record, RecordKind, Seq, padded};
 use crate::log::segment::SegmentState;
 use crate::log::walk::{Step, Walk};
 use crate::log::{Draft, FOREGROUND, NoRoom, Purpose, STREAMS};
@@ -73,7 +73,8 @@ impl Inner {
     /// Free segments below which GC works.
     fn gc_threshold(&self) -> usize {
         let total = self.log.segments.len();
-        (REMOVAL_RESERVE_SEGMENTS + 4).max(total / 32).min(total / 2)
+        let reserve = REMOVAL_RESERVE_SEGMENTS + self.log.flush_segments(0);
+        (reserve + 4).max(total / 32).min(total / 2)
     }
 
     /// Is GC needed?
@@ -86,6 +87,11 @@ impl Inner {
     pub(crate) async fn collect(self: &Arc<Self>) -> crate::Result<usize> {
         self.gc_wanted.store(false, Ordering::Release);
         self.take_back_from_backup();
+        let (ready, absent) = self.log.free_segments();
+        if ready + absent <= REMOVAL_RESERVE_SEGMENTS + self.log.flush_segments(0) {
+            // What is kept for nodes with deltas is better used: each map would wait for them, and the first only once.
+            self.flush_deltas(Seq::MAX).await?;
+        }
         let mut emptied = 0;
         while emptied < VICTIMS_PER_MAP {
             let Some(victim) = self.choose_victim() else { break };
@@ -171,6 +177,11 @@ impl Inner {
                                 return Err(crate::Error::Closed);
                             }
                             let ticket = self.log.room.ticket();
+                            if self.log.flush_segments(0) > 0 {
+                                let flushed = self.flush_deltas(Seq::MAX).await;
+                                flushed.inspect_err(|_| meta.set_state(SegmentState::Sealed))?;
+                                continue;
+                            }
                             self.pump(true);
                             self.log.room.changed(ticket).await;
                         }

@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::hash::{Hasher, KeyHash};
 use crate::index::State;
 use crate::log::Purpose;
-use crate::log::record::{Record, RecordKind, Seq, padded};
+use crate::log::record::{Record, RecordKind, Seq, padded, record_bytes};
 use crate::place::{Place, read_range};
 use crate::planted::{self, Bug};
 use crate::shard::Shard;
@@ -88,11 +88,13 @@ impl Inner {
     /// Appends some of the nodes whose last delta is oldest, if so many nodes have deltas that those that change now would soon find
     /// no place. True: call again.
     pub(crate) fn retire_deltas(&self) -> bool {
-        let many = self.deltas_max() / 4 * 3;
+        let deltas = &self.log.deltas;
+        let are_many =
+            || deltas.nodes() > self.deltas_max() / 4 * 3 || deltas.flush_bytes() > self.log.flush_bytes_max() / 4 * 3;
         let mut retired = 0;
         for shard in &self.shards {
             let mut shard = shard.lock();
-            if shard.deltas.len_of_all() <= many || shard.deltas.len() == 0 {
+            if !are_many() || shard.deltas.len() == 0 {
                 continue;
             }
             let mut oldest: Vec<(Seq, Place, Dirty)> =
@@ -144,7 +146,8 @@ impl Inner {
         shard.place_cell(handle, hash, object, false);
         shard.set_slot(key.space, at, slot.with_state(State::Hot).with_place(handle.bits()).with_heat(1));
         let (base_bytes, last_seq) = (node.base_bytes, node.last_seq);
-        let dirty = Dirty { hash, space: key.space, base_bytes, first_seq: node.first_seq, last_seq };
+        let full_bytes = padded(record_bytes(key.bytes.len(), node.payload.len(), false)) as u32;
+        let dirty = Dirty { hash, space: key.space, base_bytes, full_bytes, first_seq: node.first_seq, last_seq };
         if deltas {
             shard.deltas.note(node.place, dirty);
         }

@@ -25,3 +25,4 @@ pub mod survey;
 pub mod sweep;
 pub mod tail;
 pub mod tell;
+pub mod torn;

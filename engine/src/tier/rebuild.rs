@@ -23,6 +23,7 @@ use crate::tier::parallel::in_parallel;
 use crate::tier::prove::{Proof, Proofs, Question, words_of};
 use crate::tier::recover::ShardSeed;
 use crate::tier::scan_log::{Found, SegmentScan};
+use crate::tier::torn::Torn;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -70,6 +71,8 @@ pub(crate) struct Builder<'b> {
     pub(crate) replayed: u64,
     /// Nodes of collections whose last changes are deltas.
     pub(crate) deltas: Replayed,
+    /// Trees behind a loss.
+    pub(crate) torn: Torn,
 }
 
 /// Slots that a thread has for each shard.
@@ -105,6 +108,7 @@ impl<'b> Builder<'b> {
             batch_max,
             replayed: 0,
             deltas: Replayed::default(),
+            torn: Torn::default(),
         }
     }
 
@@ -234,6 +238,21 @@ impl<'b> Builder<'b> {
             _ => {}
         }
         Ok(())
+    }
+
+    /// A key that is not served, as if its tombstone had come last.
+    pub(crate) fn remove(&mut self, space: SpaceId, hash: [u32; 3]) {
+        self.batch.push(Change {
+            hash,
+            segment: 0,
+            offset: 0,
+            bytes: 0,
+            space: space.0,
+            value: false,
+            has_expiry: false,
+            expiry: 0,
+            seq: Seq::MAX,
+        });
     }
 
     fn index_hash(&self, change: &Change) -> u64 {

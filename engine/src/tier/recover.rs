@@ -18,7 +18,7 @@
 
 use crate::SpaceId;
 use crate::clock::Clock;
-use crate::delta::DeltaTable;
+use crate::delta::{DeltaTable, DeltaTotals};
 use crate::engine::Spaces;
 use crate::error::{Error, Result};
 use crate::hash::Hasher;
@@ -46,7 +46,7 @@ use crate::tier::survey::Survey;
 use crate::tier::tail::{Outcome, Tail, cut_of};
 use crate::tier::tell::{tell_segments, tell_stream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use thermocline_io::Disk;
 use thermocline_memory::Region;
 
@@ -86,10 +86,10 @@ impl ShardSeed {
         options: &Options,
         shard_bits: u32,
         base_bits: u32,
-        deltas: &Arc<AtomicUsize>,
+        deltas: &Arc<DeltaTotals>,
     ) -> Shard {
-        let mut shard = Shard::new(region, number as u32, options.tier_policy, shard_bits, base_bits);
-        shard.deltas = DeltaTable::counting(deltas.clone());
+        let deltas = DeltaTable::new(deltas.clone());
+        let mut shard = Shard::new(region, number as u32, options.tier_policy, shard_bits, base_bits, deltas);
         shard.spaces = self.spaces.into_iter().collect();
         shard
     }
@@ -513,6 +513,7 @@ fn replay(
         let last = found.entry.flags & FLAG_LAST != 0;
         group.push(found);
         if last {
+            builder.note_losses(scans, &group)?;
             for found in group.drain(..) {
                 builder.replay(scans, &found)?;
                 *last_seq = found.entry.seq;
@@ -528,6 +529,12 @@ fn replay(
     }
     builder.apply(scans)?;
     builder.settle_deltas(scans)?;
+    let torn = builder.take_out_torn(scans)?;
+    if torn > 0 {
+        report.notes.push(format!(
+            "{torn} nodes of collections were changed after what is lost: they are not served, their keys answer an error"
+        ));
+    }
     harden_chunks(builder, scans, &outcome)?;
     for found in &group {
         outcome.cut_at(found.segment, found.entry.offset); // a group may span segments

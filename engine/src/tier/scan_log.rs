@@ -47,6 +47,8 @@ pub(crate) struct Found {
     pub(crate) entry: Entry,
     /// Payload of a record that is not a value.
     pub(crate) fact: Vec<u8>,
+    /// Losses in the stream before it.
+    pub(crate) losses: u32,
 }
 
 /// What a walk through a segment meets.
@@ -358,7 +360,7 @@ impl<'m> SegmentScan<'m> {
         if self.sealed.is_some() {
             let footer = self.footer(disk)?.unwrap_or_default();
             for entry in footer.entries.into_iter().filter(|e| e.offset >= self.covered) {
-                visit(Found { segment: self.segment, entry, fact: Vec::new() });
+                visit(Found { segment: self.segment, entry, fact: Vec::new(), losses: 0 });
             }
             return Ok(());
         }
@@ -431,6 +433,7 @@ impl<'m> SegmentScan<'m> {
                 expiry: record.expiry,
             },
             fact: if is_fact { record.payload.to_vec() } else { Vec::new() },
+            losses: 0,
         }
     }
 }

@@ -67,6 +67,7 @@ impl Inner {
         if let Some(root) = pending.tree
             && self.sweep_tree(&engine, pending.space, &root).await.is_err()
         {
+            self.put_off(pending.id);
             return false;
         }
         for number in 0..pending.extents {
@@ -75,20 +76,27 @@ impl Inner {
             let mut changes = Changes::new(1);
             let removed = engine.run(&[(key, Access::Overwrite)], &mut changes, |_, changes| changes.remove(0)).await;
             if removed.is_err() {
+                self.put_off(pending.id);
                 return false;
             }
             yield_now().await;
         }
         if self.log.mode.logs()
-            && self
-                .log_fact(RecordKind::Swept, pending.space, &pending.id.to_le_bytes(), Purpose::Removal)
-                .await
-                .is_err()
+            && self.log_fact(RecordKind::Swept, pending.space, &pending.id.to_le_bytes(), Purpose::Sweep).await.is_err()
         {
             return false;
         }
         self.pending.lock().retain(|p| p.id != pending.id);
         true
+    }
+
+    /// What cannot be swept now, behind a bad sector perhaps for ever, must not keep the others waiting.
+    fn put_off(&self, id: u64) {
+        let mut pending = self.pending.lock();
+        if let Some(at) = pending.iter().position(|pending| pending.id == id) {
+            let last = pending.remove(at);
+            pending.push(last);
+        }
     }
 
     /// Removes the nodes below a root that nobody names any more: children before their parents, so that what is still there says

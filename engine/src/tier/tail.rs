@@ -212,7 +212,7 @@ impl Tail {
             let mut damage = Vec::new();
             let mut failed = Ok(());
             scan.walk(disk, run.offset, run.offset + run.bytes, |met| {
-                let found = match met {
+                let mut found = match met {
                     _ if hole.is_some() || failed.is_err() => return,
                     Met::Record(found) => found,
                     Met::Bad(offset, _) if offset >= cut || offset < scan.covered => return,
@@ -239,6 +239,7 @@ impl Tail {
                 end = found.entry.offset + padded(found.entry.bytes as usize) as u32;
                 if found.entry.offset >= scan.covered && found.entry.seq > last {
                     last = found.entry.seq;
+                    found.losses = (outcome.damage.len() + damage.len()) as u32;
                     failed = visit(found);
                 }
             })?;
@@ -327,6 +328,7 @@ fn sealed(
                 }
             }
         }
+        found.losses = outcome.damage.len() as u32;
         visit(found)?;
     }
     Ok(last)

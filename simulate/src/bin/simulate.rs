@@ -40,6 +40,9 @@ struct Arguments {
     /// Plant each bug and say how many seeds it needs until it is found; at most --seeds each.
     #[arg(long)]
     bugs: bool,
+    /// Large collections above all, renamed often, over all shards.
+    #[arg(long)]
+    trees: bool,
     /// Print the steps (for one seed).
     #[arg(long)]
     trace: bool,
@@ -64,7 +67,8 @@ fn main() -> ExitCode {
         ProfileName::Media => Profile::Media,
         ProfileName::Errors => Profile::Errors,
     };
-    let settings = Settings { profile, hash_bits: arguments.hash_bits, bug: arguments.bug, trace: arguments.trace };
+    let Arguments { hash_bits, bug, trees, trace, .. } = arguments;
+    let settings = Settings { profile, hash_bits, bug, trees, trace };
     if arguments.bugs {
         return all_bugs(&arguments, settings);
     }
