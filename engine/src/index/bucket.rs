@@ -46,7 +46,8 @@ impl Bucket {
         self.header |= OVERFLOW;
     }
 
-    pub(super) fn count(&self) -> usize {
+    #[cfg(test)]
+    fn count(&self) -> usize {
         self.in_use().count_ones() as usize
     }
 
@@ -120,16 +121,32 @@ impl Bucket {
         words
     }
 
-    /// The line of eight words; `None` when header and slots contradict each other.
-    pub(super) fn from_words(words: &[u64; 8]) -> Option<Bucket> {
-        let mut bucket = Bucket { header: words[0], ..Bucket::default() };
-        for (at, (slot, &word)) in bucket.slots.iter_mut().zip(&words[1..]).enumerate() {
-            *slot = Slot::from_bits(word)?;
-            if slot.is_empty() == (words[0] >> (CONTROL_SHIFT as usize + at) & 1 == 1) {
+    /// Takes over a stored line (`words` in little-endian) and answers how many keys it kept. `judge` sees the stored bits and slot of
+    /// each key: keep it, drop it, or refuse the whole. `None`: refused, or header and slots contradict each other.
+    #[inline]
+    pub(super) fn set_from(
+        &mut self,
+        line: &[u8; 64],
+        mut judge: impl FnMut(u32, Slot) -> Option<bool>,
+    ) -> Option<u32> {
+        let words = line.as_chunks::<8>().0;
+        self.header = u64::from_le_bytes(words[0]);
+        let mut kept = 0;
+        for at in 0..SLOTS {
+            let slot = Slot::from_bits(u64::from_le_bytes(words[at + 1]))?;
+            if slot.is_empty() == (self.header >> (CONTROL_SHIFT as usize + at) & 1 == 1) {
                 return None;
             }
+            self.slots[at] = slot;
+            if !slot.is_empty() {
+                if judge(self.stored(at), slot)? {
+                    kept += 1;
+                } else {
+                    self.take(at);
+                }
+            }
         }
-        Some(bucket)
+        Some(kept)
     }
 }
 
@@ -177,10 +194,18 @@ mod tests {
         let mut bucket = Bucket::default();
         bucket.put(2, 0x7fff01, slot(0x7fff01, 9));
         bucket.announce_overflow();
+        let line = |words: &[u64; 8]| -> [u8; 64] {
+            let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+            bytes.try_into().unwrap()
+        };
         let mut words = bucket.words();
-        let back = Bucket::from_words(&words).unwrap();
+        let mut back = Bucket::default();
+        assert_eq!(back.set_from(&line(&words), |_, _| Some(true)), Some(1));
         assert_eq!((back.stored(2), back.has_overflow(), back.count()), (0x7fff01, true, 1));
+        assert_eq!(back.set_from(&line(&words), |_, _| None), None, "it was refused");
+        assert_eq!((back.set_from(&line(&words), |_, _| Some(false)), back.count()), (Some(0), 0));
         words[5] = slot(1, 1).bits();
-        assert!(Bucket::from_words(&words).is_none(), "a slot in use that the control byte does not know");
+        let contradicts = Bucket::default().set_from(&line(&words), |_, _| Some(true)).is_none();
+        assert!(contradicts, "a slot in use that the control byte does not know");
     }
 }

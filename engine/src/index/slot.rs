@@ -158,6 +158,18 @@ impl Slot {
         Slot(TTL.set(self.0, u64::from(has_ttl)))
     }
 
+    /// A slot that is in no index yet carries a number in its hash bits (15 bits, else a panic).
+    #[inline]
+    pub fn with_mark(self, mark: u32) -> Slot {
+        self.with_hash(mark)
+    }
+
+    /// The number of [`Slot::with_mark`].
+    #[inline]
+    pub const fn mark(self) -> u32 {
+        self.hash()
+    }
+
     /// The 15 hash bits.
     #[inline]
     pub(super) const fn hash(self) -> u32 {

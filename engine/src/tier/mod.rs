@@ -24,3 +24,4 @@ pub mod survey;
 pub mod sweep;
 pub mod tail;
 pub mod tell;
+pub(crate) mod window;

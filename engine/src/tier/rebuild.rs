@@ -23,13 +23,11 @@ use crate::tier::prove::{Proof, Proofs, Question, words_of};
 use crate::tier::recover::ShardSeed;
 use crate::tier::scan_log::{Found, SegmentScan};
 use parking_lot::Mutex;
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use thermocline_io::Disk;
 
-/// Slots that a thread collects per shard. They go in sorted by hash, several per index segment: one by one, each would miss the
-/// cache at every step down to its bucket (measured: 1 us per key).
-const SLOTS_PER_HOLD: usize = 32 << 10;
+/// Spaces that a thread tells apart in what it collects: as many as fit in a slot's hash bits.
+const SPACES_MAX: usize = 1 << 15;
 /// How far ahead of an insert its bucket is asked for: sorted, the way to it is in the cache, the bucket is not.
 const PREFETCH_AHEAD: usize = 12;
 /// Keys of a space per shard from which on its index is presized.
@@ -50,6 +48,9 @@ struct Change {
     seq: Seq,
 }
 
+/// Places that changes of one hash have named, with their proofs.
+type Own = Vec<(u64, Proof)>;
+
 /// The indexes, live bits and facts while they are rebuilt.
 pub(crate) struct Builder<'b> {
     pub(crate) disk: &'b dyn Disk,
@@ -65,11 +66,29 @@ pub(crate) struct Builder<'b> {
     /// Changes waiting for their batch, and how many make one.
     batch: Vec<Change>,
     batch_max: usize,
+    /// Slots that a thread collects per shard.
+    slots_per_hold: usize,
     pub(crate) replayed: u64,
 }
 
-/// Slots that a thread has for each shard.
-pub(crate) struct Collected(Vec<Vec<(SpaceId, u64, Slot)>>);
+/// What a thread has for each shard: hashes, and slots whose hash bits say which of the spaces they are of.
+#[derive(Default)]
+pub(crate) struct Collected {
+    spaces: Vec<SpaceId>,
+    shards: Vec<Vec<(u64, Slot)>>,
+    scratch: Vec<(u64, Slot)>,
+}
+
+impl Collected {
+    fn number_of(&mut self, space: SpaceId) -> Option<u32> {
+        let at = self.spaces.iter().rposition(|&known| known == space);
+        if at.is_none() && self.spaces.len() < SPACES_MAX {
+            self.spaces.push(space);
+            return Some(self.spaces.len() as u32 - 1);
+        }
+        at.map(|at| at as u32)
+    }
+}
 
 impl<'b> Builder<'b> {
     #[expect(clippy::too_many_arguments, reason = "it is built once")]
@@ -81,7 +100,7 @@ impl<'b> Builder<'b> {
         shard_bits: u32,
         base_bits: u32,
         threads: usize,
-        batch_max: usize,
+        (batch_max, slots_per_hold): (usize, usize),
         spaces: Spaces,
         pending: Vec<Pending>,
     ) -> Self {
@@ -99,6 +118,7 @@ impl<'b> Builder<'b> {
             pending,
             batch: Vec::new(),
             batch_max,
+            slots_per_hold,
             replayed: 0,
         }
     }
@@ -108,7 +128,7 @@ impl<'b> Builder<'b> {
     }
 
     pub(crate) fn collected(&self) -> Collected {
-        Collected((0..self.seeds.len()).map(|_| Vec::new()).collect())
+        Collected { shards: vec![Vec::new(); self.seeds.len()], ..Collected::default() }
     }
 
     /// An index for each space of which a sample promises many keys: (space, its share of `total` in thousandths).
@@ -133,42 +153,63 @@ impl<'b> Builder<'b> {
     }
 
     /// A record that the map calls live: the only one of its key below the map's lengths.
+    #[inline]
     pub(crate) fn collect(&self, into: &mut Collected, segment: u32, entry: &Entry) {
         let bytes = padded(entry.bytes as usize) as u32;
         let place = Place::new(segment, entry.offset, self.segment_bytes);
         let slot = Shard::cold_slot(place, class_of(entry.offset, bytes), entry.expiry.is_some(), 0);
         let hash = self.hasher.index(entry.hash);
         let number = self.shard_of(hash);
-        into.0[number].push((entry.space, hash, slot));
-        if into.0[number].len() >= SLOTS_PER_HOLD {
-            self.insert(number, &mut into.0[number]);
+        let space = into.number_of(entry.space).unwrap_or_else(|| {
+            (0..into.shards.len()).for_each(|number| self.insert(number, into));
+            into.spaces.clear();
+            into.spaces.push(entry.space);
+            0
+        });
+        into.shards[number].push((hash, slot.with_mark(space)));
+        if into.shards[number].len() >= self.slots_per_hold {
+            self.insert(number, into);
         }
     }
 
-    /// Puts in what was collected.
-    pub(crate) fn insert_all(&self, mut collected: Collected) {
-        for (number, slots) in collected.0.iter_mut().enumerate() {
-            self.insert(number, slots);
-        }
+    /// Puts in what all threads have left, shard by shard.
+    pub(crate) fn insert_all(&self, collected: Vec<Collected>) -> Result<()> {
+        let collected: Vec<Mutex<Collected>> = collected.into_iter().map(Mutex::new).collect();
+        let shards = self.seeds.len();
+        // Each thread begins elsewhere, so that they seldom wait for each other.
+        in_parallel(
+            self.threads,
+            shards * collected.len(),
+            || (),
+            |(), job| {
+                self.insert(job % shards, &mut collected[job / shards].lock());
+                Ok(())
+            },
+        )?;
+        Ok(())
     }
 
-    fn insert(&self, number: usize, slots: &mut Vec<(SpaceId, u64, Slot)>) {
-        slots.sort_unstable_by_key(|&(space, hash, _)| (space.0, hash));
+    fn insert(&self, number: usize, collected: &mut Collected) {
+        let Collected { spaces, shards, scratch } = collected;
+        let slots = &mut shards[number];
         let mut seed = self.seeds[number].lock();
-        let ShardSeed { spaces, spare } = &mut *seed;
-        for run in slots.chunk_by(|a, b| a.0 == b.0) {
-            let space = ShardSeed::space_of(spaces, run[0].0, self.shard_bits, self.base_bits);
-            for (at, &(_, hash, slot)) in run.iter().enumerate() {
-                if let Some(&(_, later, _)) = run.get(at + PREFETCH_AHEAD) {
-                    space.index.prefetch(later);
-                }
-                while space.index.insert(hash, slot, spare).is_err() {
-                    spare.refill();
-                }
-                space.expiring += u64::from(slot.has_ttl());
+        let ShardSeed { spaces: indexes, spare } = &mut *seed;
+        let mut insert = |space: u32, slots: &mut Vec<(u64, Slot)>| {
+            let space = ShardSeed::space_of(indexes, spaces[space as usize], self.shard_bits, self.base_bits);
+            space.expiring += slots.iter().filter(|(_, slot)| slot.has_ttl()).count() as u64;
+            space.index.insert_many(slots, scratch, spare);
+        };
+        match slots.first().map(|(_, slot)| slot.mark()) {
+            None => {}
+            Some(only) if slots.iter().all(|(_, slot)| slot.mark() == only) => insert(only, slots),
+            Some(_) => {
+                slots.sort_by_key(|(_, slot)| slot.mark());
+                slots.chunk_by(|(_, one), (_, next)| one.mark() == next.mark()).for_each(|of_one| {
+                    insert(of_one[0].1.mark(), &mut of_one.to_vec());
+                });
+                slots.clear();
             }
         }
-        slots.clear();
     }
 
     /// A record to be replayed, in order.
@@ -228,21 +269,22 @@ impl<'b> Builder<'b> {
         if self.batch.is_empty() {
             return Ok(());
         }
-        let mut by_shard: Vec<Vec<u32>> = vec![Vec::new(); self.seeds.len()];
+        let mut by_shard: Vec<Vec<(u64, u32)>> = vec![Vec::new(); self.seeds.len()];
         for (at, change) in self.batch.iter().enumerate() {
-            by_shard[self.shard_of(self.index_hash(change))].push(at as u32);
+            let hash = self.index_hash(change);
+            by_shard[self.shard_of(hash)].push((hash, at as u32));
         }
-        for changes in &mut by_shard {
-            // Neighbours in the index together; a key's changes stay in their order.
-            changes.sort_by_cached_key(|&at| self.index_hash(&self.batch[at as usize]));
-        }
+        let by_shard: Vec<Mutex<Vec<(u64, u32)>>> = by_shard.into_iter().map(Mutex::new).collect();
         let ask = |questions: &mut Vec<Question>, number: usize| {
+            let mut changes = by_shard[number].lock();
+            // Neighbours in the index together; a key's changes stay in their order.
+            changes.sort_unstable();
             let seed = self.seeds[number].lock();
-            for (n, &at) in by_shard[number].iter().enumerate() {
-                self.prefetch(&seed, by_shard[number].get(n + PREFETCH_AHEAD));
+            for (n, &(hash, at)) in changes.iter().enumerate() {
+                self.prefetch(&seed, changes.get(n + PREFETCH_AHEAD));
                 let change = &self.batch[at as usize];
                 if let Some(space) = seed.spaces.iter().find(|s| s.id.0 == change.space) {
-                    space.index.find(self.index_hash(change), |_, slot| {
+                    space.index.find(hash, |_, slot| {
                         questions.push(Question { place: slot.place(), class: slot.class() });
                         false
                     });
@@ -252,37 +294,38 @@ impl<'b> Builder<'b> {
         };
         let questions = in_parallel(self.threads, self.seeds.len(), Vec::new, ask)?.concat();
         let proofs = Proofs::find(self.disk, scans, self.segment_bytes, self.threads, questions)?;
-        in_parallel(
-            self.threads,
-            self.seeds.len(),
-            || (),
-            |(), number| {
-                let mut seed = self.seeds[number].lock();
-                let mut own: HashMap<u64, Proof> = HashMap::with_capacity(by_shard[number].len());
-                for &at in &by_shard[number] {
-                    self.change(&mut seed, &self.batch[at as usize], &mut own, &proofs);
+        in_parallel(self.threads, self.seeds.len(), Vec::new, |own: &mut Own, number| {
+            let changes = by_shard[number].lock();
+            let mut seed = self.seeds[number].lock();
+            for of_one_hash in changes.chunk_by(|one, next| one.0 == next.0) {
+                own.clear();
+                for &(hash, at) in of_one_hash {
+                    self.change(&mut seed, hash, &self.batch[at as usize], own, &proofs);
                 }
-                Ok(())
-            },
-        )?;
+            }
+            Ok(())
+        })?;
         self.batch.clear();
         Ok(())
     }
 
-    fn prefetch(&self, seed: &ShardSeed, later: Option<&u32>) {
-        if let Some(&at) = later {
+    fn prefetch(&self, seed: &ShardSeed, later: Option<&(u64, u32)>) {
+        if let Some(&(hash, at)) = later {
             let change = &self.batch[at as usize];
             if let Some(space) = seed.spaces.iter().find(|s| s.id.0 == change.space) {
-                space.index.prefetch(self.index_hash(change));
+                space.index.prefetch(hash);
             }
         }
     }
 
-    fn change(&self, seed: &mut ShardSeed, change: &Change, own: &mut HashMap<u64, Proof>, proofs: &Proofs) {
-        let hash = self.index_hash(change);
+    /// One change. `own`: what this batch has put where its hash leads to.
+    fn change(&self, seed: &mut ShardSeed, hash: u64, change: &Change, own: &mut Own, proofs: &Proofs) {
         let ShardSeed { spaces, spare } = seed;
         let space = ShardSeed::space_of(spaces, SpaceId(change.space), self.shard_bits, self.base_bits);
-        let proof_of = |slot: Slot| own.get(&slot.place()).copied().or_else(|| proofs.get(slot.place()));
+        let proof_of = |slot: Slot| {
+            let own = own.iter().find(|(place, _)| *place == slot.place());
+            own.map(|(_, proof)| *proof).or_else(|| proofs.get(slot.place()))
+        };
         let mut proof = None;
         let found: Option<(SlotRef, Slot)> = space.index.find(hash, |_, slot| {
             proof = proof_of(slot).filter(|p| p.hash == change.hash);
@@ -291,6 +334,7 @@ impl<'b> Builder<'b> {
         if !change.value {
             if let (Some((at, old)), Some(proof)) = (found, proof) {
                 self.unname(old, proof.bytes);
+                own.retain(|(place, _)| *place != old.place());
                 space.index.remove(at);
                 space.expiring -= u64::from(old.has_ttl());
             }
@@ -305,6 +349,7 @@ impl<'b> Builder<'b> {
             (Some(_), Some(proof)) if proof.seq > change.seq => return,
             (Some((at, old)), Some(proof)) => {
                 self.unname(old, proof.bytes);
+                own.retain(|(place, _)| *place != old.place());
                 match (old.has_ttl(), slot.has_ttl()) {
                     (false, true) => space.expiring += 1,
                     (true, false) => space.expiring -= 1,
@@ -319,7 +364,7 @@ impl<'b> Builder<'b> {
                 space.expiring += u64::from(slot.has_ttl());
             }
         }
-        own.insert(place.bits(), Proof { hash: change.hash, bytes, seq: change.seq });
+        own.push((place.bits(), Proof { hash: change.hash, bytes, seq: change.seq }));
         let expiry = change.has_expiry.then_some(change.expiry);
         self.segments[change.segment as usize].live.lock().name(change.offset, bytes, expiry);
     }

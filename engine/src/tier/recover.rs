@@ -346,7 +346,7 @@ fn existing(
         options.shard_bits().min(u32::from(block.base_bits)),
         u32::from(block.base_bits),
         options.recovery_threads(),
-        options.replay_batch(),
+        (options.replay_batch(), options.slots_per_hold()),
         spaces,
         map.pending.clone(),
     );
