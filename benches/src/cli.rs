@@ -1,5 +1,6 @@
 //! The command line: what may be asked, in words that `--help` shows.
 
+use crate::collection::CollectionArguments;
 use crate::compare::CompareArguments;
 use crate::control::Target;
 use crate::demo::DemoArguments;
@@ -34,6 +35,8 @@ pub enum Command {
     Run(RunArguments),
     /// Replays a trace (.csv or .csv.zst) as cache-aside: GET, on a miss SET.
     Replay(ReplayArguments),
+    /// Fills hashes, sets, sorted sets or lists, or runs one command on their elements.
+    Collection(CollectionArguments),
     /// Measures the engine embedded in this process: no network.
     Engine(EngineArguments),
     /// Measures the disk itself: random reads, sequential writes, flushes.
@@ -56,6 +59,7 @@ impl Command {
             Self::Load(arguments) => &arguments.server.output,
             Self::Run(arguments) => &arguments.server.output,
             Self::Replay(arguments) => &arguments.server.output,
+            Self::Collection(arguments) => &arguments.server.output,
             Self::Engine(arguments) => &arguments.output,
             Self::Device(arguments) => &arguments.output,
             Self::HitRatio(arguments) => &arguments.output,
@@ -319,11 +323,11 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 /// A year.
 const DURATION_MS_MAX: u64 = 365 * 24 * 3_600_000;
 
-fn connections(text: &str) -> Result<usize, String> {
+pub(crate) fn connections(text: &str) -> Result<usize, String> {
     bounded(text, 10_000)
 }
 
-fn pipeline(text: &str) -> Result<usize, String> {
+pub(crate) fn pipeline(text: &str) -> Result<usize, String> {
     bounded(text, 1_024)
 }
 

@@ -8,6 +8,7 @@
 pub mod cli;
 pub mod client;
 pub mod clock;
+pub mod collection;
 pub mod compare;
 pub mod control;
 pub mod demo;

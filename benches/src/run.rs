@@ -48,6 +48,7 @@ pub fn run(command: &Command, stop: &AtomicBool) -> Result<Outcome> {
         Command::Load(arguments) => load(arguments, stop),
         Command::Run(arguments) => crate::named::run(arguments, stop),
         Command::Replay(arguments) => replay(arguments, stop),
+        Command::Collection(arguments) => crate::collection::run(arguments, stop),
         Command::Engine(arguments) => crate::embedded::run(arguments, stop),
         Command::Device(arguments) => crate::device::run(arguments, stop),
         Command::HitRatio(arguments) => crate::hitratio::run(arguments, stop),

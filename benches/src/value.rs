@@ -96,6 +96,17 @@ pub enum Wrong {
         /// Version that came.
         found: u32,
     },
+    /// Another rank than the contents give.
+    #[error("rank {found} instead of {expected}")]
+    Rank {
+        /// By the contents.
+        expected: i64,
+        /// As it came.
+        found: i64,
+    },
+    /// Elements that are not there, or not in this order.
+    #[error("other elements than the collection has there")]
+    Elements,
     /// The header is good, a byte behind it is not.
     #[error("wrong byte at {at}")]
     Byte {

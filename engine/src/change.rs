@@ -3,9 +3,12 @@
 //! Promises: a body is an ordinary synchronous function over values in memory; what it decides is staged here and applied
 //! by the engine as one group, whole or absent. Never: a body that waits or knows where a value lives.
 
+use crate::collection::NodesOf;
+use crate::delta;
 use crate::hash::KeyHash;
 use smallvec::SmallVec;
 pub use thermocline_value::Kind;
+use thermocline_value::{CodecError, CollectionId, NodeId};
 
 /// A logical database's storage: never reused, so that FLUSHDB is a fresh one. Even numbers are visible spaces, the odd
 /// number after each is its hidden twin (extents, nodes).
@@ -81,6 +84,8 @@ pub struct View<'v> {
     pub tier: Tier,
     /// Access counter of the policy, 0 to 3.
     pub heat: u8,
+    /// The nodes of a collection that is a tree.
+    pub nodes: Option<NodesOf<'v>>,
 }
 
 /// What happens to a key's time to live.
@@ -106,6 +111,64 @@ pub(crate) enum Change<'a> {
     Remove(bool),
     /// Only the expiry changes.
     Expire(Expiry),
+    /// A node: its payload is changed by these edits.
+    Edit(Kind, Payload<'a>),
+    /// Its own record stays, its nodes change: whoever watches it is told.
+    Touch,
+}
+
+/// A staged decision about one node of a collection.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct NodeChange {
+    /// The number of the key whose collection it is.
+    pub(crate) owner: usize,
+    pub(crate) collection: CollectionId,
+    pub(crate) node: NodeId,
+    pub(crate) kind: Kind,
+    payload: NodePayload,
+}
+
+/// What becomes of a node. Places in the scratch buffer, from..to.
+#[derive(Copy, Clone, Debug)]
+enum NodePayload {
+    /// It has this payload.
+    Full(usize, usize),
+    /// Its payload is changed by this list of edits (`delta.rs`).
+    Edited(usize, usize),
+    /// It is gone.
+    Freed,
+}
+
+impl NodeChange {
+    /// Its payload after the change, made of `old` if it is edited: `None` if it is freed. The old one is not asked for otherwise:
+    /// a new node has none, and asking would look like damage.
+    ///
+    /// # Errors
+    /// The edits do not fit the old payload.
+    pub(crate) fn payload<'o>(
+        &self,
+        changes: &Changes<'_>,
+        old: impl FnOnce() -> Option<&'o [u8]>,
+    ) -> Result<Option<Vec<u8>>, CodecError> {
+        match self.payload {
+            NodePayload::Full(from, to) => Ok(Some(changes.scratch[from..to].to_vec())),
+            NodePayload::Freed => Ok(None),
+            NodePayload::Edited(from, to) => {
+                let mut payload = old().ok_or(CodecError::Truncated)?.to_vec();
+                delta::apply(&changes.scratch[from..to], &mut payload)?;
+                Ok(Some(payload))
+            }
+        }
+    }
+
+    /// The same decision as one about a key.
+    pub(crate) fn change<'a>(&self) -> Change<'a> {
+        match self.payload {
+            NodePayload::Full(from, to) => Change::Put(self.kind, Payload::Scratch(from, to), Expiry::Clear),
+            NodePayload::Edited(from, to) => Change::Edit(self.kind, Payload::Scratch(from, to)),
+            NodePayload::Freed => Change::Remove(false),
+        }
+    }
 }
 
 /// Where a staged value lies.
@@ -125,7 +188,11 @@ pub struct Changes<'a> {
     scratch: Vec<u8>,
     /// Keys that a group set, by database, before it flushed or swapped that database.
     touched: Vec<(u32, &'a [u8])>,
+    /// Nodes of collections: behind the keys, in the same group.
+    nodes: Vec<NodeChange>,
     refused: bool,
+    wants_nodes: bool,
+    waits: bool,
 }
 
 impl<'a> Changes<'a> {
@@ -148,7 +215,10 @@ impl<'a> Changes<'a> {
         }
         self.scratch.clear();
         self.touched.clear();
+        self.nodes.clear();
         self.refused = false;
+        self.wants_nodes = false;
+        self.waits = false;
         if self.scratch.capacity() > crate::options::SCRATCH_KEPT_BYTES_MAX {
             self.scratch = Vec::new();
         }
@@ -195,6 +265,66 @@ impl<'a> Changes<'a> {
         self.touched.push((database, name));
     }
 
+    /// Nodes of the key's collection change, its own record does not. A decision about the record stands.
+    pub fn touch_key(&mut self, key: usize) {
+        if matches!(self.staged[key], Change::None) {
+            self.staged[key] = Change::Touch;
+        }
+    }
+
+    /// A node of the collection under this key gets a payload, or is freed.
+    pub(crate) fn put_node(
+        &mut self,
+        owner: usize,
+        collection: CollectionId,
+        node: NodeId,
+        kind: Kind,
+        payload: Option<&[u8]>,
+    ) {
+        let from = self.scratch.len();
+        self.scratch.extend_from_slice(payload.unwrap_or_default());
+        let payload = payload.map_or(NodePayload::Freed, |_| NodePayload::Full(from, self.scratch.len()));
+        self.nodes.push(NodeChange { owner, collection, node, kind, payload });
+    }
+
+    /// A node of the collection under this key is changed by a list of edits (`delta.rs`).
+    pub(crate) fn edit_node(&mut self, owner: usize, collection: CollectionId, node: NodeId, kind: Kind, edits: &[u8]) {
+        let from = self.scratch.len();
+        self.scratch.extend_from_slice(edits);
+        let payload = NodePayload::Edited(from, self.scratch.len());
+        self.nodes.push(NodeChange { owner, collection, node, kind, payload });
+    }
+
+    /// The decision about a node, if this number is not one of the keys'.
+    pub(crate) fn node(&self, number: usize) -> Option<&NodeChange> {
+        self.nodes.get(number.checked_sub(self.staged.len())?)
+    }
+
+    pub(crate) fn nodes(&self) -> &[NodeChange] {
+        &self.nodes
+    }
+
+    /// Nothing was decided yet: nodes that were asked for must come into memory first. The body is called again.
+    pub fn want_nodes(&mut self) {
+        self.clear();
+        self.wants_nodes = true;
+    }
+
+    #[inline]
+    pub(crate) fn wants_nodes(&self) -> bool {
+        self.wants_nodes
+    }
+
+    /// Nothing is there yet: the command waits until one of its keys is ([`crate::Waiter`]).
+    pub fn wait(&mut self) {
+        self.clear();
+        self.waits = true;
+    }
+
+    pub(crate) fn waits(&self) -> bool {
+        self.waits
+    }
+
     pub(crate) fn touched(&self) -> &[(u32, &'a [u8])] {
         &self.touched
     }
@@ -217,7 +347,7 @@ impl<'a> Changes<'a> {
     /// Nothing is to be done to the only key.
     #[inline]
     pub(crate) fn is_untouched(&self) -> bool {
-        matches!(self.staged.as_slice(), [Change::None])
+        matches!(self.staged.as_slice(), [Change::None]) && !self.wants_nodes
     }
 
     /// How many keys there is room for.
@@ -225,9 +355,13 @@ impl<'a> Changes<'a> {
         self.staged.len()
     }
 
+    /// The decision about a key, or, behind the keys, about a node.
     #[inline]
     pub(crate) fn get(&self, key: usize) -> Change<'a> {
-        self.staged[key]
+        match self.staged.get(key) {
+            Some(change) => *change,
+            None => self.nodes[key - self.staged.len()].change(),
+        }
     }
 
     #[inline]
@@ -248,4 +382,7 @@ pub struct Done {
     pub tier: Tier,
     /// Time spent reading the SSD.
     pub read_us: u32,
+    /// Commands that waited for a key were called by this one: its answer may leave when they are served
+    /// ([`crate::Engine::served`]); 0 = nobody was.
+    pub cause: u64,
 }

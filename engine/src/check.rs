@@ -42,7 +42,7 @@ impl Engine {
         let mut records = vec![0u32; inner.log.segments.len()];
         for (number, shard) in inner.shards.iter().enumerate() {
             let shard = shard.lock();
-            let (mut hot, mut hot_bytes) = (0usize, 0usize);
+            let (mut hot, mut hot_bytes, mut with_deltas) = (0usize, 0usize, 0usize);
             for space in &shard.spaces {
                 let (mut expiring, mut slots, mut wrong) = (0, 0, None);
                 space.index.for_each(|_, slot, _, _| {
@@ -55,6 +55,13 @@ impl Engine {
                         hot += 1;
                         hot_bytes += bytes.len();
                         place = object.place;
+                        if object.deltas {
+                            with_deltas += 1;
+                            if shard.deltas.get(place).is_none() {
+                                wrong =
+                                    Some(format!("a node in space {} has deltas that no table tells of", space.id.0));
+                            }
+                        }
                         if object.space != space.id || object.expiry.is_some() != slot.has_ttl() {
                             wrong = Some(format!("a cell of space {} lies in space {}", object.space.0, space.id.0));
                         }
@@ -83,6 +90,12 @@ impl Engine {
                         space.id.0
                     ));
                 }
+            }
+            if with_deltas != shard.deltas.len() {
+                let told = shard.deltas.len();
+                uneven.get_or_insert(format!(
+                    "shard {number}: {with_deltas} nodes have deltas, the table tells of {told}"
+                ));
             }
             if hot != shard.policy.objects()
                 || hot_bytes != shard.policy.bytes()

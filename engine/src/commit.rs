@@ -8,14 +8,17 @@
 
 use crate::arena::cell::{Cell, Outline, cell_bytes};
 use crate::change::{Access, Change, Changes, Expiry, Kind, Tier};
+use crate::collection::tree_of;
+use crate::delta::{self, Before, Dirty, NODE_BYTES_LOGGED_WHOLE};
 use crate::engine::Inner;
 use crate::error::Error;
 use crate::index::{Slot, SlotRef, State};
-use crate::large::{Assembled, extents_of, sweep_payload};
+use crate::large::{Assembled, extents_of, sweep_payload, tree_payload};
 use crate::log::map::Pending;
-use crate::log::record::{RecordKind, padded, record_bytes};
+use crate::log::record::{RecordKind, Seq, padded, record_bytes};
 use crate::log::{Appended, Draft, FOREGROUND, Log, NoRoom, Purpose};
 use crate::place::Place;
+use crate::planted::{self, Bug};
 use crate::run::Guards;
 use crate::shard::Shard;
 use crate::space::SpacePlan;
@@ -26,7 +29,7 @@ use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use thermocline_memory::{Handle, Heap, Span};
-use thermocline_value::{LARGE_HEAD_BYTES, LargeHead};
+use thermocline_value::{CollectionId, LARGE_HEAD_BYTES, LargeHead, NodeId, Root};
 
 /// One key of a command, between the look and the commit.
 #[derive(Clone)]
@@ -43,6 +46,10 @@ pub(crate) struct Item {
     pub(crate) changed: bool,
     /// Head of a string kept in extents.
     pub(crate) large: Option<LargeHead>,
+    /// Root of a collection that is a tree.
+    pub(crate) tree: Option<Root>,
+    /// Seq of its last delta, if the version at its place is older.
+    last_delta: Option<Seq>,
     at: Option<(SlotRef, Slot)>,
     /// Its cell, and what it needs there.
     handle: Option<(Handle, usize)>,
@@ -65,6 +72,8 @@ impl Item {
             expired: false,
             changed: false,
             large: None,
+            tree: None,
+            last_delta: None,
             at: None,
             handle: None,
             old_place: Place::NONE,
@@ -86,6 +95,12 @@ impl Item {
         self.old_bytes = padded(record_bytes(key_bytes, payload_bytes, has_expiry)) as u32;
         self.old_expiry = object.expiry;
         self.old_kind = Some(object.kind);
+    }
+
+    /// What has changed since the version at its place is in deltas.
+    pub(crate) fn set_deltas(&mut self, dirty: &Dirty) {
+        self.old_bytes = dirty.base_bytes;
+        self.last_delta = Some(dirty.last_seq);
     }
 
     pub(crate) fn set_cold(&mut self, at: SlotRef, slot: Slot, known: &Arc<KnownRecord>) {
@@ -114,9 +129,40 @@ impl Item {
         self.large = LargeHead::decode(payload).ok();
     }
 
+    /// The payload of the present version.
+    fn payload<'v>(&'v self, shard: &'v Shard) -> Option<&'v [u8]> {
+        match (self.handle, &self.cold) {
+            (Some((handle, _)), _) => Some(shard.cell(handle).payload),
+            (None, Some(known)) => Some(known.record().payload),
+            (None, None) => None,
+        }
+    }
+
+    /// The entry that logs a change of a node as its edits, if that pays: the version that is there is in the log, the node is
+    /// large or changes often, and the shard's table of deltas takes one more.
+    fn delta_of(&self, inner: &Inner, shard: &Shard, node: NodeId, edits: &[u8], old: &[u8]) -> Option<Vec<u8>> {
+        let often = self.last_delta.is_some() || self.tier == Tier::Hot && self.at.is_some_and(|at| at.1.heat() > 0);
+        let is_large = old.len() > NODE_BYTES_LOGGED_WHOLE;
+        let pays = 2 * edits.len() < old.len() && (is_large || often);
+        if !pays || !inner.log.mode.logs() || !self.old_place.is_some() {
+            return None;
+        }
+        let before = match self.last_delta {
+            Some(seq) => Before::Delta(seq),
+            // What is large gains most: half of the places are kept for it.
+            None if shard.deltas.len_of_all() < inner.deltas_max() / if is_large { 1 } else { 2 } => {
+                Before::Full(crc32fast::hash(old))
+            }
+            None => return None,
+        };
+        let mut entry = Vec::with_capacity(edits.len() + 24);
+        delta::put_entry(&mut entry, node, before, edits);
+        Some(entry)
+    }
+
     /// It is there, and a crash now would leave it so.
     pub(crate) fn is_whole(&self, log: &Log) -> bool {
-        self.old_place.is_some() && log.is_whole(self.old_place)
+        self.old_place.is_some() && self.last_delta.is_none() && log.is_whole(self.old_place)
     }
 
     /// When the key's next version expires.
@@ -165,6 +211,8 @@ pub(crate) struct Step<'s> {
     fresh: bool,
     inserted: Option<SlotRef>,
     draft: Option<usize>,
+    /// It is logged as an entry of a delta record of this collection.
+    delta: Option<(CollectionId, &'s [u8])>,
 }
 
 /// Commits. Returns the highest seq written (0: nothing was).
@@ -195,12 +243,15 @@ pub(crate) fn commit(
     }
     let mut steps: SmallVec<[Step<'_>; 2]> = SmallVec::new();
     for (item, kind, value, expiry) in &plan {
-        let payload = match value {
-            None => None,
-            Some(Value::Staged(payload)) => Some(changes.bytes(*payload)),
-            Some(Value::Copy(at)) => Some(copies[*at].as_slice()),
+        let (payload, delta) = match value {
+            None => (None, None),
+            Some(Value::Staged(payload)) => (Some(changes.bytes(*payload)), None),
+            Some(Value::Copy(at)) => (Some(copies[*at].as_slice()), None),
+            Some(Value::Edited(at, collection)) => {
+                (Some(copies[*at].as_slice()), Some((*collection, copies[*at + 1].as_slice())))
+            }
         };
-        steps.push(Step::new(*item, *kind, payload, *expiry));
+        steps.push(Step { delta, ..Step::new(*item, *kind, payload, *expiry) });
     }
     let result = take(guards, keys, items, &mut steps)
         .and_then(|()| append(inner, keys, items, &mut steps, large, spaces, growing));
@@ -222,6 +273,10 @@ pub(crate) fn commit(
         let shard = &mut guards[item.guard].1;
         step.swap(inner, shard, &keys[step.item].0, item, step.draft.map(|d| appended[d]), moved, spans);
         shard.high_seq = shard.high_seq.max(highest);
+    }
+    if !changes.nodes().is_empty() {
+        // Who reads a collection looks at its key's shard, in which perhaps nothing was written.
+        guards.iter_mut().for_each(|(_, shard)| shard.high_seq = shard.high_seq.max(highest));
     }
     if let Some(plan) = spaces {
         inner.switch_spaces(guards, plan, changes.touched(), highest);
@@ -273,9 +328,14 @@ pub(crate) fn commit_one<'s>(
     Ok(highest)
 }
 
+/// An edit does not fit the node that it is for.
+const DAMAGED: Missing = Missing::TooLarge(Error::NodeMissing);
+
 enum Value<'p> {
     Staged(crate::change::Payload<'p>),
     Copy(usize),
+    /// A copy, and behind it the entry of the delta record that says how it came about.
+    Edited(usize, CollectionId),
 }
 
 type Planned<'p> = SmallVec<[(usize, Kind, Option<Value<'p>>, Option<u64>); 2]>;
@@ -302,7 +362,7 @@ fn plan<'p>(
                 }
                 out.push((n, Kind::String, None, None));
             }
-            Change::None => {}
+            Change::None | Change::Touch => {}
             Change::Remove(_) => {
                 if item.at.is_some() {
                     out.push((n, Kind::String, None, None));
@@ -314,6 +374,13 @@ fn plan<'p>(
                 if inner.is_ordinary(key.bytes.len(), bytes.len(), expiry.is_some()) {
                     out.push((n, kind, Some(Value::Staged(payload)), expiry));
                     continue;
+                }
+                if n >= changes.keys() {
+                    return Err(Missing::TooLarge(Error::TooLarge {
+                        what: "an element of a collection",
+                        bytes: bytes.len() as u64,
+                        bytes_max: (inner.record_bytes_max - 64) as u64,
+                    }));
                 }
                 let head_bytes = record_bytes(key.bytes.len(), LARGE_HEAD_BYTES, true);
                 if padded(head_bytes) > inner.record_bytes_max {
@@ -327,13 +394,26 @@ fn plan<'p>(
                 copies.push(head.encode().to_vec());
                 out.push((n, Kind::LargeString, Some(Value::Copy(copies.len() - 1)), expiry));
             }
-            Change::Expire(expiry) if item.at.is_some() && !item.expired => {
-                let payload = match (item.handle, &item.cold) {
-                    (Some((handle, _)), _) => guards[item.guard].1.cell(handle).payload.to_vec(),
-                    (None, Some(known)) => known.record().payload.to_vec(),
-                    (None, None) => continue,
-                };
+            Change::Edit(kind, edits) => {
+                let edits = changes.bytes(edits);
+                let old = item.payload(&guards[item.guard].1).ok_or(DAMAGED)?;
+                let mut payload = old.to_vec();
+                delta::apply(edits, &mut payload).map_err(|_| DAMAGED)?;
+                let Some(node) = changes.node(n) else { return Err(DAMAGED) };
+                let entry = item.delta_of(inner, &guards[item.guard].1, node.node, edits, old);
                 copies.push(payload);
+                let value = match entry {
+                    Some(entry) => {
+                        copies.push(entry);
+                        Value::Edited(copies.len() - 2, node.collection)
+                    }
+                    None => Value::Copy(copies.len() - 1),
+                };
+                out.push((n, kind, Some(value), None));
+            }
+            Change::Expire(expiry) if item.at.is_some() && !item.expired => {
+                let Some(payload) = item.payload(&guards[item.guard].1) else { continue };
+                copies.push(payload.to_vec());
                 out.push((
                     n,
                     item.old_kind.unwrap_or(Kind::String),
@@ -347,11 +427,17 @@ fn plan<'p>(
     Ok(out)
 }
 
-/// Marks who watches a key that the group set and removed and that was not there before: for it there is no step. Only when
-/// nothing can be missing any more, else the group would find its own mark when it tries again.
+/// Marks who watches a key for which there is no step: one that the group set and removed and that was not there before, or a
+/// collection of which only nodes change. Only when nothing can be missing any more, else the group would find its own mark
+/// when it tries again.
 fn tell_watchers(guards: &Guards<'_>, keys: &[(Key<'_>, Access)], items: &[Item], changes: &Changes<'_>) {
-    for (n, item) in items.iter().enumerate().filter(|(_, item)| item.at.is_none()) {
-        if matches!(changes.get(n), Change::Remove(true)) {
+    for (n, item) in items.iter().enumerate().take(changes.keys()) {
+        let is_told = match changes.get(n) {
+            Change::Remove(true) => item.at.is_none(),
+            Change::Touch => !planted::is(Bug::WatchSkipsNodes),
+            _ => false,
+        };
+        if is_told {
             guards[item.guard].1.watches.changed(&keys[n].0, false);
         }
     }
@@ -397,12 +483,17 @@ fn append(
     if !inner.log.mode.logs() {
         return Ok((appended, 0));
     }
-    let mut sweeps: SmallVec<[(SpaceId, [u8; 12]); 2]> = SmallVec::new();
+    let mut sweeps: SmallVec<[(SpaceId, SmallVec<[u8; 24]>); 2]> = SmallVec::new();
     let mut commits: SmallVec<[(SpaceId, [u8; 8]); 2]> = SmallVec::new();
-    for step in steps.iter() {
+    for step in &*steps {
         let space = keys[step.item].0.space;
         if let Some(head) = replaced(&items[step.item], step) {
-            sweeps.push((space, sweep_payload(head.id, extents_of(&head))));
+            sweeps.push((space, SmallVec::from_slice(&sweep_payload(head.id, extents_of(&head)))));
+        }
+        if let Some(root) = abandoned(&items[step.item], step, steps)
+            && !planted::is(Bug::TreeSweepUnlogged)
+        {
+            sweeps.push((space, tree_payload(&root)));
         }
         if let Some(head) = large.new_head(step.item).filter(|_| step.kind == Kind::LargeString) {
             commits.push((space, head.id.to_le_bytes()));
@@ -418,16 +509,24 @@ fn append(
         moved: None,
     };
     let map = spaces.map(SpacePlan::payload);
+    let deltas = delta_records(keys, steps);
     let mut drafts: SmallVec<[Draft<'_>; 4]> = SmallVec::new();
     drafts.extend(map.iter().map(|map| extra(RecordKind::Spaces, SpaceId(0), map)));
+    let drafts_of_map = drafts.len();
+    drafts.extend(deltas.iter().map(|(_, space, payload)| extra(RecordKind::Delta, *space, payload)));
     for step in steps.iter_mut() {
         let key = &keys[step.item].0;
+        if let Some((collection, _)) = step.delta {
+            let number = deltas.iter().position(|record| record.0 == collection);
+            step.draft = number.map(|number| drafts_of_map + number);
+            continue;
+        }
         step.draft = Some(drafts.len());
         drafts.push(Draft {
             kind: if step.payload.is_some() { RecordKind::Value(step.kind) } else { RecordKind::Tombstone },
             space: key.space,
             hash: key.hash,
-            expiry: step.expiry.filter(|_| !crate::planted::is(crate::planted::Bug::TtlNotLogged)),
+            expiry: step.expiry.filter(|_| !planted::is(Bug::TtlNotLogged)),
             key: key.bytes,
             payload: step.payload.unwrap_or_default(),
             moved: None,
@@ -447,12 +546,33 @@ fn append(
         }
     }
     let purpose = if growing { Purpose::Growth } else { Purpose::Removal };
-    inner
-        .log
-        .append(FOREGROUND, purpose, || inner.clock.monotonic_us(), &drafts, &mut appended)
-        .map_err(Missing::Log)?;
+    let is_of_nodes = |step: &Step<'_>| keys[step.item].0.space.visible() != keys[step.item].0.space;
+    let groups = if planted::is(Bug::SplitApart) && drafts.len() > 2 && steps.iter().any(is_of_nodes) { 2 } else { 1 };
+    for group in drafts.chunks(drafts.len().div_ceil(groups).max(1)) {
+        let now_us = || inner.clock.monotonic_us();
+        inner.log.append(FOREGROUND, purpose, now_us, group, &mut appended).map_err(Missing::Log)?;
+    }
+    inner.counters.deltas.fetch_add(deltas.len() as u64, Ordering::Relaxed);
     let highest = appended.last().map_or(0, |a: &Appended| a.seq);
     Ok((appended, highest))
+}
+
+/// The delta records of a group: one for each collection.
+fn delta_records(keys: &[(Key<'_>, Access)], steps: &[Step<'_>]) -> SmallVec<[(CollectionId, SpaceId, Vec<u8>); 1]> {
+    let mut records: SmallVec<[(CollectionId, SpaceId, Vec<u8>); 1]> = SmallVec::new();
+    for step in steps {
+        let Some((collection, entry)) = step.delta else { continue };
+        match records.iter_mut().find(|record| record.0 == collection) {
+            Some(record) => record.2.extend_from_slice(entry),
+            None => {
+                let mut payload = Vec::with_capacity(128);
+                payload.extend_from_slice(&collection.0.to_le_bytes());
+                payload.extend_from_slice(entry);
+                records.push((collection, keys[step.item].0.space, payload));
+            }
+        }
+    }
+    records
 }
 
 /// The head whose extents nobody will name any more after this step.
@@ -463,10 +583,20 @@ fn replaced(item: &Item, step: &Step<'_>) -> Option<LargeHead> {
     (!same).then_some(head)
 }
 
+/// The tree that nobody will name any more after this step of the group: another key may name it now.
+fn abandoned(item: &Item, step: &Step<'_>, steps: &[Step<'_>]) -> Option<Root> {
+    let root = item.tree?;
+    let names = |step: &Step<'_>| {
+        !step.kind.is_string()
+            && step.payload.and_then(tree_of).is_some_and(|named| named.collection == root.collection)
+    };
+    (!names(step) && !steps.iter().any(names)).then_some(root)
+}
+
 impl<'s> Step<'s> {
     /// What is to become of key `item`: a value, or nothing.
     pub(crate) fn new(item: usize, kind: Kind, payload: Option<&'s [u8]>, expiry: Option<u64>) -> Self {
-        Step { item, kind, payload, expiry, cell: None, fresh: false, inserted: None, draft: None }
+        Step { item, kind, payload, expiry, cell: None, fresh: false, inserted: None, draft: None, delta: None }
     }
 
     /// Finds a cell for the new value: the old one if it has the right size. Answers how large a cell is missing, if one is.
@@ -530,6 +660,9 @@ impl<'s> Step<'s> {
         if !shard.watches.is_empty() {
             shard.watches.changed(key, item.expired && self.payload.is_none());
         }
+        if !shard.queues.is_empty() && self.payload.is_some() {
+            shard.give_turn(inner, key, self.kind);
+        }
         let at = match (item.at, self.cell, self.inserted) {
             (Some(found), _, _) if !moved => Some(found),
             (Some((_, slot)), _, _) => shard.refind(key.space, item.hash, slot),
@@ -541,16 +674,35 @@ impl<'s> Step<'s> {
         let was_ghost = item.tier == Tier::Cold && shard.ghost.remembers(old.heat());
         let heat = if item.tier == Tier::Hot { (old.heat() + 1).min(3) } else { 0 };
         // The old version goes.
-        if item.tier != Tier::Miss && item.old_place.is_some() {
+        let delta = self.delta.and(appended);
+        if item.tier != Tier::Miss && item.old_place.is_some() && delta.is_none() {
             inner.log.unname(item.old_place, item.old_bytes);
+            if item.last_delta.is_some() {
+                shard.deltas.remove(item.old_place);
+            }
         }
         match (self.payload, self.cell) {
             (Some(payload), Some(cell)) => {
-                let (place, class) = appended.map_or((Place::NONE, 0), |a| (a.place, a.class));
+                let (place, class) = match delta {
+                    // The record of the last full version stays what a start begins with.
+                    Some(_) => (item.old_place, old.class()),
+                    None => appended.map_or((Place::NONE, 0), |a| (a.place, a.class)),
+                };
+                if let Some(delta) = delta {
+                    let fresh = Dirty {
+                        hash: item.hash,
+                        space: key.space,
+                        base_bytes: item.old_bytes,
+                        first_seq: delta.seq,
+                        last_seq: delta.seq,
+                    };
+                    shard.deltas.note(place, fresh);
+                }
                 let object = Cell {
                     place,
                     kind: self.kind,
                     main: false,
+                    deltas: delta.is_some(),
                     space: key.space,
                     expiry: self.expiry,
                     key: key.bytes,
@@ -584,21 +736,23 @@ fn slot_of(shard: &Shard, space: SpaceId, hash: u64, cell: Handle) -> Option<(Sl
     shard.space(space)?.index.find(hash, |_, s| s.state() == State::Hot && s.place() == cell.bits())
 }
 
-/// Sweeps of replaced extents begin, intents of committed ones end.
+/// Sweeps of replaced extents and abandoned trees begin, intents of committed extents end.
 fn settle_extents(inner: &Inner, keys: &[(Key<'_>, Access)], items: &[Item], steps: &[Step<'_>], large: &Assembled) {
     for step in steps {
         let new_head = large.new_head(step.item).filter(|_| step.kind == Kind::LargeString);
         let old_head = replaced(&items[step.item], step);
-        if new_head.is_none() && old_head.is_none() {
+        let old_tree = abandoned(&items[step.item], step, steps);
+        if new_head.is_none() && old_head.is_none() && old_tree.is_none() {
             continue;
         }
+        let space = keys[step.item].0.space;
         let mut pending = inner.pending.lock();
+        pending.extend(old_tree.map(|root| Pending::of_tree(space, root)));
         if let Some(head) = new_head {
             pending.retain(|p| p.id != head.id);
         }
         if let Some(head) = old_head {
-            let space = keys[step.item].0.space;
-            pending.push(Pending { id: head.id, space, extents: extents_of(&head), intent: false });
+            pending.push(Pending { id: head.id, space, extents: extents_of(&head), intent: false, tree: None });
         }
     }
 }

@@ -420,7 +420,11 @@ async fn expire(inner: Weak<Inner>) {
 
 async fn sweep(inner: Weak<Inner>) {
     while let Some(inner) = inner.upgrade() {
-        if !inner.closing.load(Ordering::Acquire) && inner.sweep().await {
+        let closing = inner.closing.load(Ordering::Acquire);
+        while !closing && inner.retire_deltas() {
+            yield_now().await;
+        }
+        if !closing && inner.sweep().await {
             yield_now().await;
             continue;
         }

@@ -14,6 +14,7 @@ use crate::log::flush::FlushJob;
 use crate::log::map::Pending;
 use crate::options::{Durability, EvictionPolicy, Options, PREFETCH_BYTES_MIN, READ_BUFFERS_KEPT_BYTES_MAX};
 use crate::planted::{self, Bug};
+use crate::serve::{Doors, Serving};
 use crate::shard::Shard;
 use crate::stats::{Counters, RecoveryReport};
 use crate::tier::fetch::Flight;
@@ -25,6 +26,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::task::Waker;
 use thermocline_io::{BufferPool, Completion, Disk, FileId, Operation};
 use thermocline_memory::{Handle, Region};
+use thermocline_value::{CollectionId, NodeId};
 
 /// A tiered store. Cheap to clone.
 #[derive(Clone)]
@@ -110,6 +112,10 @@ pub(crate) struct Inner {
     pub(crate) space_of: Box<[AtomicU32]>,
     pub(crate) pending: Mutex<Vec<Pending>>,
     pub(crate) unlocked: WaitList,
+    /// Waiting commands that have a turn.
+    pub(crate) serving: Serving,
+    /// Who needs keys that are kept for those.
+    pub(crate) doors: Doors,
     pub(crate) owners: AtomicU64,
     pub(crate) counters: Counters,
     pub(crate) recovery: RecoveryReport,
@@ -267,13 +273,14 @@ impl Engine {
         if planted::is(Bug::AppendAfterCut) {
             log.go_on_behind(&recovered.block.cuts);
         }
+        let deltas = Arc::default();
         let lanes = Lanes::new(options.workers.max(1));
         let inner = Inner {
             shards: recovered
                 .shards
                 .into_iter()
                 .enumerate()
-                .map(|(n, s)| Mutex::new(s.into_shard(&region, n, &options, shard_bits, recovered.base_bits)))
+                .map(|(n, s)| Mutex::new(s.into_shard(&region, n, &options, shard_bits, recovered.base_bits, &deltas)))
                 .collect(),
             shard_bits,
             base_bits: recovered.base_bits,
@@ -286,6 +293,8 @@ impl Engine {
             spaces: RwLock::new(recovered.spaces),
             pending: Mutex::new(recovered.pending),
             unlocked: WaitList::default(),
+            serving: Serving::default(),
+            doors: Doors::default(),
             owners: AtomicU64::new(1),
             counters: Counters::default(),
             recovery: recovered.report,
@@ -293,7 +302,7 @@ impl Engine {
             client_bytes: AtomicI64::new(0),
             pinned_bytes: AtomicU64::new(0),
             // No id is ever given twice: a life's ids lie above those of all lives before it, used, lost or swept.
-            next_id: AtomicU64::new(recovered.block.generation << 32),
+            next_id: AtomicU64::new(if planted::is(Bug::NodeIdsAgain) { 1 } else { recovered.block.generation << 32 }),
             superblock: Mutex::new(recovered.block),
             switch: crate::switch::Switch::default(),
             active_expire: AtomicBool::new(true),
@@ -320,6 +329,7 @@ impl Engine {
             log,
         };
         inner.region.set_limit_bytes(inner.arena_limit_bytes());
+        recovered.nodes.iter().try_for_each(|node| inner.restore(node))?;
         Ok(Engine { inner: Arc::new(inner) })
     }
 
@@ -327,6 +337,33 @@ impl Engine {
     #[inline]
     pub fn key<'k>(&self, space: SpaceId, bytes: &'k [u8]) -> Key<'k> {
         self.inner.key(space, bytes)
+    }
+
+    /// The frozen hash of a field or member.
+    pub fn field_hash(&self, field: &[u8]) -> u64 {
+        self.inner.hasher.field(field)
+    }
+
+    /// A number from the store's seeded generator.
+    pub fn random(&self) -> u64 {
+        self.inner.random()
+    }
+
+    /// An id for a collection that becomes a tree; its nodes will lie in this key's shard.
+    pub(crate) fn new_collection(&self, near: (SpaceId, &[u8])) -> CollectionId {
+        let id = self.inner.next_id.fetch_add(1, Ordering::Relaxed);
+        let shard = self.inner.hasher.hash(near.0, near.1).index() >> 56;
+        CollectionId(shard << 56 | id & (u64::MAX >> 8))
+    }
+
+    /// An id for a new node.
+    pub(crate) fn new_node(&self) -> NodeId {
+        loop {
+            let id = NodeId::new(self.inner.next_id.fetch_add(1, Ordering::Relaxed) & NodeId::MAX);
+            if id != NodeId::ROOT {
+                return id;
+            }
+        }
     }
 
     /// Whether looking ahead for keys pays: a small store is in the CPU's caches anyway.

@@ -31,6 +31,8 @@ pub enum Error {
         /// Length of the whole value.
         bytes: u64,
     },
+    /// A node of a collection is not there: its segment was damaged or lost. The rest is never served.
+    NodeMissing,
     /// A key, value or group is larger than a bound.
     TooLarge {
         /// What is too large.
@@ -97,6 +99,10 @@ impl fmt::Display for Error {
             Error::PartsMissing { bytes } => write!(
                 f,
                 "parts of this value of {bytes} bytes are not in the log any more; DEL or SET may replace the key, `thermocline verify` lists the damage"
+            ),
+            Error::NodeMissing => write!(
+                f,
+                "a part of this collection is not in the log any more; DEL removes the key, `thermocline verify` lists the damage"
             ),
             Error::TooLarge { what, bytes, bytes_max } => {
                 write!(f, "{what} of {bytes} bytes exceeds the bound of {bytes_max} bytes")

@@ -5,10 +5,14 @@
 //!            `------ 96 bits in footers ------'
 //! ```
 //!
+//! A node of a collection begins with the eight bits that its collection's id begins with, so that the nodes of one collection
+//! share a shard, and, as long as the key is not renamed, the key's.
+//!
 //! Promises: the same key, space and secret give the same bits for ever (docs/FORMAT.md). The space is mixed in, so equal
 //! keys of two spaces do not share a bucket. Never: a hash that an attacker can predict without the secret.
 
 use crate::change::SpaceId;
+use crate::collection::NODE_NAME_BYTES;
 
 /// All 128 bits of a key's hash.
 #[derive(Copy, Clone, Eq, PartialEq, Debug, Hash, PartialOrd, Ord)]
@@ -54,7 +58,18 @@ impl Hasher {
     /// The hash of `key` in `space`.
     pub fn hash(&self, space: SpaceId, key: &[u8]) -> KeyHash {
         let seed = self.secret ^ u64::from(space.0).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        KeyHash(xxhash_rust::xxh3::xxh3_128_with_seed(key, seed))
+        let hash = xxhash_rust::xxh3::xxh3_128_with_seed(key, seed);
+        if space.visible() != space
+            && let Some(id) = key.first_chunk::<8>().filter(|_| key.len() == NODE_NAME_BYTES)
+        {
+            return KeyHash(hash << 8 >> 8 | u128::from(id[7]) << 120);
+        }
+        KeyHash(hash)
+    }
+
+    /// The frozen hash of a field or member, the same in all collections: it decides where the field stands in its tree.
+    pub fn field(&self, field: &[u8]) -> u64 {
+        xxhash_rust::xxh3::xxh3_64_with_seed(field, self.secret) & self.index_mask
     }
 
     /// The index's 64 bits of a hash (all of them, except in tests).

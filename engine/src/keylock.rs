@@ -7,7 +7,7 @@
 
 use crate::change::Key;
 use crate::engine::Inner;
-use crate::shard::HeldKey;
+use crate::shard::{HeldKey, RESERVED};
 use smallvec::SmallVec;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,8 +20,9 @@ pub(crate) struct KeyLocks {
 }
 
 impl KeyLocks {
-    /// Takes the locks of all keys, waiting until all are free at once.
-    pub(crate) async fn take<'k>(inner: &Arc<Inner>, keys: impl Iterator<Item = Key<'k>>) -> KeyLocks {
+    /// Takes the locks of all keys, waiting until all are free at once. `even_kept`: for a waiting command, which no kept key holds
+    /// up.
+    pub(crate) async fn take<'k>(inner: &Arc<Inner>, keys: impl Iterator<Item = Key<'k>>, even_kept: bool) -> KeyLocks {
         let owner = inner.owners.fetch_add(1, Ordering::Relaxed);
         let mut held: SmallVec<[(usize, HeldKey); 2]> =
             keys.map(|k| (inner.shard_of(inner.hash_of(&k)), HeldKey { hash: k.hash.0, owner })).collect();
@@ -29,19 +30,21 @@ impl KeyLocks {
         held.dedup();
         loop {
             let ticket = inner.unlocked.ticket();
-            if Self::try_take(inner, &held) {
+            if Self::try_take(inner, &held, even_kept) {
                 return KeyLocks { inner: inner.clone(), held, owner };
             }
             inner.unlocked.changed(ticket).await;
         }
     }
 
-    fn try_take(inner: &Inner, held: &[(usize, HeldKey)]) -> bool {
+    fn try_take(inner: &Inner, held: &[(usize, HeldKey)], even_kept: bool) -> bool {
         let mut numbers: SmallVec<[usize; 2]> = held.iter().map(|h| h.0).collect();
         numbers.dedup();
         let mut guards: SmallVec<[_; 2]> = numbers.iter().map(|&n| (n, inner.shards[n].lock())).collect();
+        let stands_in_the_way =
+            |held: &HeldKey, hash: u128| held.hash == hash && !(even_kept && held.owner == RESERVED);
         let free = held.iter().all(|(n, key)| {
-            guards.iter().find(|g| g.0 == *n).is_some_and(|g| !g.1.held.iter().any(|h| h.hash == key.hash))
+            guards.iter().find(|g| g.0 == *n).is_some_and(|g| !g.1.held.iter().any(|h| stands_in_the_way(h, key.hash)))
         });
         if free {
             for (n, key) in held {

@@ -24,7 +24,7 @@ use crate::wait::{Boxed, join_all};
 use smallvec::SmallVec;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use thermocline_value::LargeHead;
+use thermocline_value::{LargeHead, Root};
 
 /// Values of a command that lie in extents: assembled for the body, or written for the commit.
 #[derive(Default)]
@@ -70,7 +70,13 @@ impl Drop for Assembled {
             match pending.iter_mut().find(|p| p.id == head.id) {
                 Some(p) => p.intent = false,
                 None => {
-                    pending.push(Pending { id: head.id, space: *space, extents: extents_of(head), intent: false });
+                    pending.push(Pending {
+                        id: head.id,
+                        space: *space,
+                        extents: extents_of(head),
+                        intent: false,
+                        tree: None,
+                    });
                 }
             }
         }
@@ -82,7 +88,14 @@ pub(crate) fn extents_of(head: &LargeHead) -> u32 {
     u32::try_from(head.extents()).unwrap_or(u32::MAX)
 }
 
-/// Payload of a Sweep or Intent record.
+/// Payload of a Sweep record of a collection's nodes: the root that nobody names any more.
+pub(crate) fn tree_payload(root: &Root) -> SmallVec<[u8; 24]> {
+    let mut out = Vec::with_capacity(24);
+    root.encode(&mut out);
+    SmallVec::from_vec(out)
+}
+
+/// Payload of a Sweep or Intent record of extents.
 pub(crate) fn sweep_payload(id: u64, extents: u32) -> [u8; 12] {
     let mut out = [0; 12];
     out[..8].copy_from_slice(&id.to_le_bytes());
@@ -110,7 +123,7 @@ impl Inner {
         Box::pin(async move {
             let key = run.keys[number].0;
             if run.rounds > 0 && run.locks.is_none() {
-                run.locks = Some(KeyLocks::take(self, run.keys.iter().map(|(k, _)| *k)).await);
+                run.locks = Some(KeyLocks::take(self, run.keys.iter().map(|(k, _)| *k), run.even_kept).await);
             }
             run.rounds += 1;
             let engine = Engine { inner: self.clone() };
@@ -210,7 +223,7 @@ impl Inner {
         Box::pin(async move {
             let key = run.keys[number].0;
             if run.locks.is_none() {
-                run.locks = Some(KeyLocks::take(self, run.keys.iter().map(|(k, _)| *k)).await);
+                run.locks = Some(KeyLocks::take(self, run.keys.iter().map(|(k, _)| *k), run.even_kept).await);
                 // What the body decided was decided without the locks: it decides again.
                 return Ok(());
             }
@@ -250,7 +263,7 @@ impl Inner {
     async fn intend(self: &Arc<Self>, space: SpaceId, extents: u32) -> Result<u64> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         // Without a log, too: one may be begun before the head is committed, and its map knows what is pending.
-        self.pending.lock().push(Pending { id, space, extents, intent: true });
+        self.pending.lock().push(Pending { id, space, extents, intent: true, tree: None });
         if !self.log.mode.logs() {
             return Ok(id);
         }

@@ -68,6 +68,18 @@ pub const DATABASES_MAX: u32 = 1024;
 pub const WATCH_KEYS_PER_RUN: usize = 256;
 /// The watched keys of one client take at most this part of `maxmemory`.
 pub const WATCHED_SHARE_MAX: u64 = 4;
+/// Nodes with deltas take at most this part of `maxmemory`: so much a start reads and keeps while it replays.
+pub const DELTA_SHARE_MAX: u64 = 16;
+/// Bytes of the largest usual node, for that share.
+pub const DELTA_NODE_BYTES: u64 = 4096;
+/// Nodes that may have deltas, however small the memory is.
+pub const DELTAS_MIN: usize = 16;
+/// Leaves of an abandoned tree that are removed in one group.
+pub const NODES_SWEPT_TOGETHER: usize = 16;
+/// Nodes of collections that one round of reads brings at most.
+pub const NODES_PER_ROUND_MAX: usize = 128;
+/// Rounds of reads that a command over collections may take: each brings something new, or GC has moved what was there.
+pub const NODE_ROUNDS_MAX: u32 = 100_000;
 /// The cold records that one command reads together take at most this part of `maxmemory`.
 pub const READ_SHARE_MAX: u64 = 8;
 /// Bytes of a map, checkpoint or hot-set list written at once.
@@ -197,6 +209,8 @@ pub struct Options {
     pub hot_list_seconds: u64,
     /// Test option: segment size in bytes instead of the rule's.
     pub segment_bytes: Option<u64>,
+    /// Test option: shards of the index instead of the rule's; a power of two.
+    pub shards: Option<u64>,
     /// Test option: bits kept of the index hash (64 = all).
     pub index_bits_kept: u32,
     /// Test option: allows less than the smallest `max_memory`.
@@ -221,6 +235,7 @@ impl Default for Options {
             hot_list: true,
             hot_list_seconds: 180,
             segment_bytes: None,
+            shards: None,
             index_bits_kept: 64,
             tiny: false,
         }
@@ -309,7 +324,7 @@ impl Options {
     pub fn shard_bits(&self) -> u32 {
         let by_workers = (self.workers.max(1) * 4).next_power_of_two() as u64;
         let by_memory = (self.max_memory / (16 << 20)).max(1).next_power_of_two();
-        by_workers.min(by_memory).clamp(1, 256).trailing_zeros()
+        self.shards.unwrap_or(by_workers.min(by_memory)).clamp(1, 256).trailing_zeros()
     }
 
     /// Base bits of the index directory: 2^10 to 2^20 segments by the larger of memory and RAM.

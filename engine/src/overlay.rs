@@ -8,13 +8,25 @@
 //! Promises: a command sees what the ones before it in the group decided, as if they were done; in the end each key is written
 //! at most once, whatever happened to it on the way. Never: touches the store.
 
-use crate::change::{Change, Changes, Expiry, Kind, Payload, Tier, View};
+use crate::change::{Change, Changes, Expiry, Kind, Payload, SpaceId, Tier, View};
+use crate::collection::{NodeSource, NodesOf, tree_of};
 use smallvec::SmallVec;
+use std::collections::BTreeMap;
+use thermocline_value::{CollectionId, NodeId};
 
 /// A value inside the group.
 enum Bytes<'a> {
     Argument(&'a [u8]),
     Built(Vec<u8>),
+}
+
+impl Bytes<'_> {
+    fn get(&self) -> &[u8] {
+        match self {
+            Bytes::Argument(bytes) => bytes,
+            Bytes::Built(bytes) => bytes,
+        }
+    }
 }
 
 /// What the group has made of a key so far.
@@ -29,19 +41,36 @@ enum State<'a> {
     Gone(bool),
 }
 
+/// A node inside the group: `None` is a freed one.
+type LayerNode = (Kind, Option<Vec<u8>>);
+
 /// The layer.
 pub struct Overlay<'v, 'a> {
     views: &'v [Option<View<'v>>],
+    spaces: Vec<SpaceId>,
     states: Vec<State<'a>>,
+    /// Nodes that the group has changed, by collection.
+    nodes: BTreeMap<CollectionId, BTreeMap<NodeId, LayerNode>>,
     now_ms: u64,
+    /// An edit did not fit its node: the group must not go on.
+    is_damaged: bool,
     changes: Changes<'a>,
 }
 
 impl<'v, 'a> Overlay<'v, 'a> {
-    /// A layer over the views of all keys of the group. Who sees an expired key is decided by `now_ms`.
-    pub fn new(views: &'v [Option<View<'v>>], now_ms: u64) -> Self {
+    /// A layer over the views of all keys of the group, which lie in these spaces. Who sees an expired key is decided by `now_ms`.
+    pub fn new(views: &'v [Option<View<'v>>], spaces: impl Iterator<Item = SpaceId>, now_ms: u64) -> Self {
         let states = views.iter().map(|_| State::Same).collect();
-        Overlay { views, states, now_ms, changes: Changes::default() }
+        let spaces = spaces.collect();
+        Overlay {
+            views,
+            spaces,
+            states,
+            nodes: BTreeMap::new(),
+            now_ms,
+            is_damaged: false,
+            changes: Changes::default(),
+        }
     }
 
     /// Runs the body of one command over these keys of the group. A key may stand in `keys` twice: the body changes its first.
@@ -54,18 +83,32 @@ impl<'v, 'a> Overlay<'v, 'a> {
         for (at, &key) in keys.iter().enumerate() {
             self.apply(key, changes.get(at), &changes);
         }
+        for node in changes.nodes() {
+            let space = self.spaces[keys[node.owner]];
+            let Ok(payload) = node.payload(&changes, || self.node(space, node.collection, node.node)) else {
+                self.is_damaged = true;
+                continue;
+            };
+            self.nodes.entry(node.collection).or_default().insert(node.node, (node.kind, payload));
+        }
         self.changes = changes;
         result
     }
 
-    /// Did the last command set the key at this place of its keys?
+    /// Did some command meet a node that is not what it should be?
+    pub fn is_damaged(&self) -> bool {
+        self.is_damaged
+    }
+
+    /// Did the last command set the key at this place of its keys, or change what is in it?
     pub fn has_put(&self, at: usize) -> bool {
-        matches!(self.changes.get(at), Change::Put(..))
+        matches!(self.changes.get(at), Change::Put(..) | Change::Touch)
     }
 
     /// What a command sees of a key now.
     pub fn view(&self, key: usize) -> Option<View<'_>> {
-        let old = self.views[key];
+        let nodes = Some(NodesOf { source: self, space: self.spaces[key] });
+        let old = self.views[key].map(|view| View { nodes, ..view });
         let (kind, value, expires_at_ms) = match &self.states[key] {
             State::Same => return old,
             State::Gone(_) => return None,
@@ -73,19 +116,13 @@ impl<'v, 'a> Overlay<'v, 'a> {
                 let live = expires_at_ms.is_none_or(|at_ms| at_ms > self.now_ms);
                 return old.filter(|_| live).map(|view| View { expires_at_ms: *expires_at_ms, ..view });
             }
-            State::Value(kind, bytes, expires_at_ms) => {
-                let bytes = match bytes {
-                    Bytes::Argument(bytes) => *bytes,
-                    Bytes::Built(bytes) => bytes,
-                };
-                (*kind, bytes, *expires_at_ms)
-            }
+            State::Value(kind, bytes, expires_at_ms) => (*kind, bytes.get(), *expires_at_ms),
         };
         if expires_at_ms.is_some_and(|at_ms| at_ms <= self.now_ms) {
             return None;
         }
         let heat = old.map_or(0, |view| view.heat);
-        Some(View { kind, value, length: value.len() as u64, expires_at_ms, tier: Tier::Hot, heat })
+        Some(View { kind, value, length: value.len() as u64, expires_at_ms, tier: Tier::Hot, heat, nodes })
     }
 
     /// Keys that are there now less keys that were there before the group, among these.
@@ -115,14 +152,24 @@ impl<'v, 'a> Overlay<'v, 'a> {
                 State::Value(_, _, expires_at_ms) => *expires_at_ms = at(expiry),
                 _ => *state = State::Expiring(at(expiry)),
             },
-            Change::Expire(_) => {}
+            Change::Expire(_) | Change::Edit(..) | Change::Touch => {}
         }
     }
 
-    /// Stages the end of the group: one change for each key that `is_kept`.
+    /// Stages the end of the group: one change for each key that `is_kept`, and those of the nodes of collections that a key
+    /// names in the end.
     pub fn finish(self, changes: &mut Changes<'a>, is_kept: impl Fn(usize) -> bool) {
         let expiry = |expires_at_ms: Option<u64>| expires_at_ms.map_or(Expiry::Clear, Expiry::At);
+        let views = self.views;
+        let mut nodes = self.nodes;
         for (key, state) in self.states.into_iter().enumerate().filter(|(key, _)| is_kept(*key)) {
+            let tree = match &state {
+                State::Same | State::Expiring(_) => {
+                    views[key].filter(|view| !view.kind.is_string()).and_then(|view| tree_of(view.value))
+                }
+                State::Value(kind, bytes, _) if !kind.is_string() => tree_of(bytes.get()),
+                State::Value(..) | State::Gone(_) => None,
+            };
             match state {
                 State::Same => {}
                 State::Expiring(at_ms) => changes.expire(key, expiry(at_ms)),
@@ -133,7 +180,24 @@ impl<'v, 'a> Overlay<'v, 'a> {
                 State::Gone(false) => changes.remove(key),
                 State::Gone(true) => changes.remove_again(key),
             }
+            let Some(changed) = tree.and_then(|root| Some((root.collection, nodes.remove(&root.collection)?))) else {
+                continue;
+            };
+            changes.touch_key(key);
+            for (node, (kind, payload)) in changed.1 {
+                changes.put_node(key, changed.0, node, kind, payload.as_deref());
+            }
         }
+    }
+}
+
+impl NodeSource for Overlay<'_, '_> {
+    fn node(&self, space: SpaceId, collection: CollectionId, node: NodeId) -> Option<&[u8]> {
+        if let Some((_, payload)) = self.nodes.get(&collection).and_then(|nodes| nodes.get(&node)) {
+            return payload.as_deref();
+        }
+        let below = self.views.iter().flatten().find_map(|view| view.nodes)?;
+        below.source.node(space, collection, node)
     }
 }
 
@@ -141,8 +205,15 @@ impl<'v, 'a> Overlay<'v, 'a> {
 mod tests {
     use super::*;
 
-    const OLD: View<'_> =
-        View { kind: Kind::String, value: b"old", length: 3, expires_at_ms: Some(50), tier: Tier::Cold, heat: 2 };
+    const OLD: View<'_> = View {
+        kind: Kind::String,
+        value: b"old",
+        length: 3,
+        expires_at_ms: Some(50),
+        tier: Tier::Cold,
+        heat: 2,
+        nodes: None,
+    };
 
     fn seen(overlay: &Overlay<'_, '_>, key: usize) -> Option<(Vec<u8>, Option<u64>)> {
         overlay.view(key).map(|view| (view.value.to_vec(), view.expires_at_ms))
@@ -151,7 +222,7 @@ mod tests {
     #[test]
     fn each_command_sees_what_the_earlier_ones_did() {
         let views = [Some(OLD), None];
-        let mut overlay = Overlay::new(&views, 10);
+        let mut overlay = Overlay::new(&views, std::iter::repeat_n(SpaceId(2), views.len()), 10);
         overlay.step(&[0, 1], |views, changes| {
             assert!(views[0].is_some() && views[1].is_none());
             changes.put_with(1, Kind::String, Expiry::At(90), |into| into.extend_from_slice(b"built"));
@@ -173,7 +244,7 @@ mod tests {
     #[test]
     fn a_key_is_written_once_at_the_end() {
         let views = [Some(OLD), None, None];
-        let mut overlay = Overlay::new(&views, 10);
+        let mut overlay = Overlay::new(&views, std::iter::repeat_n(SpaceId(2), views.len()), 10);
         for _ in 0..3 {
             overlay.step(&[0], |_, changes| changes.put(0, Kind::String, b"new", Expiry::Keep));
         }
@@ -191,7 +262,7 @@ mod tests {
     #[test]
     fn what_is_set_into_the_past_is_not_seen() {
         let views = [Some(OLD)];
-        let mut overlay = Overlay::new(&views, 10);
+        let mut overlay = Overlay::new(&views, std::iter::repeat_n(SpaceId(2), views.len()), 10);
         overlay.step(&[0], |_, changes| changes.put(0, Kind::String, b"late", Expiry::At(10)));
         assert_eq!(seen(&overlay, 0), None);
     }

@@ -58,11 +58,27 @@ pub enum Bug {
     ExpiredByTime,
     /// A start says nothing of values that damage took. (For the disk that damages what it stores.)
     QuietDamage,
+    /// A map is written although nodes have deltas before it.
+    MapOverDeltas,
+    /// Deltas are applied to whatever version of their node is there.
+    DeltasUnchained,
+    /// A split's parent is appended in another group than its halves.
+    SplitApart,
+    /// The sweep of a tree that nobody names any more is not logged.
+    TreeSweepUnlogged,
+    /// A node with deltas is demoted as if its last full version were all of it.
+    DemotionDropsDeltas,
+    /// A start forgets that the nodes that it has made of deltas are not in the log as they are.
+    DeltasRestoredClean,
+    /// Who watches a collection is not told of changes of its nodes.
+    WatchSkipsNodes,
+    /// Ids of nodes and collections begin anew at each start.
+    NodeIdsAgain,
 }
 
 impl Bug {
     /// All of them, with the names that the simulator's command line takes.
-    pub const ALL: [(&'static str, Bug); 26] = [
+    pub const ALL: [(&'static str, Bug); 34] = [
         ("ack-early", Bug::AckEarly),
         ("skip-flush", Bug::SkipFlush),
         ("skip-crc", Bug::SkipCrc),
@@ -89,6 +105,14 @@ impl Bug {
         ("gc-copy-after-death", Bug::GcCopyAfterDeath),
         ("expired-by-time", Bug::ExpiredByTime),
         ("quiet-damage", Bug::QuietDamage),
+        ("map-over-deltas", Bug::MapOverDeltas),
+        ("deltas-unchained", Bug::DeltasUnchained),
+        ("split-apart", Bug::SplitApart),
+        ("tree-sweep-unlogged", Bug::TreeSweepUnlogged),
+        ("demotion-drops-deltas", Bug::DemotionDropsDeltas),
+        ("deltas-restored-clean", Bug::DeltasRestoredClean),
+        ("watch-skips-nodes", Bug::WatchSkipsNodes),
+        ("node-ids-again", Bug::NodeIdsAgain),
     ];
 }
 

@@ -10,14 +10,19 @@
 
 use crate::Key;
 use crate::change::{Access, Changes, Done, Kind, Tier, View};
+use crate::collection::{NodesOf, tree_of};
 use crate::commit::{Item, Missing, commit};
 use crate::engine::{Engine, Inner};
 use crate::error::{Error, Result};
 use crate::keylock::KeyLocks;
 use crate::large::Assembled;
 use crate::log::NoRoom;
-use crate::options::{Durability, READ_SHARE_MAX, ROUNDS_MAX, ROUNDS_UNLOCKED_MAX};
+use crate::nodes::{Asked, NodesNeeded, Source};
+use crate::options::{Durability, NODE_ROUNDS_MAX, READ_SHARE_MAX, ROUNDS_MAX, ROUNDS_UNLOCKED_MAX};
 use crate::place::{CLASS_SECTORS, SECTOR_BYTES};
+use crate::planted::{self, Bug};
+use crate::queue::Asks;
+use crate::serve::{AtDoor, Summons};
 use crate::shard::{Found, Shard};
 use crate::short::Short;
 use crate::space::SpacePlan;
@@ -51,6 +56,8 @@ pub(crate) enum Need {
     Cold(SmallVec<[Arc<Flight>; 2]>),
     /// Somebody holds a key.
     Held(u64),
+    /// The key of this hash is kept for a command that waited for it.
+    Kept(u128, u64),
     /// Cells: (shard, bytes) each.
     Cells(SmallVec<[(usize, usize); 2]>),
     /// Room in the log.
@@ -61,6 +68,8 @@ pub(crate) enum Need {
     Assemble(usize),
     /// The new value of this key must be written as extents.
     Extend(usize),
+    /// Nodes of collections.
+    Nodes(NodesNeeded),
 }
 
 pub(crate) enum Outcome<R> {
@@ -94,29 +103,41 @@ pub(crate) struct Scope<'s> {
     pub(crate) plan: Option<&'s SpacePlan>,
     /// Keys that must not have changed.
     pub(crate) watcher: Option<&'s Watcher>,
+    /// It may wait for its keys.
+    pub(crate) asks: Option<Asks<'s>>,
 }
 
 /// Held latches, in the order of the shards.
 pub(crate) type Guards<'g> = SmallVec<[(usize, MutexGuard<'g, Shard>); 2]>;
 
+/// What one attempt stands on.
+pub(crate) struct Ground<'r> {
+    pub(crate) keys: &'r [(Key<'r>, Access)],
+    /// Records read so far.
+    pub(crate) known: &'r Known,
+    pub(crate) large: &'r Assembled,
+    /// Shards of nodes that are not the keys'.
+    pub(crate) shards: &'r [usize],
+    /// Who holds key locks; 0: nobody.
+    pub(crate) owner: u64,
+    pub(crate) scope: Scope<'r>,
+}
+
 impl Inner {
     /// One attempt over all keys.
-    #[expect(clippy::too_many_arguments, reason = "the parts of a run, borrowed apart")]
     pub(crate) fn attempt<'a, R>(
         &self,
-        keys: &[(Key<'_>, Access)],
-        known: &Known,
-        large: &Assembled,
+        ground: &Ground<'_>,
         changes: &mut Changes<'a>,
         body: &mut dyn FnMut(&[Option<View<'_>>], &mut Changes<'a>) -> R,
-        owner: u64,
-        scope: Scope<'_>,
     ) -> Outcome<R> {
         let mut spans: Vec<Span> = Vec::new();
-        let outcome = self.attempt_latched(keys, known, large, changes, body, owner, scope, &mut spans);
+        let mut summons = Summons::default();
+        let outcome = self.attempt_latched(ground, changes, body, &mut spans, &mut summons);
         for span in spans {
             self.region.give(span);
         }
+        summons.send(self);
         self.pump_if_ripe();
         outcome
     }
@@ -136,25 +157,22 @@ impl Inner {
         if self.log.mode.promised() != Durability::Always {
             return 0;
         }
-        let seen = if crate::planted::is(crate::planted::Bug::ReadsDoNotWait) { 0 } else { seen };
+        let seen = if planted::is(Bug::ReadsDoNotWait) { 0 } else { seen };
         let wait_seq = seen.max(written);
         if wait_seq <= self.log.watermark() { 0 } else { wait_seq }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one hold of the latches needs all of it")]
     fn attempt_latched<'a, R>(
         &self,
-        keys: &[(Key<'_>, Access)],
-        known: &Known,
-        large: &Assembled,
+        ground: &Ground<'_>,
         changes: &mut Changes<'a>,
         body: &mut dyn FnMut(&[Option<View<'_>>], &mut Changes<'a>) -> R,
-        owner: u64,
-        scope: Scope<'_>,
         spans: &mut Vec<Span>,
+        summons: &mut Summons,
     ) -> Outcome<R> {
+        let &Ground { keys, known, large, shards, owner, scope } = ground;
         let hashes: SmallVec<[u64; 2]> = keys.iter().map(|(k, _)| self.hash_of(k)).collect();
-        let mut guards = self.latch(&hashes, scope);
+        let mut guards = self.latch(&hashes, shards, scope);
         if self.closed.load(Ordering::Acquire) {
             return Outcome::Refused(Error::Closed);
         }
@@ -169,12 +187,20 @@ impl Inner {
         let mut flights: SmallVec<[Arc<Flight>; 2]> = SmallVec::new();
         let mut founds: SmallVec<[Found<'_>; 2]> = SmallVec::new();
         let mut read_bytes = 0;
-        for ((key, _), &hash) in keys.iter().zip(&hashes) {
+        for (n, ((key, _), &hash)) in keys.iter().zip(&hashes).enumerate() {
             let at = guard_of(&guards, hash);
             let number = guards[at].0;
             let shard = &mut guards[at].1;
             if shard.is_held(key, owner) {
                 return Outcome::Need(Need::Held(self.unlocked.ticket()));
+            }
+            let stands = scope.asks.is_some_and(|asks| asks.stands());
+            if !stands && shard.is_kept(key.hash.0, owner) {
+                return Outcome::Need(Need::Kept(key.hash.0, self.doors.ticket()));
+            }
+            if stands && scope.asks.is_some_and(|asks| asks.hides(shard, key.hash.0, n)) {
+                founds.push(Found::Absent);
+                continue;
             }
             let found = shard.find(key, hash, known, &self.log);
             if let Found::Unknown(slots) = &found {
@@ -196,14 +222,15 @@ impl Inner {
         let now_ms = || *asked.get_or_init(|| self.clock.now_ms());
         let mut items: SmallVec<[Item; 2]> = SmallVec::new();
         let mut tier = Tier::Miss;
-        let (result, seen_seq) = {
+        let (result, mut seen_seq, asked) = {
+            let source = Source::new(self, guards.iter().map(|(n, shard)| (*n, &**shard)).collect(), known);
             let mut views: SmallVec<[Option<View<'_>>; 2]> = SmallVec::new();
             let mut seen_seq = 0;
             for (n, (((key, access), &hash), found)) in keys.iter().zip(&hashes).zip(founds).enumerate() {
                 let at = guard_of(&guards, hash);
                 let shard = &guards[at].1;
                 seen_seq = seen_seq.max(shard.high_seq);
-                let (item, view) = match self.see(shard, at, n, key, *access, hash, found, large, &now_ms) {
+                let (item, mut view) = match self.see(shard, at, n, key, *access, hash, found, large, &now_ms) {
                     Ok(seen) => seen,
                     Err(Seen::Need(need)) => return Outcome::Need(need),
                     Err(Seen::Error(error)) => return Outcome::Refused(error),
@@ -211,27 +238,55 @@ impl Inner {
                 if n == 0 {
                     tier = view.as_ref().map_or(Tier::Miss, |v| v.tier);
                 }
+                if let Some(view) = &mut view {
+                    view.nodes = Some(NodesOf { source: &source, space: key.space });
+                }
                 items.push(item);
                 views.push(view);
             }
             changes.clear();
-            (body(&views, changes), seen_seq)
+            let result = body(&views, changes);
+            drop(views);
+            (result, seen_seq, source.into_asked())
         };
-        match commit(self, &mut guards, keys, &mut items, changes, large, scope.plan, spans) {
+        if changes.wants_nodes() {
+            return self.wanted(&mut guards, known, asked);
+        }
+        if !asked.met.is_empty() {
+            seen_seq = guards.iter().map(|(_, shard)| shard.high_seq).max().unwrap_or(seen_seq).max(seen_seq);
+        }
+        let nodes = self.changed_nodes(keys, changes);
+        let mut with_nodes: SmallVec<[(Key<'_>, Access); 2]> = SmallVec::new();
+        if !nodes.is_empty() {
+            if let Err(need) = self.node_items(&mut guards, known, &nodes, &mut items) {
+                return Outcome::Need(need);
+            }
+            with_nodes.extend(keys.iter().copied().chain(nodes.iter().map(|node| (node.key(), Access::Overwrite))));
+        }
+        let all = if nodes.is_empty() { keys } else { with_nodes.as_slice() };
+        match commit(self, &mut guards, all, &mut items, changes, large, scope.plan, spans) {
             Ok(seq) => {
                 self.after(&mut guards, keys, &items, changes, known);
+                let moved = items.iter().any(|item| item.changed);
+                self.after_nodes(&mut guards, &asked.met, moved, known);
+                if let (true, Some(asks)) = (changes.waits(), scope.asks)
+                    && let Err(error) = asks.stand(self, &mut guards, keys)
+                {
+                    return Outcome::Refused(error);
+                }
+                let cause = summons.collect(self, &mut guards, keys, scope.asks);
                 let wait_seq = self.wait_seq(seen_seq, seq);
                 if wait_seq != 0
                     && seq == 0
                     && let Some(reason) = self.log.failure()
                 {
                     // Nobody knows when the log is written again. Reads go on where that makes no difference.
-                    return match items.iter().all(|item| item.is_whole(&self.log)) {
-                        true => Outcome::Ready(result, Done { wait_seq: 0, tier, read_us: 0 }),
+                    return match asked.met.is_empty() && items.iter().all(|item| item.is_whole(&self.log)) {
+                        true => Outcome::Ready(result, Done { wait_seq: 0, tier, read_us: 0, cause }),
                         false => Outcome::Refused(Error::Misconfigured { reason }),
                     };
                 }
-                Outcome::Ready(result, Done { wait_seq, tier, read_us: 0 })
+                Outcome::Ready(result, Done { wait_seq, tier, read_us: 0, cause })
             }
             Err(Missing::Cells(cells)) => Outcome::Need(Need::Cells(cells)),
             Err(Missing::Log(NoRoom::Failed)) => Outcome::Refused(self.refusal()),
@@ -242,21 +297,31 @@ impl Inner {
         }
     }
 
-    /// Takes the latches of these hashes, each once, in the order of the shards. Watched keys of a group are latched too, so
+    /// A body could not go on: what it asked for is brought.
+    fn wanted<R>(&self, guards: &mut Guards<'_>, known: &Known, asked: Asked) -> Outcome<R> {
+        if let Some(damage) = asked.damage {
+            return Outcome::Refused(damage);
+        }
+        match self.need_nodes(guards, known, &asked.missed) {
+            Ok(needed) if needed.is_empty() => Outcome::Refused(Error::NodeMissing),
+            Ok(needed) => Outcome::Need(Need::Nodes(needed)),
+            Err(error) => Outcome::Refused(error),
+        }
+    }
+
+    /// Takes the latches of these hashes and shards, each once, in the order of the shards. Watched keys of a group are latched too, so
     /// that none can change between the look at its mark and the commit; a group that changes the databases takes all.
-    fn latch(&self, hashes: &[u64], scope: Scope<'_>) -> Guards<'_> {
-        let numbers: SmallVec<[usize; 2]> = match scope {
+    fn latch(&self, hashes: &[u64], shards: &[usize], scope: Scope<'_>) -> Guards<'_> {
+        let mut numbers: SmallVec<[usize; 2]> = match scope {
             Scope { plan: Some(plan), .. } if plan.is_change() => (0..self.shards.len()).collect(),
-            Scope { plan: Some(plan), watcher: Some(watcher) } => {
+            Scope { plan: Some(plan), watcher: Some(watcher), .. } => {
                 crate::watch::shards_of(self, hashes.iter().copied().chain(watcher.hashes(plan.before())))
             }
-            _ => {
-                let mut numbers: SmallVec<[usize; 2]> = hashes.iter().map(|&h| self.shard_of(h)).collect();
-                numbers.sort_unstable();
-                numbers.dedup();
-                numbers
-            }
+            _ => hashes.iter().map(|&h| self.shard_of(h)).collect(),
         };
+        numbers.extend_from_slice(shards);
+        numbers.sort_unstable();
+        numbers.dedup();
         numbers.into_iter().map(|n| (n, self.shards[n].lock())).collect()
     }
 
@@ -297,6 +362,9 @@ impl Inner {
             Found::Hot(at, slot, handle) => {
                 let object = shard.cell(handle);
                 item.set_hot(key, at, slot, &object.outline());
+                if let Some(dirty) = shard.deltas.get(object.place).filter(|_| object.deltas) {
+                    item.set_deltas(dirty);
+                }
                 (object.kind, object.payload, object.expiry, Tier::Hot, slot)
             }
             Found::Cold(at, slot, record) => {
@@ -313,13 +381,16 @@ impl Inner {
         };
         if kind == Kind::LargeString {
             item.set_large(payload);
+        } else if !kind.is_string() {
+            item.tree = tree_of(payload);
         }
         if expiry.is_some_and(|e| e <= now_ms()) {
             item.expired = true;
             return Ok((item, None));
         }
         let heat = if tier == Tier::Hot { slot.heat() } else { 0 };
-        let mut view = View { kind, value: payload, length: payload.len() as u64, expires_at_ms: expiry, tier, heat };
+        let mut view =
+            View { kind, value: payload, length: payload.len() as u64, expires_at_ms: expiry, tier, heat, nodes: None };
         if let Some(head) = item.large {
             view.kind = Kind::String;
             view.length = head.length;
@@ -370,6 +441,9 @@ impl Inner {
 
     /// Brings what an attempt needs.
     pub(crate) async fn bring(self: &Arc<Self>, need: Need, run: &mut Run<'_>) -> Result<()> {
+        if !matches!((&need, &run.at_door), (Need::Kept(hash, _), Some(at_door)) if at_door.hash() == *hash) {
+            run.at_door = None;
+        }
         match need {
             Need::Cold(flights) => {
                 let began_us = self.clock.monotonic_us();
@@ -395,7 +469,13 @@ impl Inner {
                     }
                 }
             }
+            Need::Nodes(needed) => self.bring_nodes(needed, run).await?,
             Need::Held(ticket) => self.unlocked.changed(ticket).await,
+            Need::Kept(hash, ticket) => {
+                // Whoever was let in and finds the key kept again stands in front.
+                let at_door = run.at_door.get_or_insert_with(|| AtDoor::take(self, hash));
+                at_door.let_in(ticket).await;
+            }
             Need::Cells(cells) => {
                 let ticket = self.log.room.ticket();
                 if !self.make_rooms(&cells) {
@@ -419,8 +499,35 @@ impl Inner {
             Need::Assemble(key) => self.assemble(key, run).await?,
             Need::Extend(_) => unreachable!("handled where the staged value is"),
         }
-        if run.rounds > ROUNDS_UNLOCKED_MAX && run.locks.is_none() && !run.part_of_another {
-            run.locks = Some(KeyLocks::take(self, run.keys.iter().map(|(k, _)| *k)).await);
+        if run.rounds + run.node_rounds > ROUNDS_UNLOCKED_MAX && run.locks.is_none() && !run.part_of_another {
+            run.locks = Some(KeyLocks::take(self, run.keys.iter().map(|(k, _)| *k), run.even_kept).await);
+        }
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// Reads the nodes that an attempt lacked.
+    async fn bring_nodes(self: &Arc<Self>, needed: NodesNeeded, run: &mut Run<'_>) -> Result<()> {
+        let began_us = self.clock.monotonic_us();
+        run.shards.extend(needed.shards);
+        run.shards.sort_unstable();
+        run.shards.dedup();
+        let is_wanted = |name: &[u8]| needed.cold.iter().any(|node| node.name == name);
+        for flight in needed.flights {
+            let record = Landing(flight).await?;
+            if !record.is_corrupt() && !is_wanted(record.record().key) {
+                self.counters.false_matches.fetch_add(1, Ordering::Relaxed);
+            }
+            run.known.add(record);
+        }
+        run.read_us += self.clock.monotonic_us().saturating_sub(began_us);
+        run.node_rounds += 1;
+        if run.node_rounds > NODE_ROUNDS_MAX {
+            return Err(Error::Misconfigured { reason: "a collection moved again and again while it was read".into() });
+        }
+        for node in &needed.cold {
+            self.prepare_promotion(&node.key(), &run.known);
         }
         Ok(())
     }
@@ -451,9 +558,17 @@ pub(crate) struct Run<'k> {
     pub(crate) known: Known,
     pub(crate) large: Assembled,
     pub(crate) locks: Option<KeyLocks>,
+    /// Its place at the door of a key that is kept for somebody else.
+    at_door: Option<AtDoor>,
+    /// No kept key holds it up.
+    pub(crate) even_kept: bool,
     /// It reads for a run that may hold the locks of these keys already: it takes none.
     pub(crate) part_of_another: bool,
     pub(crate) rounds: u32,
+    /// Rounds that brought nodes.
+    node_rounds: u32,
+    /// Shards of nodes that are not the keys'.
+    shards: SmallVec<[usize; 2]>,
     /// Waits for a cell that brought none, and when the first of them began.
     pub(crate) starved: u32,
     pub(crate) starved_since_us: Option<u64>,
@@ -467,8 +582,12 @@ impl<'k> Run<'k> {
             known: Known::default(),
             large: Assembled::default(),
             locks: None,
+            at_door: None,
+            even_kept: false,
             part_of_another: false,
             rounds: 0,
+            node_rounds: 0,
+            shards: SmallVec::new(),
             starved: 0,
             starved_since_us: None,
             read_us: 0,
@@ -513,7 +632,9 @@ impl Engine {
         let keys = [(*key, access)];
         let (known, large) = (Known::default(), Assembled::default());
         for _ in 0..4 {
-            match self.inner.attempt(&keys, &known, &large, changes, body, 0, Scope::default()) {
+            let ground =
+                Ground { keys: &keys, known: &known, large: &large, shards: &[], owner: 0, scope: Scope::default() };
+            match self.inner.attempt(&ground, changes, body) {
                 Outcome::Ready(result, done) => return Attempt::Ready(result, done),
                 Outcome::Need(Need::Cells(cells)) if self.inner.make_rooms(&cells) => {}
                 Outcome::Need(need) => return Attempt::Later(Later { need }),
@@ -567,7 +688,7 @@ impl Engine {
         changes: &mut Changes<'a>,
         body: impl FnMut(&[Option<View<'_>>], &mut Changes<'a>) -> R,
     ) -> Result<GroupEnd<R>> {
-        self.drive(keys, None, changes, body, Scope { plan: Some(plan), watcher }).await
+        self.drive(keys, None, changes, body, Scope { plan: Some(plan), watcher, asks: None }).await
     }
 
     async fn drive_alone<'a, R>(
@@ -583,7 +704,7 @@ impl Engine {
         }
     }
 
-    async fn drive<'a, R>(
+    pub(crate) async fn drive<'a, R>(
         &self,
         keys: &[(Key<'_>, Access)],
         first: Option<Need>,
@@ -592,14 +713,20 @@ impl Engine {
         scope: Scope<'_>,
     ) -> Result<GroupEnd<R>> {
         let mut run = Run::new(keys);
+        run.even_kept = scope.asks.is_some_and(|asks| asks.stands());
         let mut need = first;
         loop {
             match need.take() {
-                Some(Need::Extend(key)) => self.inner.extend(key, &mut run, changes).await?,
+                Some(Need::Extend(key)) => {
+                    run.at_door = None;
+                    self.inner.extend(key, &mut run, changes).await?;
+                }
                 Some(need) => self.inner.bring(need, &mut run).await?,
                 None => {}
             }
-            match self.inner.attempt(keys, &run.known, &run.large, changes, &mut body, run.owner(), scope) {
+            let ground =
+                Ground { keys, known: &run.known, large: &run.large, shards: &run.shards, owner: run.owner(), scope };
+            match self.inner.attempt(&ground, changes, &mut body) {
                 Outcome::Ready(result, mut done) => {
                     run.large.committed();
                     done.read_us = run.read_us as u32;

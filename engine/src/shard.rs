@@ -6,6 +6,7 @@
 
 use crate::arena::cell::{self, Cell};
 use crate::change::{Key, SpaceId};
+use crate::delta::DeltaTable;
 use crate::hash::Hasher;
 use crate::index::{Index, Slot, SlotRef, Spare, State};
 use crate::log::Log;
@@ -13,6 +14,7 @@ use crate::log::record::{padded, record_bytes};
 use crate::options::TierPolicy;
 use crate::place::Place;
 use crate::policy::{Entry, Ghost, Look, Objects, S3Fifo, Victim};
+use crate::queue::Queues;
 use crate::tier::fetch::{Flight, Known, KnownRecord};
 use crate::watch::Watches;
 use smallvec::SmallVec;
@@ -29,6 +31,9 @@ pub struct SpaceIndex {
     /// Keys with a TTL.
     pub expiring: u64,
 }
+
+/// Owner of keys that are kept for waiting commands (`queue.rs` knows for which).
+pub const RESERVED: u64 = u64::MAX;
 
 /// A key that somebody holds logically.
 #[derive(Copy, Clone, Eq, PartialEq, Debug)]
@@ -95,12 +100,16 @@ pub struct Shard {
     pub high_seq: u64,
     /// Reads under way.
     pub flights: HashMap<u64, Arc<Flight>>,
-    /// Keys held logically.
+    /// Keys held logically: locked, or kept for a waiting command.
     pub held: Vec<HeldKey>,
     /// Keys that clients watch.
     pub(crate) watches: Watches,
+    /// Commands that wait for keys.
+    pub(crate) queues: Queues,
     /// What was done here.
     pub counts: Counts,
+    /// Nodes whose last changes are deltas.
+    pub(crate) deltas: DeltaTable,
     /// Cells put aside for whoever asked.
     reserved: SmallVec<[(usize, Handle); 4]>,
     shard_bits: u32,
@@ -123,7 +132,9 @@ impl Shard {
             flights: HashMap::new(),
             held: Vec::new(),
             watches: Watches::default(),
+            queues: Queues::default(),
             counts: Counts::default(),
+            deltas: DeltaTable::default(),
             reserved: SmallVec::new(),
             shard_bits,
             base_bits,
@@ -155,10 +166,11 @@ impl Shard {
         &mut self.spaces[at]
     }
 
-    /// Is the key held by somebody else?
+    /// Is the key locked by somebody else?
     #[inline]
     pub fn is_held(&self, key: &Key<'_>, owner: u64) -> bool {
-        !self.held.is_empty() && self.held.iter().any(|h| h.hash == key.hash.0 && h.owner != owner)
+        let is_others = |h: &HeldKey| h.hash == key.hash.0 && h.owner != owner && h.owner != RESERVED;
+        !self.held.is_empty() && self.held.iter().any(is_others)
     }
 
     /// Looks for a key. `known` proves or refutes cold slots.
@@ -287,8 +299,13 @@ impl Shard {
         spans.extend(self.heap.free(handle));
     }
 
-    /// Bytes of the record at the place of a hot object (it is the same version).
-    pub fn record_bytes_of(object: &Cell<'_>) -> u32 {
+    /// Bytes of the record at the place of a hot object.
+    pub fn record_bytes_of(&self, object: &Cell<'_>) -> u32 {
+        if object.deltas
+            && let Some(dirty) = self.deltas.get(object.place)
+        {
+            return dirty.base_bytes;
+        }
         padded(record_bytes(object.key.len(), object.payload.len(), object.expiry.is_some())) as u32
     }
 

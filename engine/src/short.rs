@@ -7,15 +7,21 @@
 //! Promises: what happens is what the general road would have done. Never: waits, allocates on the heap for a read.
 
 use crate::Key;
-use crate::arena::cell::Outline;
+use crate::arena::cell::{Cell, Outline};
 use crate::change::{Access, Change, Changes, Done, Kind, Tier, View};
+use crate::collection::NodesOf;
 use crate::commit::{Item, Missing, Step, commit_one};
 use crate::engine::Inner;
 use crate::index::{Slot, SlotRef};
+use crate::nodes::Source;
 use crate::run::count;
+use crate::serve::Summons;
 use crate::shard::{Shard, Sight};
+use crate::tier::fetch::Known;
 use parking_lot::MutexGuard;
 use std::sync::atomic::Ordering;
+use thermocline_memory::Handle;
+use thermocline_value::Root;
 
 /// Why an attempt on the short road did not run to its end. Nothing was changed.
 pub(crate) enum Short {
@@ -23,6 +29,19 @@ pub(crate) enum Short {
     General,
     /// There was no cell: (shard, bytes).
     NoCell(usize, usize),
+}
+
+#[inline]
+fn view_of<'v>(object: &Cell<'v>, slot: Slot) -> View<'v> {
+    View {
+        kind: object.kind,
+        value: object.payload,
+        length: object.payload.len() as u64,
+        expires_at_ms: object.expiry,
+        tier: Tier::Hot,
+        heat: slot.heat(),
+        nodes: None,
+    }
 }
 
 impl Inner {
@@ -51,18 +70,17 @@ impl Inner {
                 if object.kind == Kind::LargeString || object.expiry.is_some_and(|at| at <= self.clock.now_ms()) {
                     return Err(Short::General);
                 }
-                let view = View {
-                    kind: object.kind,
-                    value: object.payload,
-                    length: object.payload.len() as u64,
-                    expires_at_ms: object.expiry,
-                    tier: Tier::Hot,
-                    heat: slot.heat(),
-                };
+                if !object.kind.is_string() && Root::is_root(object.payload) {
+                    return self.read_tree(shard, number, key, access, (at, slot), changes, body);
+                }
+                let view = view_of(&object, slot);
                 (body(&[Some(view)], changes), Some((at, slot, object.outline())), Tier::Hot)
             }
         };
         if !changes.is_untouched() {
+            if !changes.nodes().is_empty() {
+                return Err(Short::General);
+            }
             let done = self.change_one(shard, number, key, access, hash, found, changes)?;
             return Ok((result, done));
         }
@@ -71,7 +89,48 @@ impl Inner {
         }
         let wait_seq = self.wait_short(shard.high_seq, 0)?;
         count(&mut shard, tier, false, access);
-        Ok((result, Done { wait_seq, tier, read_us: 0 }))
+        Ok((result, Done { wait_seq, tier, read_us: 0, cause: 0 }))
+    }
+
+    /// A look at a collection that is a tree, if all that is asked for is hot and in this shard. Changes of one are for the
+    /// general road.
+    #[expect(clippy::too_many_arguments, reason = "one hold of the latch needs all of it")]
+    fn read_tree<'a, R>(
+        &self,
+        mut shard: MutexGuard<'_, Shard>,
+        number: usize,
+        key: &Key<'_>,
+        access: Access,
+        (at, slot): (SlotRef, Slot),
+        changes: &mut Changes<'a>,
+        body: &mut impl FnMut(&[Option<View<'_>>], &mut Changes<'a>) -> R,
+    ) -> Result<(R, Done), Short> {
+        if access.writes() {
+            return Err(Short::General);
+        }
+        let known = Known::default();
+        let (result, asked) = {
+            let source = Source::new(self, smallvec::smallvec![(number, &*shard)], &known);
+            let object = shard.cell(Handle::from_bits(slot.place()));
+            let mut view = view_of(&object, slot);
+            view.nodes = Some(NodesOf { source: &source, space: key.space });
+            let result = body(&[Some(view)], changes);
+            (result, source.into_asked())
+        };
+        if !changes.is_untouched() {
+            return Err(Short::General);
+        }
+        if access != Access::Peek {
+            shard.touch(key.space, at, slot);
+            for node in &asked.met {
+                if let Some((at, slot)) = node.hot {
+                    shard.touch(node.space, at, slot);
+                }
+            }
+        }
+        let wait_seq = self.wait_short(shard.high_seq, 0)?;
+        count(&mut shard, Tier::Hot, false, access);
+        Ok((result, Done { wait_seq, tier: Tier::Hot, read_us: 0, cause: 0 }))
     }
 
     /// What the answer must wait for. While the log has failed the general road decides what may be answered.
@@ -110,7 +169,9 @@ impl Inner {
                 Some(Step::new(0, kind, Some(bytes), expiry))
             }
             Change::Remove(false) => found.map(|_| Step::new(0, Kind::String, None, None)),
-            Change::Remove(true) | Change::Expire(_) | Change::None => return Err(Short::General),
+            Change::Remove(true) | Change::Expire(_) | Change::Edit(..) | Change::Touch | Change::None => {
+                return Err(Short::General);
+            }
         };
         let (seen_seq, mut written, mut spans) = (shard.high_seq, 0, Vec::new());
         if let Some(step) = step {
@@ -122,12 +183,18 @@ impl Inner {
         }
         let wait_seq = self.wait_short(seen_seq, written)?;
         count(&mut shard, tier, false, access);
+        let mut summons = Summons::default();
+        let cause = match shard.queues.is_empty() {
+            true => 0,
+            false => summons.collect_one(self, &mut shard),
+        };
         drop(shard);
         if written > 0 {
             self.pump_if_ripe();
         }
+        summons.send(self);
         // Spans that became empty go back here, without the latch.
         drop(spans);
-        Ok(Done { wait_seq, tier, read_us: 0 })
+        Ok(Done { wait_seq, tier, read_us: 0, cause })
     }
 }

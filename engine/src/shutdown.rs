@@ -93,8 +93,11 @@ impl Inner {
                     let shard = self.shards[number].lock();
                     let Some(space) = shard.space(id) else { break };
                     cursor = space.index.scan(from, SLOTS_PER_HOLD, |_, slot, prefix, _| {
-                        if slot.state() == State::Hot && !shard.cell(Handle::from_bits(slot.place())).place.is_some() {
-                            dirty.push((prefix, slot));
+                        if slot.state() == State::Hot {
+                            let object = shard.cell(Handle::from_bits(slot.place()));
+                            if !object.place.is_some() || object.deltas {
+                                dirty.push((prefix, slot));
+                            }
                         }
                     });
                 }

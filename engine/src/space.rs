@@ -4,6 +4,7 @@
 //! throughout, cold ones by reading their records. Never: a walk over all keys in one hold.
 
 use crate::change::{Access, Changes, Done, Key, SpaceId, View};
+use crate::collection::tree_of;
 use crate::engine::{Engine, Inner, Spaces};
 use crate::error::Result;
 use crate::index::State;
@@ -90,6 +91,7 @@ impl Inner {
         }
         *self.spaces.write() = plan.after.clone();
         self.move_watches(guards, &plan.before, &plan.after, touched);
+        self.move_queues(guards, &plan.before, &plan.after);
     }
 
     /// The largest group: the log asks for a ready segment for each third of one, and one more.
@@ -339,7 +341,7 @@ impl Engine {
                 location.heat = slot.heat();
                 location.dirty = !object.place.is_some();
                 location.memory_bytes = shard.heap.bytes(handle).len() as u64;
-                location.place_bytes = crate::shard::Shard::record_bytes_of(&object);
+                location.place_bytes = shard.record_bytes_of(&object);
                 (object.place, slot.class())
             }
             Found::Cold(_, slot, record) => {
@@ -378,11 +380,26 @@ impl Engine {
         }
     }
 
-    /// Demotes a key by hand. True if it is cold afterwards.
+    /// Demotes a key by hand, of a collection every node. True if it is cold afterwards.
     ///
     /// # Errors
     /// The log has no room for a dirty value.
     pub async fn demote(&self, key: &Key<'_>) -> Result<bool> {
+        let mut tree = None;
+        self.run(&[(*key, Access::Peek)], &mut Changes::new(1), |views, _| {
+            tree = views[0].filter(|view| !view.kind.is_string()).and_then(|view| tree_of(view.value));
+        })
+        .await?;
+        if let Some(root) = tree {
+            // From the leaves up: to find them the nodes above are read.
+            for node in self.inner.nodes_below(self, key.space, &root).await?.iter().rev() {
+                self.demote_one(&node.key()).await?;
+            }
+        }
+        self.demote_one(key).await
+    }
+
+    async fn demote_one(&self, key: &Key<'_>) -> Result<bool> {
         let inner = &self.inner;
         let hash = inner.hash_of(key);
         let known = self.known(key).await?;
@@ -440,5 +457,5 @@ fn show(
         Some(head) => (Kind::String, head.length, &[][..]),
         None => (kind, payload.len() as u64, payload),
     };
-    visit(key, &View { kind, value, length, expires_at_ms: expiry, tier, heat: 0 });
+    visit(key, &View { kind, value, length, expires_at_ms: expiry, tier, heat: 0, nodes: None });
 }

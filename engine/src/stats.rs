@@ -22,6 +22,8 @@ pub(crate) struct Counters {
     pub(crate) gc_segments: AtomicU64,
     pub(crate) maps: AtomicU64,
     pub(crate) checkpoints: AtomicU64,
+    /// Delta records appended.
+    pub(crate) deltas: AtomicU64,
     pub(crate) corrupt_records: AtomicU64,
     pub(crate) quarantined: AtomicU64,
     pub(crate) heals: AtomicU64,
@@ -79,6 +81,8 @@ stats! {
     checkpoint_seq,
     checkpoint_age_log_bytes,
     hot_list_bytes,
+    delta_records,
+    delta_nodes,
     warm_up_entries,
     warm_up_done,
     warm_up_promoted,
@@ -190,6 +194,7 @@ impl Engine {
             s.misses += shard.counts.misses;
             s.expired_keys += shard.counts.expired;
             s.changes += shard.counts.changes;
+            s.delta_nodes += shard.deltas.len() as u64;
         }
         s.cold_keys = s.keys - s.hot_keys.min(s.keys);
         s.arena_bytes = inner.region.used_bytes();
@@ -223,6 +228,7 @@ impl Engine {
         s.gc_segments_freed = get(&c.gc_segments);
         s.maps_written = get(&c.maps);
         s.checkpoints_written = get(&c.checkpoints);
+        s.delta_records = get(&c.deltas);
         let log_bytes = get(&log.log_bytes);
         {
             let maps = inner.maps.lock();

@@ -53,7 +53,7 @@ fn states(steps: &[Step]) -> Vec<Holding> {
 }
 
 fn open(disk: &FaultDisk, durability: Durability) -> Store {
-    let mut store = Store::open(disk, durability);
+    let mut store = Store::open(disk, store::options(durability));
     // The first segments are made: a demotion does not wait for one.
     (0..TURNS_AT_FIRST).for_each(|_| store.turn());
     store

@@ -42,7 +42,7 @@ impl Store {
 
 #[test]
 fn what_is_on_the_device_is_read_while_the_log_cannot_be_written_and_what_is_not_is_refused_until_it_is() {
-    let mut store = Store::open(&FaultDisk::new(16 << 20, 7, Faults::default()), Durability::Always);
+    let mut store = Store::open(&FaultDisk::new(16 << 20, 7, Faults::default()), store::options(Durability::Always));
     for key in 0..KEYS {
         let seq = store.set(key, 1);
         let engine = store.engine.clone();
@@ -101,7 +101,7 @@ fn a_shutdown_with_a_failed_log_never_calls_itself_clean_without_what_gc_has_cop
     let (mut refused, mut copied) = (0, 0);
     for turns in 0..12 {
         let disk = FaultDisk::new(32 << 20, turns, Faults::default());
-        let mut store = Store::open(&disk, Durability::Always);
+        let mut store = Store::open(&disk, store::options(Durability::Always));
         let mut versions = [0u8; KEYS as usize];
         for number in 0u32.. {
             // Few stay as they are, among many that die: each segment holds some that GC must move.
@@ -127,7 +127,7 @@ fn a_shutdown_with_a_failed_log_never_calls_itself_clean_without_what_gc_has_cop
         drop((engine, store));
         disk.kill();
 
-        let mut store = Store::open(&disk, Durability::Always);
+        let mut store = Store::open(&disk, store::options(Durability::Always));
         assert_eq!(store.engine.recovery().lost_records, 0, "{:?}", store.engine.recovery().notes);
         for key in 0..KEYS {
             let want = Some(versions[usize::from(key)]).filter(|&version| version > 0);

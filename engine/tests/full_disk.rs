@@ -45,7 +45,7 @@ impl Store {
 fn every_growing_write_is_refused_within_the_longest_wait() {
     for durability in [Durability::None, Durability::No, Durability::EverySecond, Durability::Always] {
         let disk = FaultDisk::new(DISK_BYTES, 7, Faults::default());
-        let mut store = Store::open(&disk, durability);
+        let mut store = Store::open(&disk, store::options(durability));
         let (keys, error) = store.fill();
         assert!(matches!(error, Error::Misconfigured { .. }), "{durability:?}: {error:?}");
         assert!(u64::from(keys) * 900 > DISK_BYTES / 4, "{durability:?}: only {keys} keys");

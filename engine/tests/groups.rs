@@ -48,7 +48,7 @@ impl Store {
             sets.iter().map(|(name, _)| (engine.key(plan.space(0), name.as_bytes()), Access::Overwrite)).collect();
         let mut changes = Changes::new(keys.len());
         let group = engine.run_group(&keys, plan, watcher, &mut changes, |views, changes| {
-            let mut overlay = Overlay::new(views, 1_000_000);
+            let mut overlay = Overlay::new(views, keys.iter().map(|(key, _)| key.space), 1_000_000);
             for (number, (_, value)) in sets.iter().enumerate() {
                 overlay.step(&[number], |_, changes| changes.put(0, Kind::String, value, Expiry::Clear));
             }
@@ -69,7 +69,7 @@ fn a_group_that_flushes_and_swaps_databases_is_whole_or_absent() {
     let large = vec![b'L'; LARGE_BYTES];
     for seed in 0..120 {
         let disk = FaultDisk::new(16 << 20, seed, Faults::default());
-        let mut store = Store::open(&disk, Durability::EverySecond);
+        let mut store = Store::open(&disk, store::options(Durability::EverySecond));
         store.set(0, "a", b"old");
         store.set(0, "b", b"old");
         store.set(1, "d", b"old");
@@ -111,7 +111,7 @@ fn a_group_that_flushes_and_swaps_databases_is_whole_or_absent() {
             disk.kill()
         }
         drop(store);
-        let mut store = Store::open(&disk, Durability::EverySecond);
+        let mut store = Store::open(&disk, store::options(Durability::EverySecond));
         let now = held(&mut store);
         if now == after {
             assert_eq!(store.get(1, "c").as_deref(), Some(&large[..]), "seed {seed}");
@@ -132,7 +132,7 @@ fn a_group_that_flushes_and_swaps_databases_is_whole_or_absent() {
 #[test]
 fn a_plan_that_others_have_overtaken_does_nothing() {
     let disk = FaultDisk::new(16 << 20, 1, Faults::default());
-    let mut store = Store::open(&disk, Durability::EverySecond);
+    let mut store = Store::open(&disk, store::options(Durability::EverySecond));
     store.set(0, "a", b"1");
     let plan = store.engine.plan_spaces();
     let engine = store.engine.clone();
@@ -147,7 +147,7 @@ fn a_plan_that_others_have_overtaken_does_nothing() {
 #[test]
 fn a_watched_key_that_only_moves_has_not_changed() {
     let disk = FaultDisk::new(16 << 20, 2, Faults::default());
-    let mut store = Store::open(&disk, Durability::EverySecond);
+    let mut store = Store::open(&disk, store::options(Durability::EverySecond));
     let engine = store.engine.clone();
     let value = vec![b'v'; 600];
     store.set(0, "w", &value);
@@ -179,7 +179,7 @@ fn a_watched_key_that_only_moves_has_not_changed() {
 #[test]
 fn a_watch_follows_its_database_through_flush_and_swap() {
     let disk = FaultDisk::new(16 << 20, 3, Faults::default());
-    let mut store = Store::open(&disk, Durability::EverySecond);
+    let mut store = Store::open(&disk, store::options(Durability::EverySecond));
     let engine = store.engine.clone();
     let watch = |store: &mut Store, name: &[u8]| {
         let mut watcher = engine.watcher();
@@ -216,7 +216,7 @@ fn a_watch_follows_its_database_through_flush_and_swap() {
 #[test]
 fn a_group_beyond_the_log_s_room_is_refused_before_any_change() {
     let disk = FaultDisk::new(16 << 20, 4, Faults::default());
-    let mut store = Store::open(&disk, Durability::EverySecond);
+    let mut store = Store::open(&disk, store::options(Durability::EverySecond));
     let engine = store.engine.clone();
     let value = vec![b'v'; 10_000];
     let names: Vec<String> = (0..8).map(|number| format!("k{number}")).collect();

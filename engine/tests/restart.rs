@@ -1,4 +1,4 @@
-//! Restarts on real files: from a checkpoint that was written beside commands, from a directory of format 1, and warm.
+//! Restarts on real files: from a checkpoint that was written beside commands, from directories of older formats, and warm.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -120,7 +120,11 @@ fn the_hot_set_comes_back_by_itself() {
 }
 
 #[test]
-fn a_directory_of_format_one_opens_after_a_crash() {
+fn directories_of_older_formats_open_after_a_crash() {
+    (1..superblock::FORMAT).for_each(a_directory_opens_after_a_crash);
+}
+
+fn a_directory_opens_after_a_crash(format: u32) {
     let folder = tempfile::tempdir().unwrap();
     let engine = open(folder.path());
     let io = engine.spawn_driver().unwrap();
@@ -134,7 +138,7 @@ fn a_directory_of_format_one_opens_after_a_crash() {
         let path = left.path().join(name);
         #[expect(clippy::disallowed_methods, reason = "the format is turned back by hand")]
         let mut bytes = std::fs::read(&path).unwrap();
-        bytes[8..12].copy_from_slice(&1u32.to_le_bytes());
+        bytes[8..12].copy_from_slice(&format.to_le_bytes());
         let used = 64 + 4 * u32::from_le_bytes(bytes[52..56].try_into().unwrap()) as usize;
         let cuts = u32::from_le_bytes(bytes[56..60].try_into().unwrap()) as usize;
         let crc = crc32fast::hash(&bytes[4..used + 12 * cuts]);

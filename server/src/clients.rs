@@ -5,8 +5,9 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::Poll;
 
 use futures_util::task::AtomicWaker;
 use thermocline_resp::Protocol;
@@ -36,7 +37,8 @@ pub struct Client {
     /// Commands queued since MULTI; -1: not in MULTI.
     queued: AtomicI64,
     queued_bytes: AtomicU64,
-    blocked: AtomicBool,
+    /// Whether it waits in a command: one of the numbers below.
+    waits: AtomicU8,
     killed: AtomicBool,
     trim: AtomicBool,
     /// Wakes its task while it waits for the network.
@@ -52,6 +54,67 @@ pub struct Names {
     pub library: Vec<u8>,
     /// CLIENT SETINFO LIB-VER.
     pub library_version: Vec<u8>,
+}
+
+/// It does not wait.
+const AWAKE: u8 = 0;
+/// It waits, and may be sent on.
+const WAITING: u8 = 1;
+/// It waits no more, but has not noticed: its answer shall be that its time is over, or an error.
+const SENT_ON: u8 = 2;
+const SENT_ON_WITH_ERROR: u8 = 3;
+/// What it waited for is there: it is being served.
+const SERVED: u8 = 4;
+
+/// How CLIENT UNBLOCK sends a client on.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum SentOn {
+    /// As if its time were over.
+    TimeOver,
+    /// With an error.
+    Error,
+}
+
+/// A client that waits in a command, as long as this is there.
+pub struct Waiting<'c>(&'c Client);
+
+impl Waiting<'_> {
+    /// Returns when somebody sends it on.
+    pub async fn sent_on(&self) -> SentOn {
+        std::future::poll_fn(|context| {
+            self.0.waker.register(context.waker());
+            self.how().map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
+    }
+
+    /// What it waited for may be there: nobody can send it on while it looks.
+    ///
+    /// # Errors
+    /// Somebody was faster.
+    pub fn look(&self) -> Result<(), SentOn> {
+        let _ = self.0.waits.compare_exchange(WAITING, SERVED, Ordering::AcqRel, Ordering::Acquire);
+        self.how().map_or(Ok(()), Err)
+    }
+
+    /// It was not there: it goes on waiting.
+    pub fn go_on(&self) {
+        let _ = self.0.waits.compare_exchange(SERVED, WAITING, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    fn how(&self) -> Option<SentOn> {
+        match self.0.waits.load(Ordering::Acquire) {
+            SENT_ON => Some(SentOn::TimeOver),
+            SENT_ON_WITH_ERROR => Some(SentOn::Error),
+            _ => None,
+        }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waits.store(AWAKE, Ordering::Release);
+    }
 }
 
 /// No command yet.
@@ -117,14 +180,25 @@ impl Client {
         self.queued_bytes.store(queue.map_or(0, |(_, bytes)| bytes as u64), Ordering::Relaxed);
     }
 
-    /// It waits in a command, or does not any more.
-    pub fn set_blocked(&self, on: bool) {
-        self.blocked.store(on, Ordering::Relaxed);
+    /// It waits in a command, until what is answered goes.
+    pub fn wait(&self) -> Waiting<'_> {
+        self.waits.store(WAITING, Ordering::Release);
+        Waiting(self)
     }
 
-    /// Whether it waits in a command.
+    /// Whether it waits in a command, and nobody has sent it on.
     pub fn is_blocked(&self) -> bool {
-        self.blocked.load(Ordering::Relaxed)
+        matches!(self.waits.load(Ordering::Acquire), WAITING | SERVED)
+    }
+
+    /// Sends it on, if it waits. Says whether it did.
+    pub fn send_on(&self, how: SentOn) -> bool {
+        let state = if how == SentOn::Error { SENT_ON_WITH_ERROR } else { SENT_ON };
+        let waited = self.waits.compare_exchange(WAITING, state, Ordering::AcqRel, Ordering::Acquire).is_ok();
+        if waited {
+            self.waker.wake();
+        }
+        waited
     }
 
     /// RESET: forgets name and wishes.
@@ -238,7 +312,7 @@ impl Clients {
             no_touch: AtomicBool::new(false),
             queued: AtomicI64::new(-1),
             queued_bytes: AtomicU64::new(0),
-            blocked: AtomicBool::new(false),
+            waits: AtomicU8::new(AWAKE),
             killed: AtomicBool::new(false),
             trim: AtomicBool::new(false),
             waker: AtomicWaker::new(),

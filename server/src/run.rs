@@ -204,7 +204,7 @@ async fn keep_house(server: Arc<Server>) {
         for client in server.clients.all() {
             let idle_ms = client.idle_ms(now_ms);
             let (input_bytes, output_bytes) = client.buffers();
-            if timeout_ms > 0 && idle_ms > timeout_ms {
+            if timeout_ms > 0 && idle_ms > timeout_ms && !client.is_blocked() {
                 client.kill();
             } else if idle_ms > IDLE_MS && input_bytes + output_bytes > IDLE_BUFFER_BYTES_MIN {
                 client.ask_trim();

@@ -3,6 +3,7 @@
 //! Promises: small and plain; only the client's own connection touches it. What others may see or do (CLIENT LIST, CLIENT KILL)
 //! lives in `clients.rs`. Never: buffers, sockets, commands.
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, LazyLock};
 
 use thermocline::Watcher;
@@ -38,7 +39,11 @@ pub struct Session {
     pub watcher: Option<Box<Watcher>>,
     /// EXEC runs its commands: nothing may wait for other clients.
     pub is_executing: bool,
+    /// What the next command's random choices begin with.
+    seed: u64,
     wait_seq: u64,
+    /// Who was called by the last command must be served before anything else happens here; 0: nobody.
+    cause: u64,
 }
 
 /// What a session may do.
@@ -87,8 +92,24 @@ impl Session {
             transaction: None,
             watcher: None,
             is_executing: false,
+            seed: RandomState::new().hash_one(()),
             wait_seq: 0,
+            cause: 0,
         }
+    }
+
+    /// What this command's random choices begin with; the next command's begin elsewhere.
+    #[inline]
+    pub fn next_seed(&mut self) -> u64 {
+        // The step of SplitMix64: the generator that a command makes of it scrambles it.
+        self.seed = self.seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        self.seed
+    }
+
+    /// The seed of the command under way.
+    #[inline]
+    pub fn seed(&self) -> u64 {
+        self.seed
     }
 
     /// The right password was given.
@@ -153,6 +174,25 @@ impl Session {
     /// Answers from here on may leave only when the log has reached `seq`.
     pub fn must_wait(&mut self, seq: u64) {
         self.wait_seq = self.wait_seq.max(seq);
+    }
+
+    /// Whoever waited for what a command has made is served before the next one, and before its answer leaves.
+    #[inline]
+    pub fn must_serve(&mut self, cause: u64) {
+        if cause != 0 {
+            self.cause = cause;
+        }
+    }
+
+    /// Whom a command has called is not served yet.
+    #[inline]
+    pub fn must_serve_first(&self) -> bool {
+        self.cause != 0
+    }
+
+    /// What is to be served first; forgotten by asking.
+    pub fn take_cause(&mut self) -> u64 {
+        std::mem::take(&mut self.cause)
     }
 
     /// What the answers must wait for; forgotten by asking.

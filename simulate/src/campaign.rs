@@ -3,7 +3,8 @@
 //! Promises: a panic in the engine is a failure of its seed, with the panic's words. Never: a failing seed without its number.
 
 use crate::plan::{Profile, Settings};
-use crate::world::{Report, run_seed};
+use crate::report::Report;
+use crate::world::run_seed;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
@@ -89,7 +90,7 @@ impl Campaign {
                         let mut tally = tally.lock().unwrap_or_else(|e| e.into_inner());
                         tally.seeds += 1;
                         match outcome {
-                            Ok(report) => add(&mut tally.report, &report),
+                            Ok(report) => tally.report.add(&report),
                             Err(failure) => tally.failures.push(failure),
                         }
                         if tally.failures.len() >= self.failures_max.max(1) {
@@ -140,19 +141,6 @@ fn watch(running: &[AtomicU64]) {
             }
         }
     }
-}
-
-fn add(sum: &mut Report, one: &Report) {
-    sum.commands += one.commands;
-    sum.refused += one.refused;
-    sum.crashes += one.crashes;
-    sum.closes += one.closes;
-    sum.segments_freed += one.segments_freed;
-    sum.cold_reads += one.cold_reads;
-    sum.checkpoints += one.checkpoints;
-    sum.checkpoints_used += one.checkpoints_used;
-    sum.warmed += one.warmed;
-    sum.switches += one.switches;
 }
 
 /// How many seeds a planted bug needs until it is noticed, and how; `None` if it is not within `seeds_max`. A bug in what is said

@@ -2,14 +2,20 @@
 //!
 //! Promises: the check and the entry happen in the poll in which the engine committed. Never: an answer that is not checked.
 
-use crate::command::{Act, Command, Part, name, number};
-use crate::ledger::{Delta, Effect, Entry, Ledger};
-use crate::salvage::excuses;
+use crate::act::{Place, Seen};
+use crate::audit::Refusal;
+use crate::command::{Command, Part, name, number};
+use crate::elements::Trouble;
+use crate::ledger::{Delta, Effect, Ledger, Number};
+use crate::model::{Draft, believed};
+use crate::salvage::{damages, excuses};
+use crate::watching::Watch;
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
-use thermocline::{Access, Attempt, Changes, Done, Durability, Engine, Error, Expiry, Key, Kind, SpaceId, View};
+use thermocline::{Access, Attempt, Changes, Done, Durability, Engine, Error, GroupEnd, Key, Overlay, SpaceId, View};
 use thermocline_io::FaultDisk;
+use thermocline_value::Fault;
 
 /// What clients and the world share in one life.
 pub struct Shared {
@@ -47,10 +53,36 @@ impl Shared {
     fn refuse(&self, writer: u64, error: &Error) {
         self.refused.set(self.refused.get() + 1);
         self.say(|| format!("  #{writer} refused: {error}"));
-        let expected = matches!(error, Error::OutOfMemory | Error::Closed | Error::TooLarge { .. });
+        let expected =
+            matches!(error, Error::OutOfMemory | Error::Closed | Error::TooLarge { .. } | Error::GroupTooLarge { .. });
         if !expected && !self.lenient.get() && !self.excuses(error) {
             self.fail(format!("command {writer} failed: {error}"));
         }
+    }
+
+    /// Is it the disk's doing that a key could not be read?
+    pub fn excuses_read(&self, refusal: &Refusal) -> bool {
+        match refusal {
+            Refusal::Error(error) => self.excuses(error),
+            Refusal::Trouble(Trouble::Fault(_)) => self.damaging.as_ref().is_some_and(|(disk, _)| damages(disk) > 0),
+            Refusal::Trouble(Trouble::Wrong(_)) => false,
+        }
+    }
+
+    /// What a command met in a collection.
+    pub fn trouble(&self, writer: u64, trouble: &Trouble) {
+        match trouble {
+            Trouble::Fault(fault) if self.damaging.as_ref().is_some_and(|(disk, _)| damages(disk) > 0) => {
+                self.refused.set(self.refused.get() + 1);
+                self.say(|| format!("  #{writer} met damage: {fault}"));
+            }
+            other => self.fail(format!("command {writer} met {other:?}")),
+        }
+    }
+
+    /// Damaged records met so far, on a disk that damages.
+    fn corrupt_records(&self, engine: &Engine) -> u64 {
+        self.damaging.as_ref().map_or(0, |_| engine.stats().corrupt_records)
     }
 
     /// Is this error the disk's doing?
@@ -59,29 +91,14 @@ impl Shared {
     }
 }
 
-/// What a body saw of a key.
-#[derive(Clone, Debug)]
-pub struct Seen {
-    /// The value, where the access shows it.
-    pub value: Vec<u8>,
-    /// Its length.
-    pub length: u64,
-    /// Its expiry.
-    pub expiry: Option<u64>,
-}
-
-impl Seen {
-    /// From a view.
-    pub fn of(view: &View<'_>) -> Seen {
-        Seen { value: view.value.to_vec(), length: view.length, expiry: view.expires_at_ms }
-    }
-}
-
 /// Performs a command.
 pub async fn perform(engine: Engine, shared: Rc<Shared>, command: Command, writer: u64) {
     shared.say(|| format!("  #{writer} {}", brief(&command)));
     let outcome = match &command {
         Command::Keys { database, parts, quick } => keys(&engine, &shared, *database, parts, *quick, writer).await,
+        Command::Group { database, parts, watched } => {
+            group(&engine, &shared, *database, parts, *watched, writer).await
+        }
         Command::Flush(database) => {
             let done = engine.flush_database(*database).await;
             switched(&engine, &shared, done, writer, &format!("FLUSHDB {database}")).await
@@ -119,14 +136,16 @@ async fn keys(
     let names: Vec<Vec<u8>> = parts.iter().map(|p| name(p.key)).collect();
     let keys: Vec<(Key<'_>, Access)> =
         parts.iter().zip(&names).map(|(p, name)| (engine.key(space, name), p.access)).collect();
-    let corrupt_records = || shared.damaging.as_ref().map_or(0, |_| engine.stats().corrupt_records);
-    let corrupt_before = corrupt_records();
     let mut changes = Changes::new(keys.len());
+    let corrupt_before = shared.corrupt_records(engine);
     let body = |views: &[Option<View<'_>>], changes: &mut Changes<'_>| {
-        stage(parts, views, changes);
-        views.iter().map(|v| v.as_ref().map(Seen::of)).collect::<Vec<_>>()
+        let acted = parts.iter().enumerate().map(|(at, part)| {
+            let from = part.act.copied().and_then(|from| views[from]);
+            Place { engine, near: (space, &names[at]), at }.act(part, views[at], from, changes)
+        });
+        settle(acted.collect(), changes)
     };
-    let (seen, done): (Vec<Option<Seen>>, Done) = match &keys[..] {
+    let (seen, done) = match &keys[..] {
         [(key, access)] if quick => match engine.try_run(key, *access, &mut changes, body) {
             Attempt::Ready(seen, done) => (seen, done),
             Attempt::Later(later) => engine.finish(later, key, *access, &mut changes, body).await?,
@@ -135,40 +154,133 @@ async fn keys(
         _ => engine.run(&keys, &mut changes, body).await?,
     };
     // Still in the poll of the commit: nobody was in between.
+    let met_damage = shared.corrupt_records(engine) > corrupt_before;
+    let Some(needs) = enter(engine, shared, space, parts, seen, met_damage, &done, writer) else { return Ok(()) };
+    acknowledge(engine, shared, done.wait_seq, needs).await
+}
+
+/// All parts in order over one layer, as a server runs a transaction.
+async fn group(
+    engine: &Engine,
+    shared: &Shared,
+    database: u32,
+    parts: &[Part],
+    watched: Option<(Number, u32)>,
+    writer: u64,
+) -> Result<(), Error> {
+    let watch = match watched {
+        Some((key, pause)) => Some(Watch::begin(engine, shared, database, key, pause).await?),
+        None => None,
+    };
+    let mut numbers: Vec<Number> = parts.iter().map(|part| part.key).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    let place_of = |key: Number| numbers.binary_search(&key).unwrap_or(0);
+    let names: Vec<Vec<u8>> = numbers.iter().map(|key| name(*key)).collect();
+    let access_of = |key: Number| {
+        let unread = parts.iter().filter(|part| part.key == key).all(|part| part.access == Access::Overwrite);
+        if unread { Access::Overwrite } else { Access::Write }
+    };
+    loop {
+        let plan = engine.plan_spaces();
+        let space = plan.space(database);
+        let keys: Vec<(Key<'_>, Access)> =
+            numbers.iter().zip(&names).map(|(&key, name)| (engine.key(space, name), access_of(key))).collect();
+        let mut changes = Changes::new(keys.len());
+        let corrupt_before = shared.corrupt_records(engine);
+        let body =
+            |views: &[Option<View<'_>>], changes: &mut Changes<'_>| {
+                let mut overlay = Overlay::new(views, keys.iter().map(|_| space), engine.now_ms());
+                let mut acted = Vec::with_capacity(parts.len());
+                for part in parts {
+                    let at = place_of(part.key);
+                    let mut step = vec![at];
+                    step.extend(part.act.copied().map(|from| place_of(parts[from].key)));
+                    let place = Place { engine, near: (space, &names[at]), at: 0 };
+                    acted.push(overlay.step(&step, |views, changes| {
+                        place.act(part, views[0], views.get(1).copied().flatten(), changes)
+                    }));
+                }
+                overlay.finish(changes, |_| true);
+                settle(acted.into_iter().collect(), changes)
+            };
+        let end = engine.run_group(&keys, &plan, watch.as_ref().map(Watch::watcher), &mut changes, body).await?;
+        let (seen, done) = match end {
+            GroupEnd::Ran(seen, done) => (seen, done),
+            GroupEnd::Moved => continue,
+            GroupEnd::Watched => {
+                shared.say(|| format!("  #{writer} finds its key changed"));
+                watch.iter().for_each(|watch| watch.judge(engine, shared, writer, false));
+                return Ok(());
+            }
+        };
+        watch.iter().for_each(|watch| watch.judge(engine, shared, writer, true));
+        let met_damage = shared.corrupt_records(engine) > corrupt_before;
+        let Some(needs) = enter(engine, shared, space, parts, seen, met_damage, &done, writer) else { return Ok(()) };
+        return acknowledge(engine, shared, done.wait_seq, needs).await;
+    }
+}
+
+/// What the parts saw, or why not all could; then nothing is changed, or nodes are to be brought.
+fn settle(acted: Result<Vec<Option<Seen>>, Trouble>, changes: &mut Changes<'_>) -> Result<Vec<Option<Seen>>, Trouble> {
+    match &acted {
+        Err(Trouble::Fault(Fault::Missing(_))) => changes.want_nodes(),
+        Err(_) => changes.refuse(),
+        Ok(_) => {}
+    }
+    acted
+}
+
+/// Checks what was seen, and enters what was changed. Returns how many effects must survive once it is acknowledged; `None`: the
+/// command met damage.
+#[expect(clippy::too_many_arguments, reason = "one moment has all of it")]
+fn enter(
+    engine: &Engine,
+    shared: &Shared,
+    space: SpaceId,
+    parts: &[Part],
+    seen: Result<Vec<Option<Seen>>, Trouble>,
+    met_damage: bool,
+    done: &Done,
+    writer: u64,
+) -> Option<usize> {
     let (seq, _) = engine.log_position();
     let now_ms = engine.now_ms();
-    let met_damage = corrupt_records() > corrupt_before;
-    let needs = {
-        let mut ledger = shared.ledger.borrow_mut();
-        let mut replaced = Vec::new();
-        if ledger.names(space) {
-            for (part, seen) in parts.iter().zip(&seen) {
-                // Who overwrites a key replaces a damaged record, whatever it was.
-                if met_damage && part.access == Access::Overwrite && seen.is_none() {
-                    replaced.push(part.key);
-                    continue;
-                }
-                if ledger.now.is_foggy(space, part.key) {
-                    if let Some(seen) = seen {
-                        // Its value stays unknown, its expiry is.
-                        let entry = Entry { value: seen.value.as_slice().into(), expiry: seen.expiry };
-                        ledger.now.spaces.entry(space.0).or_default().insert(part.key, entry);
-                    }
-                    continue;
-                }
-                if let Some(words) = difference(part, seen.as_ref(), ledger.now.get(space, part.key, now_ms)) {
-                    shared.fail(format!("command {writer}, key {} of space {}: {words}", part.key, space.0));
-                }
-            }
+    let seen = match seen {
+        Ok(seen) => seen,
+        Err(trouble) => {
+            shared.trouble(writer, &trouble);
+            return None;
         }
-        let deltas = deltas(&ledger, space, parts, &replaced, now_ms);
-        let changed = !deltas.is_empty();
-        ledger.enter(Effect { seq, deltas });
-        let position = ledger.effects.len();
-        shared.say(|| format!("  #{writer} committed: effect {position} seq {seq} wait {}", done.wait_seq));
-        if changed { position } else { parts.iter().map(|p| ledger.depends_on(space, p.key)).max().unwrap_or(0) }
     };
-    acknowledge(engine, shared, done.wait_seq, needs).await
+    let mut ledger = shared.ledger.borrow_mut();
+    let names = ledger.names(space);
+    let mut replaced = BTreeSet::new();
+    for (part, seen) in parts.iter().zip(&seen).filter(|_| names) {
+        // Who overwrites a key replaces a damaged record, whatever it was.
+        if met_damage && part.access == Access::Overwrite && seen.is_none() {
+            replaced.insert(part.key);
+        } else if let Some(seen) = seen.as_ref().filter(|_| ledger.now.is_foggy(space, part.key)) {
+            let keys = ledger.now.spaces.entry(space.0).or_default();
+            let entry = believed(seen, keys.get(&part.key));
+            keys.insert(part.key, entry);
+        }
+    }
+    let mut draft = Draft::new(&ledger, space, replaced, now_ms);
+    for (at, (part, seen)) in parts.iter().zip(&seen).enumerate() {
+        if let Some(words) = draft.difference(part, seen.as_ref()).filter(|_| names) {
+            shared.fail(format!("command {writer}, key {} of space {}: {words}", part.key, space.0));
+        }
+        draft.act(parts, at);
+    }
+    let deltas = draft.into_deltas();
+    let changed = !deltas.is_empty();
+    let writing = parts.iter().filter(|part| part.act.writes()).map(|part| part.key);
+    ledger.enter(Effect { seq, deltas }, space, writing);
+    let position = ledger.effects.len();
+    shared.say(|| format!("  #{writer} committed: effect {position} seq {seq} wait {}", done.wait_seq));
+    let seen_at = || parts.iter().map(|p| ledger.depends_on(space, p.key)).max().unwrap_or(0);
+    Some(if changed { position } else { seen_at() })
 }
 
 /// Waits as a server would before it replies; then the effects must survive.
@@ -191,7 +303,8 @@ async fn switched(
     let needs = {
         let databases = (0..engine.databases()).map(|n| engine.space(n)).collect();
         let mut ledger = shared.ledger.borrow_mut();
-        ledger.enter(Effect { seq: engine.log_position().0, deltas: vec![Delta::Databases(databases)] });
+        let effect = Effect { seq: engine.log_position().0, deltas: vec![Delta::Databases(databases)] };
+        ledger.enter(effect, SpaceId(0), std::iter::empty());
         ledger.effects.len()
     };
     shared.say(|| format!("  #{writer} {what} committed: effect {needs}"));
@@ -222,10 +335,7 @@ async fn scan(engine: &Engine, shared: &Shared, database: u32, count: usize, wri
         let touched: Vec<u8> = ledger.effects[from..]
             .iter()
             .flat_map(|e| &e.deltas)
-            .filter_map(|d| match d {
-                Delta::Put(s, key, _) | Delta::Remove(s, key) if *s == space => Some(*key),
-                _ => None,
-            })
+            .filter_map(|d| d.key().filter(|(of, _)| *of == space).map(|(_, key)| key))
             .collect();
         let known = |key: &u8| !touched.contains(key) && !ledger.now.is_foggy(space, *key);
         for (key, entry) in before.iter().filter(|(key, _)| known(key)) {
@@ -247,115 +357,16 @@ async fn scan(engine: &Engine, shared: &Shared, database: u32, count: usize, wri
     acknowledge(engine, shared, engine.log_position().0, needs).await
 }
 
-/// Stages what the parts say, from what the body sees.
-fn stage(parts: &[Part], views: &[Option<View<'_>>], changes: &mut Changes<'_>) {
-    for (n, part) in parts.iter().enumerate() {
-        match &part.act {
-            Act::Look => {}
-            Act::Put(value, expiry) => {
-                changes.put_with(n, Kind::String, *expiry, |into| into.extend_from_slice(value));
-            }
-            Act::Remove => changes.remove(n),
-            Act::Expire(expiry) => {
-                if views[n].is_some() {
-                    changes.expire(n, *expiry);
-                }
-            }
-            Act::Append(bytes, longest) => {
-                let old = views[n].map_or(&[][..], |v| v.value);
-                if old.len() as u64 <= *longest {
-                    changes.put_with(n, Kind::String, Expiry::Keep, |into| {
-                        into.extend_from_slice(old);
-                        into.extend_from_slice(bytes);
-                    });
-                }
-            }
-            Act::CopyOf(from) => {
-                if let Some(view) = &views[*from] {
-                    let expiry = view.expires_at_ms.map_or(Expiry::Clear, Expiry::At);
-                    changes.put_with(n, Kind::String, expiry, |into| into.extend_from_slice(view.value));
-                }
-            }
-            Act::Leave => {
-                if views[n].is_some() {
-                    changes.remove(n);
-                }
-            }
-        }
-    }
-}
-
-/// The same, from what the ledger knows. `replaced`: keys whose damaged records were not seen.
-fn deltas(ledger: &Ledger, space: SpaceId, parts: &[Part], replaced: &[u8], now_ms: u64) -> Vec<Delta> {
-    let there = |n: usize| {
-        let key = parts[n].key;
-        ledger.now.get(space, key, now_ms).filter(|_| !replaced.contains(&key))
-    };
-    let mut out = Vec::new();
-    for (n, part) in parts.iter().enumerate() {
-        let old = there(n);
-        let expiry_of = |expiry: &Expiry| match expiry {
-            Expiry::Clear => None,
-            Expiry::Keep => old.and_then(|e| e.expiry),
-            Expiry::At(ms) => Some(*ms),
-        };
-        let put = |entry| Delta::Put(space, part.key, entry);
-        match &part.act {
-            Act::Look => {}
-            Act::Put(value, expiry) => out.push(put(Entry { value: value.clone(), expiry: expiry_of(expiry) })),
-            Act::Remove if replaced.contains(&part.key) || ledger.now.is_foggy(space, part.key) => {
-                out.push(Delta::Remove(space, part.key));
-            }
-            Act::Expire(_) if ledger.now.is_foggy(space, part.key) => {}
-            Act::Remove | Act::Leave => out.extend(old.map(|_| Delta::Remove(space, part.key))),
-            Act::Expire(expiry) => {
-                out.extend(old.map(|e| put(Entry { value: e.value.clone(), expiry: expiry_of(expiry) })));
-            }
-            Act::Append(bytes, longest) => {
-                let before = old.map_or(&[][..], |e| &e.value[..]);
-                if before.len() as u64 <= *longest {
-                    let value = [before, bytes].concat().into();
-                    out.push(put(Entry { value, expiry: old.and_then(|e| e.expiry) }));
-                }
-            }
-            Act::CopyOf(from) => out.extend(there(*from).map(|e| put(e.clone()))),
-        }
-    }
-    out
-}
-
-/// What is wrong with what was seen, if anything.
-fn difference(part: &Part, seen: Option<&Seen>, want: Option<&Entry>) -> Option<String> {
-    match (seen, want) {
-        (None, None) => None,
-        (Some(seen), Some(want)) => {
-            let shown = matches!(part.access, Access::Read | Access::Write) || !seen.value.is_empty();
-            if seen.length != want.value.len() as u64 || shown && seen.value[..] != want.value[..] {
-                return Some(format!("saw {}, but it is {}", head(&seen.value), head(&want.value)));
-            }
-            (seen.expiry != want.expiry).then(|| format!("saw expiry {:?}, but it is {:?}", seen.expiry, want.expiry))
-        }
-        (Some(seen), None) => Some(format!("saw {}, but it is not there", head(&seen.value))),
-        (None, Some(want)) => Some(format!("saw nothing, but it is {}", head(&want.value))),
-    }
-}
-
-/// The first bytes of a value, which say who wrote it.
-pub fn head(value: &[u8]) -> String {
-    let end = value.iter().position(|&b| b == b';').unwrap_or(value.len().min(24));
-    format!("'{}' ({} bytes)", String::from_utf8_lossy(&value[..end]), value.len())
-}
-
 fn brief(command: &Command) -> String {
-    let Command::Keys { database, parts, quick } = command else { return format!("{command:?}") };
-    let mut words = format!("db {database}{}:", if *quick { " quick" } else { "" });
+    let (mut words, parts) = match command {
+        Command::Keys { database, parts, quick } => {
+            (format!("db {database}{}:", if *quick { " quick" } else { "" }), parts)
+        }
+        Command::Group { database, parts, watched } => (format!("db {database} group, watches {watched:?}:"), parts),
+        other => return format!("{other:?}"),
+    };
     for part in parts {
-        let act = match &part.act {
-            Act::Put(value, expiry) => format!("put {} {expiry:?}", head(value)),
-            Act::Append(value, _) => format!("append {}", head(value)),
-            other => format!("{other:?}"),
-        };
-        words += &format!(" [key {} {:?} {act}]", part.key, part.access);
+        words += &format!(" [key {} {:?} {}]", part.key, part.access, part.act.brief());
     }
     words
 }

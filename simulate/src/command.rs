@@ -1,19 +1,23 @@
-//! Commands: what a client asks for, drawn from the seed, and what it means for the ledger.
+//! Commands: what a client asks for (`draw.rs` draws them from the seed).
 //!
 //! Promises: values say which command wrote them, so no two are equal. Never: a command whose meaning depends on time other
 //! than through expiry.
 
 use crate::ledger::Number;
-use crate::plan::Plan;
 use crate::random::Random;
+use crate::value::{Edits, head};
 use std::rc::Rc;
 use thermocline::{Access, Expiry};
 
 /// What happens to one key of a command.
 #[derive(Clone, Debug)]
 pub enum Act {
-    /// It is only looked at.
+    /// It is only looked at: a string, or how many elements a collection has.
     Look,
+    /// All of it is looked at.
+    LookWhole,
+    /// One element of a collection is looked at.
+    LookOne(u16),
     /// It gets a value.
     Put(Rc<[u8]>, Expiry),
     /// It goes.
@@ -22,10 +26,38 @@ pub enum Act {
     Expire(Expiry),
     /// Bytes are appended unless it is longer than this already; its expiry stays.
     Append(Rc<[u8]>, u64),
-    /// It gets value and expiry of the key at this position, if that is there; else nothing happens.
+    /// It gets value and expiry of the key at this position, if that is there; else nothing happens. That key [`Act::Leave`]s behind
+    /// it: a collection has one name.
     CopyOf(usize),
-    /// It goes if the key at position 0 is there (it always is this key itself).
+    /// It goes.
     Leave,
+    /// Elements of the collection change, whatever its kind; of a string nothing.
+    Elements(Edits),
+}
+
+impl Act {
+    /// The position of the key that it copies.
+    pub fn copied(&self) -> Option<usize> {
+        if let Act::CopyOf(from) = self { Some(*from) } else { None }
+    }
+
+    /// May it change the key?
+    pub fn writes(&self) -> bool {
+        !matches!(self, Act::Look | Act::LookWhole | Act::LookOne(_))
+    }
+
+    /// In a few words.
+    pub fn brief(&self) -> String {
+        match self {
+            Act::Put(value, expiry) => format!("put {} {expiry:?}", head(value)),
+            Act::Append(value, _) => format!("append {}", head(value)),
+            Act::Elements(edits) => {
+                let few: Vec<String> = edits.all.iter().take(5).map(|edit| format!("{edit:?}")).collect();
+                format!("{} edits of a {}: {}", edits.all.len(), edits.kind.name(), few.join(", "))
+            }
+            other => format!("{other:?}"),
+        }
+    }
 }
 
 /// One key of a command.
@@ -50,6 +82,15 @@ pub enum Command {
         parts: Vec<Part>,
         /// By `try_run` first.
         quick: bool,
+    },
+    /// A transaction: its parts one after the other over one layer, keys more than once.
+    Group {
+        /// Which database.
+        database: u32,
+        /// What happens, in order.
+        parts: Vec<Part>,
+        /// A key of this database that is watched first, and how often others may go on before the transaction.
+        watched: Option<(Number, u32)>,
     },
     /// FLUSHDB.
     Flush(u32),
@@ -81,11 +122,16 @@ pub enum Kind {
     Demote,
     Promote,
     GetMany,
+    Elements,
+    LookOne,
+    LookWhole,
+    Group,
+    Watch,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Kind; 14] = [
+    pub const ALL: [Kind; 19] = [
         Kind::Set,
         Kind::SetLarge,
         Kind::Get,
@@ -100,9 +146,19 @@ impl Kind {
         Kind::Demote,
         Kind::Promote,
         Kind::GetMany,
+        Kind::Elements,
+        Kind::LookOne,
+        Kind::LookWhole,
+        Kind::Group,
+        Kind::Watch,
     ];
     /// Their ordinary shares.
-    pub const WEIGHTS: [u64; 14] = [300, 8, 120, 60, 60, 60, 80, 30, 3, 3, 10, 120, 40, 30];
+    pub const WEIGHTS: [u64; 19] = [300, 8, 120, 60, 60, 60, 80, 30, 3, 3, 10, 120, 40, 30, 240, 60, 20, 40, 15];
+
+    /// Is it about elements of collections?
+    pub fn is_of_elements(self) -> bool {
+        matches!(self, Kind::Elements | Kind::LookOne | Kind::LookWhole)
+    }
 }
 
 /// The bytes of a key.
@@ -127,97 +183,4 @@ pub fn value(key: Number, writer: u64, bytes: usize) -> Rc<[u8]> {
         value.extend_from_slice(&filler.word().to_le_bytes());
     }
     value.into()
-}
-
-/// Draws a command. `writer` is unique per command, `now_ms` the time.
-pub fn draw(random: &mut Random, plan: &Plan, writer: u64, now_ms: u64) -> Command {
-    let total: u64 = plan.weights.iter().sum();
-    let mut at = random.below(total);
-    let mut kind = Kind::Set;
-    for (n, &weight) in plan.weights.iter().enumerate() {
-        if at < weight {
-            kind = Kind::ALL[n];
-            break;
-        }
-        at -= weight;
-    }
-    let database = u32::from(random.chance(150));
-    let key = random.below(plan.keys) as Number;
-    let quick = random.chance(500);
-    let one = |access, act| Command::Keys { database, parts: vec![Part { key, access, act }], quick };
-    match kind {
-        Kind::Set => {
-            let access = random.pick(&[Access::Overwrite, Access::Overwrite, Access::Write]);
-            let act = put(random, plan, key, writer, now_ms);
-            one(access, act)
-        }
-        Kind::SetLarge => {
-            let key = random.below(2) as Number;
-            let bytes = plan.segment_bytes / 4 + random.below(plan.segment_bytes * 3 / 4);
-            let act = Act::Put(value(key, writer, bytes as usize), expiry(random, now_ms));
-            Command::Keys { database, parts: vec![Part { key, access: Access::Overwrite, act }], quick }
-        }
-        Kind::Get => {
-            let access = random.pick(&[Access::Read, Access::Read, Access::Peek]);
-            one(access, Act::Look)
-        }
-        Kind::Remove => one(Access::Overwrite, Act::Remove),
-        Kind::Append => {
-            let bytes = random.below(plan.value_bytes_max / 4 + 1) as usize;
-            let longest = if random.chance(100) { plan.segment_bytes } else { 2 * plan.value_bytes_max };
-            one(Access::Write, Act::Append(value(key, writer, bytes), longest))
-        }
-        Kind::Expire => {
-            let expiry = if random.chance(300) { Expiry::Clear } else { Expiry::At(soon(random, now_ms)) };
-            one(Access::Peek, Act::Expire(expiry))
-        }
-        Kind::Many | Kind::GetMany => {
-            let mut parts: Vec<Part> = Vec::new();
-            for _ in 0..2 + random.below(4) {
-                let key = random.below(plan.keys) as Number;
-                if parts.iter().any(|p| p.key == key) {
-                    continue;
-                }
-                let (access, act) = match (kind, random.below(8)) {
-                    (Kind::GetMany, _) => (Access::Read, Act::Look),
-                    (_, 0) => (Access::Read, Act::Look),
-                    (_, 1 | 2) => (Access::Overwrite, Act::Remove),
-                    (_, 3) => (Access::Peek, Act::Expire(expiry(random, now_ms))),
-                    _ => (Access::Overwrite, put(random, plan, key, writer, now_ms)),
-                };
-                parts.push(Part { key, access, act });
-            }
-            Command::Keys { database, parts, quick }
-        }
-        Kind::Rename => {
-            let to = ((u64::from(key) + 1 + random.below(plan.keys - 1)) % plan.keys) as Number;
-            let parts = vec![
-                Part { key, access: Access::Write, act: Act::Leave },
-                Part { key: to, access: Access::Overwrite, act: Act::CopyOf(0) },
-            ];
-            Command::Keys { database, parts, quick }
-        }
-        Kind::Flush => Command::Flush(database),
-        Kind::Swap => Command::Swap,
-        Kind::Scan => Command::Scan(database, 1 + random.below(10) as usize),
-        Kind::Demote => Command::Demote(database, key),
-        Kind::Promote => Command::Promote(database, key),
-    }
-}
-
-fn put(random: &mut Random, plan: &Plan, key: Number, writer: u64, now_ms: u64) -> Act {
-    let bytes = random.below(plan.value_bytes_max + 1) as usize;
-    Act::Put(value(key, writer, bytes), expiry(random, now_ms))
-}
-
-fn expiry(random: &mut Random, now_ms: u64) -> Expiry {
-    match random.below(10) {
-        0..6 => Expiry::Clear,
-        6 | 7 => Expiry::Keep,
-        _ => Expiry::At(soon(random, now_ms)),
-    }
-}
-
-fn soon(random: &mut Random, now_ms: u64) -> u64 {
-    now_ms + random.pick(&[0, 5, 50, 500, 5_000, 1 << 40])
 }

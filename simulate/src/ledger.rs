@@ -6,8 +6,8 @@
 //!
 //! Promises: knows nothing of the engine's insides. Never: guesses; an expired key is judged by the clock, like a reader does.
 
+use crate::value::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
 use thermocline::SpaceId;
 
 /// Number of a key; its bytes follow from it.
@@ -16,8 +16,8 @@ pub type Number = u8;
 /// A value and its expiry.
 #[derive(Clone, Eq, PartialEq, Debug)]
 pub struct Entry {
-    /// The bytes.
-    pub value: Rc<[u8]>,
+    /// The value.
+    pub value: Value,
     /// Unix milliseconds.
     pub expiry: Option<u64>,
 }
@@ -48,10 +48,24 @@ pub struct State {
 pub enum Delta {
     /// A key has this value now.
     Put(SpaceId, Number, Entry),
+    /// A key whose value nobody knows was changed: this is what it would be if it was what it is believed to be.
+    Believed(SpaceId, Number, Entry),
     /// A key is gone.
     Remove(SpaceId, Number),
     /// The databases are these spaces now.
     Databases(Vec<SpaceId>),
+}
+
+impl Delta {
+    /// The key that it is about.
+    pub fn key(&self) -> Option<(SpaceId, Number)> {
+        match self {
+            Delta::Put(space, key, _) | Delta::Believed(space, key, _) | Delta::Remove(space, key) => {
+                Some((*space, *key))
+            }
+            Delta::Databases(_) => None,
+        }
+    }
 }
 
 /// What one command changed; whole or absent.
@@ -82,6 +96,10 @@ impl State {
                     self.fog.remove(&(space.0, *key));
                     self.spaces.entry(space.0).or_default().insert(*key, entry.clone());
                 }
+                Delta::Believed(space, key, entry) => {
+                    self.fog.insert((space.0, *key));
+                    self.spaces.entry(space.0).or_default().insert(*key, entry.clone());
+                }
                 Delta::Remove(space, key) => {
                     self.fog.remove(&(space.0, *key));
                     self.spaces.entry(space.0).or_default().remove(key);
@@ -110,6 +128,12 @@ pub struct Ledger {
     /// How many effects must survive.
     pub floor: usize,
     touched: BTreeMap<(u32, Number), usize>,
+    /// Commands entered, with or without an effect.
+    steps: usize,
+    /// By which of them a key was written last.
+    written: BTreeMap<(u32, Number), usize>,
+    /// By which of them the databases were changed last, and the effects then.
+    moved: (usize, usize),
 }
 
 impl Ledger {
@@ -118,17 +142,24 @@ impl Ledger {
         Ledger { now: base.clone(), base, ..Ledger::default() }
     }
 
-    /// Enters an effect.
-    pub fn enter(&mut self, effect: Effect) {
+    /// Enters an effect of a command that writes these keys of a space, perhaps what they are already.
+    pub fn enter(&mut self, effect: Effect, space: SpaceId, writing: impl Iterator<Item = Number>) {
+        self.steps += 1;
+        for key in writing {
+            self.written.insert((space.0, key), self.steps);
+        }
         if effect.deltas.is_empty() {
             return;
         }
         self.now.apply(&effect);
         self.effects.push(effect);
         let count = self.effects.len();
+        if self.effects[count - 1].deltas.iter().any(|delta| matches!(delta, Delta::Databases(_))) {
+            self.moved = (self.steps, count);
+        }
         for delta in &self.effects[count - 1].deltas {
-            if let Delta::Put(space, key, _) | Delta::Remove(space, key) = delta {
-                self.touched.insert((space.0, *key), count);
+            if let Some((space, key)) = delta.key() {
+                self.touched.insert((space.0, key), count);
             }
         }
     }
@@ -137,7 +168,15 @@ impl Ledger {
     pub fn puts(&self) -> impl Iterator<Item = (SpaceId, Number, &Entry)> {
         self.effects.iter().flat_map(|e| &e.deltas).filter_map(|delta| match delta {
             Delta::Put(space, key, entry) => Some((*space, *key, entry)),
-            Delta::Remove(..) | Delta::Databases(_) => None,
+            Delta::Believed(..) | Delta::Remove(..) | Delta::Databases(_) => None,
+        })
+    }
+
+    /// The keys whose values were changed although nobody knew them.
+    pub fn believed(&self) -> impl Iterator<Item = (SpaceId, Number)> {
+        self.effects.iter().flat_map(|e| &e.deltas).filter_map(|delta| match delta {
+            Delta::Believed(space, key, _) => Some((*space, *key)),
+            Delta::Put(..) | Delta::Remove(..) | Delta::Databases(_) => None,
         })
     }
 
@@ -151,6 +190,21 @@ impl Ledger {
     /// How many effects must survive so that what a reader saw of this key survives.
     pub fn depends_on(&self, space: SpaceId, key: Number) -> usize {
         self.touched.get(&(space.0, key)).copied().unwrap_or(0)
+    }
+
+    /// How many commands were entered.
+    pub fn steps(&self) -> usize {
+        self.steps
+    }
+
+    /// By which of them a key was written last, perhaps with what it was already.
+    pub fn written(&self, space: SpaceId, key: Number) -> usize {
+        self.written.get(&(space.0, key)).copied().unwrap_or(0)
+    }
+
+    /// By which command the databases were changed last, and how many effects there were then.
+    pub fn moved(&self) -> (usize, usize) {
+        self.moved
     }
 
     /// The first `count` effects were acknowledged as durable.

@@ -11,17 +11,25 @@
 //! Promises: the same seed and build give the same run, step by step. Never: real time, a thread or a file inside a run.
 #![forbid(unsafe_code)]
 
+pub mod act;
 pub mod audit;
 pub mod campaign;
 pub mod client;
 pub mod command;
+pub mod draw;
+pub mod elements;
 pub mod executor;
 pub mod fuse;
 pub mod ledger;
+pub mod model;
 pub mod plan;
 pub mod random;
+pub mod report;
 pub mod salvage;
 pub mod switch;
+pub mod value;
+pub mod verdict;
+pub mod watching;
 pub mod world;
 
 pub use campaign::{Campaign, Failure, Tally, seeds_until_found};

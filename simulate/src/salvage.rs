@@ -10,27 +10,33 @@
 //! Promises: a value that its key never had is never excused, nor is any loss on a disk that did nothing. Never: asks the engine
 //! what it may have lost.
 
-use crate::audit::Holding;
+use crate::audit::{Beside, Holding};
 use crate::ledger::{Entry, Ledger, Number, State};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use thermocline::{Engine, Error, RecoveryReport, SpaceId};
 use thermocline_io::{Disk, FaultDisk};
 
 /// Everything that any key has ever been.
 #[derive(Default)]
-pub struct Ever(BTreeMap<(u32, Number), Vec<Entry>>);
+pub struct Ever {
+    entries: BTreeMap<(u32, Number), Vec<Entry>>,
+    /// Keys that were changed while nobody knew what they were.
+    unknown: BTreeSet<(u32, Number)>,
+}
 
 impl Ever {
     /// Remembers what a life has put.
     pub fn absorb(&mut self, ledger: &Ledger) {
         for (space, key, entry) in ledger.puts() {
-            self.0.entry((space.0, key)).or_default().push(entry.clone());
+            self.entries.entry((space.0, key)).or_default().push(entry.clone());
         }
+        self.unknown.extend(ledger.believed().map(|(space, key)| (space.0, key)));
     }
 
     /// Has the key ever been this?
     pub fn knows(&self, space: SpaceId, key: Number, entry: &Entry) -> bool {
-        self.0.get(&(space.0, key)).is_some_and(|all| all.contains(entry))
+        self.unknown.contains(&(space.0, key))
+            || self.entries.get(&(space.0, key)).is_some_and(|all| all.contains(entry))
     }
 }
 
@@ -55,6 +61,8 @@ pub fn excuses(disk: &FaultDisk, segment_bytes: u64, error: &Error) -> bool {
         Error::Io { .. } => disk.injected().latent_sector > 0,
         // A large value whose parts are lost.
         Error::PartsMissing { .. } => damages(disk) > 0,
+        // A collection whose nodes are.
+        Error::NodeMissing => damages(disk) > 0,
         _ => false,
     }
 }
@@ -95,21 +103,18 @@ pub fn nearest(
         let space = engine.space(database as u32);
         for (key, entry) in keys {
             if !ever.knows(space, *key, entry) {
-                let head = crate::client::head(&entry.value);
+                let head = entry.value.head();
                 return Err(format!("WRONG: database {database} key {key} holds {head}, which it never was"));
             }
         }
     }
-    let mut state = ledger.base.clone();
-    let mut best = (usize::MAX, 0, State::default());
+    let mut beside = Beside::new(ledger, holding, now_ms);
+    let mut best = (usize::MAX, 0);
     for count in 0..=ledger.effects.len() {
-        if count > 0 {
-            state.apply(&ledger.effects[count - 1]);
-        }
-        let (differences, _) = crate::audit::compare(&state, holding, now_ms);
-        if count >= ledger.floor && differences <= best.0 {
-            best = (differences, count, state.clone());
+        beside.go_on_to(count);
+        if count >= ledger.floor && beside.differences() <= best.0 {
+            best = (beside.differences(), count);
         }
     }
-    Ok((best.1, best.2))
+    Ok((best.1, ledger.state_after(best.1)))
 }

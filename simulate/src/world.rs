@@ -3,15 +3,15 @@
 //! Promises: every choice comes from the seed; a run ends with the first thing that is wrong, in words. Never: time or order
 //! from the machine.
 
-use crate::audit::{Holding, count_all, find_prefix, read_all};
 use crate::client::{Shared, perform};
-use crate::command::draw;
+use crate::draw::draw;
 use crate::executor::Task;
 use crate::fuse::Fuse;
-use crate::ledger::{Keys, Ledger, Number, State};
+use crate::ledger::Ledger;
 use crate::plan::{Plan, Profile, Settings};
 use crate::random::Random;
-use crate::salvage::{self, Ever};
+use crate::report::Report;
+use crate::salvage::Ever;
 use crate::switch::{Left, Switches};
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -28,35 +28,12 @@ const PATIENCE_STEPS: u32 = 1_000;
 const FUSE_CALLS_MAX: u64 = 60;
 const DISK_BYTES: u64 = 64 << 20;
 
-/// What a run did.
-#[derive(Copy, Clone, Debug, Default)]
-pub struct Report {
-    /// Commands finished.
-    pub commands: u64,
-    /// Commands refused.
-    pub refused: u64,
-    /// Crashes.
-    pub crashes: u64,
-    /// Clean shutdowns.
-    pub closes: u64,
-    /// Segments that GC freed.
-    pub segments_freed: u64,
-    /// Cold reads.
-    pub cold_reads: u64,
-    /// Checkpoints written beside commands.
-    pub checkpoints: u64,
-    /// Starts that used one.
-    pub checkpoints_used: u64,
-    /// Values that a hot-set list brought back.
-    pub warmed: u64,
-    /// Changes of the mode in the middle of a life.
-    pub switches: u64,
-}
-
 /// How a life ended.
 #[derive(Copy, Clone, Eq, PartialEq, Debug)]
-enum End {
+pub(crate) enum End {
+    /// It crashed, perhaps during its shutdown.
     Crash { closing: bool },
+    /// Its shutdown was clean.
     Clean,
 }
 
@@ -72,39 +49,39 @@ pub fn run_seed(seed: u64, settings: &Settings) -> Result<Report, String> {
     result.map(|()| world.report)
 }
 
-struct World {
-    random: Random,
-    plan: Plan,
-    settings: Settings,
-    disk: FaultDisk,
-    fuse: Fuse,
-    clock: Arc<ManualClock>,
-    writer: u64,
-    report: Report,
-    ever: Ever,
+pub(crate) struct World {
+    pub(crate) random: Random,
+    pub(crate) plan: Plan,
+    pub(crate) settings: Settings,
+    pub(crate) disk: FaultDisk,
+    pub(crate) fuse: Fuse,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) writer: u64,
+    pub(crate) report: Report,
+    pub(crate) ever: Ever,
 }
 
-struct Life {
+pub(crate) struct Life {
     // Dropped first: they hold the engine.
-    clients: Vec<Option<Task<'static, ()>>>,
-    drivers: Vec<Driver>,
-    background: Background,
-    switches: Switches,
-    engine: Engine,
-    shared: Rc<Shared>,
+    pub(crate) clients: Vec<Option<Task<'static, ()>>>,
+    pub(crate) drivers: Vec<Driver>,
+    pub(crate) background: Background,
+    pub(crate) switches: Switches,
+    pub(crate) engine: Engine,
+    pub(crate) shared: Rc<Shared>,
 }
 
 impl World {
     fn new(seed: u64, settings: Settings) -> World {
         let mut random = Random::new(seed);
-        let plan = Plan::new(&mut random);
+        let plan = Plan::new(&mut random, settings.profile);
         let disk = FaultDisk::new(DISK_BYTES, random.word(), Faults::default());
         let fuse = Fuse::new(disk.clone());
         let clock = Arc::new(ManualClock::at_ms(1_000_000));
         World { random, plan, settings, disk, fuse, clock, writer: 0, report: Report::default(), ever: Ever::default() }
     }
 
-    fn say(&self, words: impl FnOnce() -> String) {
+    pub(crate) fn say(&self, words: impl FnOnce() -> String) {
         if self.settings.trace {
             println!("{}", words());
         }
@@ -130,7 +107,7 @@ impl World {
             let mut life_now = self.life(engine, durability);
             let state = self.audit(&mut life_now, before.take(), durability, interrupted)?;
             if life == self.plan.lives {
-                return Ok(());
+                return self.settle_hidden(&mut life_now);
             }
             *life_now.shared.ledger.borrow_mut() = Ledger::new(state);
             let end = self.live(&mut life_now);
@@ -146,6 +123,10 @@ impl World {
             self.report.checkpoints_used += u64::from(recovery.checkpoint);
             self.report.warmed += stats.warm_up_promoted;
             self.report.switches += life_now.switches.done;
+            self.report.deltas += stats.delta_records;
+            if matches!(end, Ok(End::Crash { .. })) {
+                self.report.delta_nodes_crashed += stats.delta_nodes;
+            }
             let left = life_now.switches.left();
             if let Some(words) = wrong {
                 return Err(words);
@@ -226,88 +207,13 @@ impl World {
         Life { clients: (0..self.plan.clients).map(|_| None).collect(), drivers, background, switches, engine, shared }
     }
 
-    /// Compares the store with what the last life left. Returns what it holds.
-    fn audit(
+    /// Runs one future to its end.
+    pub(crate) fn finish<T>(
         &mut self,
         life: &mut Life,
-        before: Option<(Ledger, Left, End)>,
-        durability: Durability,
-        interrupted: bool,
-    ) -> Result<State, String> {
-        life.engine.check().map_err(|words| format!("after recovery: {words}"))?;
-        let engine = life.engine.clone();
-        let plan = self.plan.clone();
-        if let Some(words) = salvage::false_alarm(&self.disk, engine.recovery()) {
-            return Err(words);
-        }
-        let shared = life.shared.clone();
-        let excused = |error: &Error| shared.excuses(error);
-        // Reading writes: what has expired gets a tombstone, perhaps where the damage is.
-        let wounded = salvage::a_segment_is_wounded(&self.disk);
-        let holding = self
-            .finish(life, false, read_all(&engine, &plan, excused))?
-            .map_err(|e| format!("a read after recovery: {e}"))?;
-        let now_ms = self.engine_now(life);
-        let (ledger, left, end) = before.unwrap_or((Ledger::default(), Left::Prefix, End::Clean));
-        let empty = holding.keys.iter().all(Keys::is_empty) && holding.refused.is_empty();
-        let unlogged = left == Left::Nothing && end != End::Clean;
-        let may_be_empty = unlogged || left == Left::Either && end != End::Clean || interrupted && !durability.logs();
-        let mut believed = State::default();
-        if !(empty && may_be_empty) {
-            if unlogged && end == (End::Crash { closing: false }) {
-                return Err("a store without a log holds something after a crash".to_owned());
-            }
-            let mut ledger = ledger;
-            if unlogged {
-                ledger.floor = ledger.effects.len();
-            }
-            let count;
-            (count, believed) = self.judge(&ledger, &engine, &holding, wounded, now_ms)?;
-            self.say(|| format!("the store is what it was after {count} of {} effects", ledger.effects.len()));
-        }
-        let damaged = salvage::damages(&self.disk) > 0;
-        if let Some(words) = self
-            .finish(life, false, count_all(&engine, &holding, damaged, excused))?
-            .map_err(|e| format!("a SCAN after recovery: {e}"))?
-        {
-            return Err(words);
-        }
-        engine.check().map_err(|words| format!("after the audit: {words}"))?;
-        Ok(state_of(&engine, holding, &believed))
-    }
-
-    /// How many effects the store holds, and the state after them. `wounded`: the disk has damaged a segment.
-    fn judge(
-        &self,
-        ledger: &Ledger,
-        engine: &Engine,
-        holding: &Holding,
-        wounded: bool,
-        now_ms: u64,
-    ) -> Result<(usize, State), String> {
-        let none = match find_prefix(ledger, holding, now_ms) {
-            Ok(count) => return Ok((count, ledger.state_after(count))),
-            Err(none) => none,
-        };
-        if salvage::damages(&self.disk) == 0 {
-            return Err(none.words);
-        }
-        let report = engine.recovery();
-        if salvage::tells_damage(report) || report.truncated_bytes > 0 && wounded {
-            return salvage::nearest(ledger, engine, holding, &self.ever, now_ms);
-        }
-        match none.below {
-            Some(count) if wounded => Ok((count, ledger.state_after(count))),
-            _ => Err(none.words),
-        }
-    }
-
-    fn engine_now(&self, life: &Life) -> u64 {
-        life.engine.now_ms()
-    }
-
-    /// Runs one future to its end.
-    fn finish<T>(&mut self, life: &mut Life, background: bool, future: impl Future<Output = T>) -> Result<T, String> {
+        background: bool,
+        future: impl Future<Output = T>,
+    ) -> Result<T, String> {
         let mut task = Task::new(future);
         for steps in 0..STUCK_STEPS {
             life.drivers[0].enter();
@@ -347,6 +253,7 @@ impl World {
             4..6 => {
                 self.drain(life)?;
                 self.compare_live(life)?;
+                self.settle_hidden(life)?;
                 Ok(End::Crash { closing: false })
             }
             _ => self.close(life),
@@ -409,7 +316,7 @@ impl World {
     }
 
     /// Lets all clients finish.
-    fn drain(&mut self, life: &mut Life) -> Result<(), String> {
+    pub(crate) fn drain(&mut self, life: &mut Life) -> Result<(), String> {
         for _ in 0..STUCK_STEPS {
             if life.clients.iter().all(Option::is_none) && life.switches.is_idle()
                 || life.shared.wrong.borrow().is_some()
@@ -425,7 +332,7 @@ impl World {
     }
 
     /// Everybody moves once.
-    fn round(&mut self, life: &mut Life) {
+    pub(crate) fn round(&mut self, life: &mut Life) {
         for number in 0..life.clients.len() {
             life.drivers[number % 2].enter();
             if let Some(task) = &mut life.clients[number]
@@ -441,30 +348,6 @@ impl World {
         while self.disk.step() {}
         life.background.step();
         self.clock.advance_us(1_000);
-    }
-
-    /// The store as it is now is the ledger after all effects.
-    fn compare_live(&mut self, life: &mut Life) -> Result<(), String> {
-        if self.settings.profile == Profile::Errors || life.shared.wrong.borrow().is_some() {
-            return Ok(());
-        }
-        let (engine, plan, shared) = (life.engine.clone(), self.plan.clone(), life.shared.clone());
-        let excused = |error: &Error| shared.excuses(error);
-        let holding = loop {
-            let now_ms = engine.now_ms();
-            let holding =
-                self.finish(life, true, read_all(&engine, &plan, excused))?.map_err(|e| format!("a live read: {e}"))?;
-            if engine.now_ms() == now_ms {
-                break holding; // else a key may have expired on the way
-            }
-        };
-        let floor = life.shared.ledger.borrow().floor;
-        let all = life.shared.ledger.borrow().effects.len();
-        life.shared.ledger.borrow_mut().floor = all;
-        let result = find_prefix(&life.shared.ledger.borrow(), &holding, engine.now_ms());
-        life.shared.ledger.borrow_mut().floor = floor;
-        result.map_err(|none| format!("live: {}", none.words))?;
-        engine.check().map_err(|words| format!("live: {words}"))
     }
 
     /// A clean shutdown, perhaps interrupted.
@@ -513,20 +396,4 @@ impl World {
         self.say(|| format!("{:?}\n{}", life.engine.stats(), life.engine.describe_segments()));
         Err("STUCK: close never ends".to_owned())
     }
-}
-
-/// What the store holds. A key that answers an error is still believed to be what it was.
-fn state_of(engine: &Engine, holding: Holding, believed: &State) -> State {
-    let mut state = State::default();
-    for (database, mut keys) in holding.keys.into_iter().enumerate() {
-        let space = engine.space(database as u32);
-        for (_, key) in holding.refused.range((database, 0)..=(database, Number::MAX)) {
-            let was = believed.spaces.get(&space.0).and_then(|keys| keys.get(key));
-            keys.extend(was.map(|entry| (*key, entry.clone())));
-            state.fog.insert((space.0, *key));
-        }
-        state.databases.push(space);
-        state.spaces.insert(space.0, keys);
-    }
-    state
 }

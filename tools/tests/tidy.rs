@@ -16,7 +16,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("thermocline-resp", &[]),
     ("thermocline", &["thermocline-io", "thermocline-memory", "thermocline-value"]),
     // The server's tests stand on the disk that lies; its code opens a directory through the engine.
-    ("thermocline-server", &["thermocline", "thermocline-io", "thermocline-value", "thermocline-resp"]),
+    (
+        "thermocline-server",
+        &["thermocline", "thermocline-io", "thermocline-rdb", "thermocline-value", "thermocline-resp"],
+    ),
     ("thermocline-tools", &["thermocline", "thermocline-io", "thermocline-value", "thermocline-server"]),
     ("thermocline-simulate", &["thermocline", "thermocline-io", "thermocline-memory", "thermocline-value"]),
     (

@@ -61,6 +61,20 @@ Data eight times the DRAM (an eviction cache shows which share it keeps):
 (extstore leaves items below ext_item_size, 512 B with their key and head, in DRAM: without the option 400 B values never reach
 the SSD. The heads of all items stay in DRAM.)
 
+Hashes, sets, sorted sets and lists, small and large, without a log and with one:
+  thermocline-bench compare --suite collections --rounds 3 --seconds 1 \\
+    --target 'ours=thermocline-server --port {port} --dir {dir} --maxmemory 4gb --workers 1 --appendonly no' \\
+    --target 'redis=redis-server --port {port} --dir {dir} --save \"\" --appendonly no'
+  thermocline-bench compare --suite collections --rounds 3 --seconds 1 \\
+    --target 'ours=thermocline-server --port {port} --dir {dir} --maxmemory 4gb --workers 1 --appendfsync everysec' \\
+    --target 'redis=redis-server --port {port} --dir {dir} --save \"\" --appendonly yes --appendfsync everysec'
+
+DRAM per element of a collection (the same targets; --large: 10 M elements too), and collections larger than the DRAM (64 MiB
+unless --memory says otherwise; --memory with --no-cgroup, for a server needs a fixed part beside it):
+  thermocline-bench compare --suite dram-per-element --rounds 1 --large --target ... --target ...
+  thermocline-bench compare --suite cold-collections --rounds 1 --seconds 10 \\
+    --target 'ours=thermocline-server --port {port} --dir {dir} --maxmemory {memory} --maxdisk 4gb --workers 1'
+
 Exit code: 0 all is well, 1 errors or a server that failed, 2 a wrong command line, 3 a wrong value.";
 
 /// `compare`.
@@ -91,6 +105,12 @@ pub struct CompareArguments {
     /// {keys} of a suite: 100000, 5m (powers of 1024).
     #[arg(long, default_value = "100000", value_parser = parse_bytes)]
     keys: u64,
+    /// {elements} of a suite: elements of a large collection, 1000000 as it stands.
+    #[arg(long, default_value = "1000000", value_parser = parse_bytes)]
+    elements: u64,
+    /// Also the scenes of a suite that take long: ten times the elements.
+    #[arg(long)]
+    large: bool,
     /// {seconds} of a suite: length of a round.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=3_600))]
     seconds: u32,
@@ -131,7 +151,7 @@ pub fn run(arguments: &CompareArguments, stop: &AtomicBool) -> Result<Outcome> {
         return Ok(Outcome { results: None, exit_code: ExitCode::Good });
     }
     for (index, target) in arguments.targets.iter().enumerate() {
-        target.check_memory(arguments.memory)?;
+        target.check_memory(arguments.dram())?;
         if arguments.targets[..index].iter().any(|other| other.name == target.name) {
             bail!("two targets are called {}: nobody could tell them apart", target.name);
         }
@@ -148,7 +168,7 @@ pub fn run(arguments: &CompareArguments, stop: &AtomicBool) -> Result<Outcome> {
             fresh: arguments.fresh,
             server_cores: server_cores.as_ref().map(ToString::to_string),
             client_cores: client_cores.as_ref().map(ToString::to_string),
-            memory_bytes: arguments.memory,
+            memory_bytes: arguments.dram(),
             memory_group,
         },
         ..CompareReport::default()
@@ -161,7 +181,7 @@ pub fn run(arguments: &CompareArguments, stop: &AtomicBool) -> Result<Outcome> {
         surroundings: Surroundings {
             cores: server_cores.as_ref(),
             dir: &arguments.dir,
-            memory_bytes: arguments.memory,
+            memory_bytes: arguments.dram(),
             group_bytes,
         },
         client: client::Client {
@@ -187,6 +207,7 @@ impl CompareArguments {
                 name: run.text.clone(),
                 load: self.load.clone(),
                 warm: self.warm.clone(),
+                before: None,
                 run: run.clone(),
                 grows: false,
             };
@@ -199,15 +220,25 @@ impl CompareArguments {
             Some((_, text)) => (*text).to_owned(),
             None => procfs::read(name).with_context(|| format!("{name} is no suite (--list-suites) and no file"))?,
         };
-        let sizes = suites::Sizes { keys: self.keys, seconds: self.seconds, memory_bytes: self.memory };
-        let scenes = suites::scenes(&text, sizes).with_context(|| format!("the suite {name}"))?;
+        let sizes = suites::Sizes {
+            keys: self.keys.max(1),
+            elements: self.elements.max(2),
+            seconds: self.seconds,
+            memory_bytes: self.dram(),
+        };
+        let scenes = suites::scenes(&text, sizes, self.large).with_context(|| format!("the suite {name}"))?;
         scenes.with_context(|| format!("the suite {name} follows from the DRAM: give --memory"))
+    }
+
+    /// `{memory}`: as given, else the suite's own.
+    fn dram(&self) -> Option<u64> {
+        self.memory.or_else(|| suites::usual_memory_bytes(self.suite.as_deref()?))
     }
 
     /// The limit of the servers' memory groups, and in words what became of it. Tried once, before anything starts.
     fn memory_group(&self) -> Result<(Option<u64>, Option<String>)> {
         let Some(memory_bytes) = self.memory else {
-            return Ok((None, None));
+            return Ok((None, self.dram().map(|_| "no memory group (--memory makes one)".to_owned())));
         };
         if self.no_cgroup {
             return Ok((None, Some("NO MEMORY GROUP (as asked): the page cache is not limited".to_owned())));

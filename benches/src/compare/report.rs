@@ -70,6 +70,9 @@ pub struct SceneReport {
     /// How the keys came in before it, as arguments of this tool.
     #[serde(default)]
     pub load: Option<String>,
+    /// What brought back before every round what a round uses up.
+    #[serde(default)]
+    pub before: Option<String>,
 }
 
 /// One round of one server.
@@ -92,6 +95,12 @@ pub struct RoundReport {
     pub read_bytes: Option<f64>,
     /// SSD bytes written per answer.
     pub write_bytes: Option<f64>,
+    /// Reads of the SSD per answer, by the server's own words.
+    #[serde(default)]
+    pub tier_reads: Option<f64>,
+    /// Bytes written to the SSD per answer, by the server's own words.
+    #[serde(default)]
+    pub tier_write_bytes: Option<f64>,
     /// Keys that the server holds at the end.
     pub keys: Option<u64>,
     /// Keys that were sent to it before and in this round, where every key is sent once.
@@ -102,6 +111,12 @@ pub struct RoundReport {
     /// Growth of resident memory over the round per key that came with it.
     #[serde(default)]
     pub rss_growth_per_key: Option<f64>,
+    /// Elements of its collections at the end, by its own answers.
+    #[serde(default)]
+    pub elements: Option<u64>,
+    /// Growth of resident memory over the round per element that came with it.
+    #[serde(default)]
+    pub rss_growth_per_element: Option<f64>,
     /// Share of the GETs that found a value.
     #[serde(default)]
     pub found_share: Option<f64>,
@@ -132,7 +147,7 @@ pub struct RoundReport {
 impl RoundReport {
     /// The kind with most answers: what the scene is about.
     pub fn main_latency(&self) -> Option<&LatencyReport> {
-        let kinds = ["get", "set"].iter().filter_map(|kind| self.latency.get(*kind));
+        let kinds = ["get", "set", "scan", "delete"].iter().filter_map(|kind| self.latency.get(*kind));
         kinds.max_by_key(|latency| latency.count)
     }
 }
@@ -154,6 +169,10 @@ pub enum Metric {
     SsdRead,
     /// SSD bytes written per answer.
     SsdWritten,
+    /// Reads of the SSD per answer, as the server says.
+    TierReads,
+    /// SSD bytes written per answer, as the server says.
+    TierWritten,
     /// Share of the GETs that found a value.
     FoundShare,
     /// Keys held at the end.
@@ -164,11 +183,15 @@ pub enum Metric {
     RssPerKey,
     /// Growth of resident memory per new key.
     RssGrowthPerKey,
+    /// Resident memory per element of the collections.
+    RssPerElement,
+    /// Growth of resident memory per new element.
+    RssGrowthPerElement,
 }
 
 impl Metric {
     /// All of them, in the order of a table.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 16] = [
         Self::Throughput,
         Self::FoundThroughput,
         Self::ServerCpu,
@@ -176,11 +199,15 @@ impl Metric {
         Self::LatencyP99,
         Self::SsdRead,
         Self::SsdWritten,
+        Self::TierReads,
+        Self::TierWritten,
         Self::FoundShare,
         Self::Keys,
         Self::Rss,
         Self::RssPerKey,
         Self::RssGrowthPerKey,
+        Self::RssPerElement,
+        Self::RssGrowthPerElement,
     ];
 
     /// More of it is better.
@@ -205,6 +232,8 @@ impl Metric {
             Self::LatencyP99 => round.main_latency().map(|latency| latency.p99_us),
             Self::SsdRead => round.read_bytes,
             Self::SsdWritten => round.write_bytes,
+            Self::TierReads => round.tier_reads,
+            Self::TierWritten => round.tier_write_bytes,
             Self::FoundShare => round.found_share,
             Self::Keys => round.keys.map(|keys| keys as f64),
             Self::Rss => round.rss_bytes.map(|bytes| bytes as f64),
@@ -213,6 +242,11 @@ impl Metric {
                 Some(round.rss_bytes? as f64 / keys as f64)
             }
             Self::RssGrowthPerKey => round.rss_growth_per_key,
+            Self::RssPerElement => {
+                let elements = round.elements.filter(|elements| *elements > 0)?;
+                Some(round.rss_bytes? as f64 / elements as f64)
+            }
+            Self::RssGrowthPerElement => round.rss_growth_per_element,
         }
     }
 }

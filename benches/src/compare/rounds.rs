@@ -15,6 +15,8 @@ use std::sync::atomic::Ordering;
 
 /// Above this share of its time the client is taken for the limit.
 const CLIENT_BUSY_MAX: f64 = 0.9;
+/// Resident memory of ours beside its DRAM: a twentieth and this.
+const RSS_BESIDE_BYTES: u64 = 32 << 20;
 /// Rounds shorter than this have too coarse a CPU time.
 const ROUND_SECONDS_MIN: f64 = 1.0;
 
@@ -43,6 +45,8 @@ const LOAD_SEED: u64 = 1;
 struct Loaded {
     server: Server,
     keys_sent: Option<u64>,
+    /// Elements of its collections, by its own answers.
+    elements: Option<u64>,
     errors_before: u64,
     remarks: Vec<String>,
 }
@@ -107,6 +111,9 @@ impl Plan<'_> {
             }
             for round in 0..self.rounds {
                 for target in order(round, servers.len()) {
+                    if !self.restore(&mut servers[target], scene, report, progress)? {
+                        return Ok(Ending::Interrupted);
+                    }
                     let rested = servers.iter().all(|loaded| loaded.server.wait_for_rest(self.client.stop));
                     let loaded = &mut servers[target];
                     let Some(measured) =
@@ -129,6 +136,9 @@ impl Plan<'_> {
                     return Ok(Ending::Interrupted);
                 };
                 if !self.warm(&mut loaded, scene, report, progress)? {
+                    return Ok(Ending::Interrupted);
+                }
+                if !self.restore(&mut loaded, scene, report, progress)? {
                     return Ok(Ending::Interrupted);
                 }
                 let rested = loaded.server.wait_for_rest(self.client.stop);
@@ -163,7 +173,7 @@ impl Plan<'_> {
             Err(error) => return Err(error),
         };
         report.targets[target].version.clone_from(&server.version);
-        let mut loaded = Loaded { server, keys_sent: None, errors_before: 0, remarks: Vec::new() };
+        let mut loaded = Loaded { server, keys_sent: None, elements: None, errors_before: 0, remarks: Vec::new() };
         let Some(load) = &scene.load else {
             return Ok(Some(loaded));
         };
@@ -171,7 +181,11 @@ impl Plan<'_> {
         let Some(driven) = self.client.drive(&mut loaded.server, load, LOAD_SEED)? else {
             return Ok(None);
         };
-        loaded.keys_sent = sets(&driven.report);
+        if load.has_elements() {
+            loaded.elements = Some(driven.report.elements_added);
+        } else {
+            loaded.keys_sent = sets(&driven.report);
+        }
         loaded.prepared(&driven.report, report)?;
         Ok(Some(loaded))
     }
@@ -183,6 +197,25 @@ impl Plan<'_> {
         };
         progress.say(&format!("warming {}", loaded.server.name));
         let Some(driven) = self.client.drive(&mut loaded.server, warm, seed(report.scenes.len(), None))? else {
+            return Ok(false);
+        };
+        loaded.prepared(&driven.report, report)?;
+        Ok(true)
+    }
+
+    /// Brings back what a round uses up; false when interrupted.
+    fn restore(
+        &self,
+        loaded: &mut Loaded,
+        scene: &Scene,
+        report: &mut CompareReport,
+        progress: &Rounds,
+    ) -> Result<bool> {
+        let Some(before) = &scene.before else {
+            return Ok(true);
+        };
+        progress.say(&format!("preparing {}", loaded.server.name));
+        let Some(driven) = self.client.drive(&mut loaded.server, before, LOAD_SEED)? else {
             return Ok(false);
         };
         loaded.prepared(&driven.report, report)?;
@@ -204,7 +237,10 @@ impl Plan<'_> {
             return Ok(None);
         };
         progress.step();
-        if scene.grows {
+        let added = driven.report.elements_added;
+        if scene.grows && scene.run.has_elements() {
+            loaded.elements = Some(loaded.elements.unwrap_or(0) + added);
+        } else if scene.grows {
             loaded.keys_sent = Some(loaded.keys_sent.unwrap_or(0) + sets(&driven.report).unwrap_or(0));
         }
         let keys = loaded.server.keys();
@@ -216,7 +252,14 @@ impl Plan<'_> {
         measured.remarks.extend_from_slice(&loaded.remarks);
         let new = keys.zip(keys_before).map(|(after, before)| after.saturating_sub(before)).filter(|new| *new > 0);
         let growth = driven.after.rss_bytes as f64 - driven.before.rss_bytes as f64;
-        measured.rss_growth_per_key = new.map(|new| growth / new as f64);
+        measured.rss_growth_per_key = new.filter(|_| !scene.run.has_elements()).map(|new| growth / new as f64);
+        if scene.grows && scene.run.has_elements() {
+            measured.elements = loaded.elements;
+            measured.rss_growth_per_element = (added > 0).then(|| growth / added as f64);
+        }
+        if let Some(remark) = self.above_bound(loaded, driven.rss_max_bytes) {
+            measured.remarks.push(remark);
+        }
         if let Some((held, sent)) = keys.zip(loaded.keys_sent).filter(|(held, sent)| held < sent) {
             let percent = held as f64 / sent as f64 * 100.0;
             measured.remarks.push(format!("holds {percent:.1} % of the keys sent"));
@@ -225,6 +268,18 @@ impl Plan<'_> {
             measured.remarks.push("a server was still at work when the round began".to_owned());
         }
         Ok(Some(measured))
+    }
+}
+
+impl Plan<'_> {
+    /// Our own promise of the documentation: the DRAM, a twentieth more, and a fixed part.
+    fn above_bound(&self, loaded: &Loaded, rss_bytes: u64) -> Option<String> {
+        let memory_bytes =
+            self.surroundings.memory_bytes.filter(|_| loaded.server.version.starts_with("thermocline"))?;
+        let bound_bytes = memory_bytes + memory_bytes / 20 + RSS_BESIDE_BYTES;
+        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+        let words = || format!("RSS {:.1} MiB is above its bound of {:.1} MiB", mib(rss_bytes), mib(bound_bytes));
+        (rss_bytes > bound_bytes).then(words)
     }
 }
 
@@ -243,6 +298,7 @@ fn scene_report(scene: &Scene) -> SceneReport {
         group: scene.group.clone(),
         command: scene.run.text.clone(),
         load: scene.load.as_ref().map(|load| load.text.clone()),
+        before: scene.before.as_ref().map(|before| before.text.clone()),
         rounds: Vec::new(),
     }
 }
@@ -285,6 +341,12 @@ fn round_report(driven: &Driven, target: usize, round: u32) -> RoundReport {
     let client_busy = client_seconds.map(|busy| busy / report.seconds.max(1e-9));
     let gets = report.found + report.missed;
     let errors: u64 = report.errors.values().sum();
+    // A server with a tier section that did not change has read nothing; one without says nothing.
+    let observed = &report.observed;
+    let tier = |name: &str| {
+        observed.tier_after.get(name)?;
+        per_answer(observed.tier_changes.get(name).copied().unwrap_or(0.0))
+    };
     let mut remarks = Vec::new();
     if report.wrong > 0 {
         remarks.push(format!("{} WRONG VALUES: {}", report.wrong, report.wrong_shown.join("; ")));
@@ -310,6 +372,8 @@ fn round_report(driven: &Driven, target: usize, round: u32) -> RoundReport {
         client_busy,
         read_bytes: bytes(after.read_bytes, before.read_bytes),
         write_bytes: bytes(after.write_bytes, before.write_bytes),
+        tier_reads: tier("cold_reads"),
+        tier_write_bytes: tier("device_bytes_written"),
         rss_bytes: Some(driven.rss_max_bytes),
         found_share: (gets > 0).then(|| report.found as f64 / gets as f64),
         wrong: report.wrong,

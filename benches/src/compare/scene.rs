@@ -6,8 +6,10 @@
 //! name = "GET P=1"
 //! load = "load --keys 100000 --value-size 200"            # before it; scenes with the same load share the loaded servers
 //! warm = "run uniform --keys 100000 --duration 2s"        # not measured
+//! before = "load --keys 100000 --value-size 200"          # not measured, before every round: what a round uses up is there again
 //! run = "run uniform --keys 100000 --reads 100% --duration 5s"
-//! grows = false                                           # true: it brings new keys, so every round starts anew
+//! grows = false                                           # true: it brings new keys or elements, so every round starts anew
+//! large = false                                           # true: only with --large
 //! ```
 //!
 //! Promises: what cannot be run is refused before any server starts, by the parser of the real command line.
@@ -35,9 +37,11 @@ pub struct Scene {
     pub load: Option<Pass>,
     /// Runs before it, not measured.
     pub warm: Option<Pass>,
+    /// Runs before every round, not measured.
+    pub before: Option<Pass>,
     /// What is measured.
     pub run: Pass,
-    /// It brings new keys: every round needs a newly loaded server, and memory per new key is measured.
+    /// It brings new keys or elements: every round needs a newly loaded server, and memory per new one is measured.
     pub grows: bool,
 }
 
@@ -78,8 +82,8 @@ pub enum SceneError {
         /// The option.
         option: String,
     },
-    /// Not `load`, `run`, `replay`.
-    #[error("{0:?}: a scene is made of load, run and replay")]
+    /// Not `load`, `run`, `replay`, `collection`.
+    #[error("{0:?}: a scene is made of load, run and replay, and of collection")]
     Command(String),
     /// The command line refuses it.
     #[error("{pass:?}: {error}")]
@@ -121,10 +125,15 @@ impl Pass {
     pub fn takes_seed(&self) -> bool {
         self.words.first().is_some_and(|command| command != "replay")
     }
+
+    /// Does it fill collections? Then elements are counted, not keys.
+    pub fn has_elements(&self) -> bool {
+        self.words.first().is_some_and(|command| command == "collection")
+    }
 }
 
 fn drives_a_server(command: &Command) -> bool {
-    matches!(command, Command::Load(_) | Command::Run(_) | Command::Replay(_))
+    matches!(command, Command::Load(_) | Command::Run(_) | Command::Replay(_) | Command::Collection(_))
 }
 
 #[derive(Debug, Deserialize)]
@@ -141,13 +150,16 @@ struct FileScene {
     name: String,
     load: Option<String>,
     warm: Option<String>,
+    before: Option<String>,
     run: String,
     #[serde(default)]
     grows: bool,
+    #[serde(default)]
+    large: bool,
 }
 
-/// Reads a suite.
-pub fn from_toml(text: &str) -> Result<Vec<Scene>, SceneError> {
+/// Reads a suite; its large scenes only if they are wanted.
+pub fn from_toml(text: &str, large: bool) -> Result<Vec<Scene>, SceneError> {
     let file: File = toml::from_str(text)?;
     if file.scene.is_empty() || file.scene.len() > SCENES_MAX {
         return Err(SceneError::Count(file.scene.len()));
@@ -159,11 +171,12 @@ pub fn from_toml(text: &str) -> Result<Vec<Scene>, SceneError> {
             name: scene.name,
             load: pass(scene.load)?,
             warm: pass(scene.warm)?,
+            before: pass(scene.before)?,
             run: Pass::parse(&scene.run)?,
             grows: scene.grows,
         })
     };
-    file.scene.into_iter().map(scene).collect()
+    file.scene.into_iter().filter(|scene| large || !scene.large).map(scene).collect()
 }
 
 #[cfg(test)]
@@ -175,6 +188,7 @@ mod tests {
         let scenes = from_toml(
             "[[scene]]\nname = \"read\"\nload = \"load --keys 10\"\nrun = \"load --keys 10 --verify-only\"\n\
              [[scene]]\nname = \"grow\"\ngroup = \"g\"\nrun = \"load --keys 5 --prefix 'b '\"\ngrows = true\n",
+            false,
         )
         .unwrap();
         assert_eq!(scenes.len(), 2);
@@ -199,9 +213,9 @@ mod tests {
 
     #[test]
     fn a_file_with_other_fields_or_without_scenes_is_refused() {
-        assert!(from_toml("[[scene]]\nname = \"a\"\nrun = \"load --keys 1\"\nrounds = 3\n").is_err());
-        assert!(from_toml("[[scene]]\nname = \"a\"\n").is_err());
-        assert!(from_toml("scene = []").unwrap_err().to_string().contains("has 0"));
-        assert!(from_toml("scene =").unwrap_err().to_string().contains("not a suite"));
+        assert!(from_toml("[[scene]]\nname = \"a\"\nrun = \"load --keys 1\"\nrounds = 3\n", false).is_err());
+        assert!(from_toml("[[scene]]\nname = \"a\"\n", false).is_err());
+        assert!(from_toml("scene = []", false).unwrap_err().to_string().contains("has 0"));
+        assert!(from_toml("scene =", false).unwrap_err().to_string().contains("not a suite"));
     }
 }

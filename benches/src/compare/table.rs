@@ -12,6 +12,8 @@ const COLUMNS_MAX: usize = 100;
 const OTHERS_CORES_MAX: f64 = 0.1;
 /// A difference below this is called none.
 const DIFFERENCE_MIN: f64 = 0.005;
+/// SSD reads per answer below this are noise of what runs beside.
+const SSD_READS_MIN: f64 = 0.0005;
 /// SSD bytes per answer below this are noise of the file system.
 const SSD_BYTES_MIN: f64 = 1.0;
 
@@ -52,7 +54,7 @@ impl CompareReport {
         writeln!(f)?;
         let (ours, peers) = (short(name(0)), short(name(peer)));
         let title = &group[0].group;
-        writeln!(f, "{:<34}{ours:>12}{peers:>12}   best/best   min   med   max", short_to(title, 33))?;
+        writeln!(f, "{:<35}{ours:>12}{peers:>12}   best/best   min   med   max", short_to(title, 33))?;
         for scene in group {
             let mut label = short_to(&scene.name, 16);
             for metric in Metric::ALL {
@@ -61,7 +63,7 @@ impl CompareReport {
                     continue;
                 }
                 let figure = |best: Option<f64>| best.map_or("-".to_owned(), |best| text(metric, best));
-                write!(f, "{label:<16} {:<17}{:>12}{:>12}", metric_name(metric), figure(best.0), figure(best.1))?;
+                write!(f, "{label:<16} {:<18}{:>12}{:>12}", metric_name(metric), figure(best.0), figure(best.1))?;
                 if let Some(ratio) = scene.ratio(peer, metric) {
                     let [low, middle, high] = [ratio.minimum, ratio.median, ratio.maximum].map(ratio_text);
                     write!(
@@ -124,7 +126,8 @@ fn worth_showing(scene: &SceneReport, metric: Metric, best: (Option<f64>, Option
     let grows = || (0..targets).any(|target| scene.best(target, Metric::RssGrowthPerKey).is_some());
     match metric {
         Metric::LatencyP50 => false,
-        Metric::SsdRead | Metric::SsdWritten => any(&|bytes| bytes >= SSD_BYTES_MIN),
+        Metric::SsdRead | Metric::SsdWritten | Metric::TierWritten => any(&|bytes| bytes >= SSD_BYTES_MIN),
+        Metric::TierReads => any(&|reads| reads >= SSD_READS_MIN),
         Metric::FoundShare => any(&|share| share < 1.0),
         Metric::FoundThroughput => {
             (0..targets).any(|target| scene.best(target, Metric::FoundShare).is_some_and(|share| share < 1.0))
@@ -144,11 +147,15 @@ fn metric_name(metric: Metric) -> &'static str {
         Metric::LatencyP99 => "p99 us",
         Metric::SsdRead => "SSD read B/op",
         Metric::SsdWritten => "SSD written B/op",
+        Metric::TierReads => "SSD reads/op, INFO",
+        Metric::TierWritten => "written B/op, INFO",
         Metric::FoundShare => "reads found",
         Metric::Keys => "keys held",
         Metric::Rss => "RSS",
         Metric::RssPerKey => "RSS B/key held",
         Metric::RssGrowthPerKey => "RSS B/new key",
+        Metric::RssPerElement => "RSS B/element",
+        Metric::RssGrowthPerElement => "RSS B/new element",
     }
 }
 
@@ -159,7 +166,8 @@ fn text(metric: Metric, figure: f64) -> String {
         Metric::LatencyP50 | Metric::LatencyP99 => format!("{figure:.0}"),
         Metric::FoundShare => format!("{:.2} %", figure * 100.0),
         Metric::Rss => bytes_text(figure),
-        Metric::SsdRead | Metric::SsdWritten | Metric::RssPerKey | Metric::RssGrowthPerKey => format!("{figure:.1}"),
+        Metric::TierReads => format!("{figure:.3}"),
+        _ => format!("{figure:.1}"),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::compare::{CompareReport, RoundReport, SceneReport};
 const EVEN: f64 = 1.02;
 
 /// Latencies that are compared, when rounds have them.
-const LATENCIES: [&str; 5] = ["get", "set", "hot", "cold", "miss"];
+const LATENCIES: [&str; 7] = ["get", "set", "scan", "delete", "hot", "cold", "miss"];
 
 /// Finds a measure in a round that has it.
 type Pick = Box<dyn Fn(&RoundReport) -> Option<f64>>;
@@ -50,6 +50,11 @@ fn measures() -> Vec<Measure> {
         Measure::lower("SSD bytes written per answer", Unit::Bytes, |round| round.write_bytes),
     ]);
     measures.push(Measure::lower("growth of resident memory per key", Unit::Bytes, |round| round.rss_growth_per_key));
+    measures.push(Measure::lower("growth of resident memory per element", Unit::Bytes, |round| {
+        round.rss_growth_per_element
+    }));
+    measures.push(Measure::lower("SSD reads per answer, by INFO", Unit::Count, |round| round.tier_reads));
+    measures.push(Measure::lower("SSD bytes written per answer, by INFO", Unit::Bytes, |round| round.tier_write_bytes));
     measures.push(Measure::higher("keys held at the end", Unit::Count, |round| Some(round.keys? as f64)));
     measures.push(Measure::higher("GETs that found a value", Unit::Share, |round| round.found_share));
     measures

@@ -139,6 +139,9 @@ pub struct Report {
     pub errors: BTreeMap<String, u64>,
     /// The first error in full.
     pub first_error: Option<String>,
+    /// Elements that collections took as new, by the server's own answers.
+    #[serde(default)]
+    pub elements_added: u64,
     /// Bytes of values sent.
     pub value_bytes_sent: u64,
     /// Bytes of the keys sent with them.
@@ -224,6 +227,7 @@ impl Report {
             wrong_shown: tally.wrong_shown,
             errors: tally.errors,
             first_error: tally.first_error,
+            elements_added: tally.elements_added,
             value_bytes_sent: tally.value_bytes_sent,
             key_bytes_sent: tally.key_bytes_sent,
             timeline: Timeline { observed: observed.points.clone(), ..tally.timeline.finish() },

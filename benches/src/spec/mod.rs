@@ -18,8 +18,10 @@ mod zipf;
 
 pub use mix::Mix;
 pub use names::{UnknownWorkload, all, named};
+pub(crate) use popularity::Picker;
 pub use popularity::Popularity;
 pub use quantiles::Quantiles;
+pub(crate) use random::Random;
 pub use share_curve::ShareCurve;
 pub use sizes::{SizeError, ValueSizes, parse_bytes};
 pub use steps::{Operation, Step, Steps};

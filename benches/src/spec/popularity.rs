@@ -76,7 +76,7 @@ impl fmt::Display for Popularity {
 
 /// Draws keys.
 #[derive(Debug, Clone)]
-pub(super) struct Picker {
+pub(crate) struct Picker {
     keys: u64,
     scatter: Permutation,
     draw: Draw,
@@ -94,7 +94,7 @@ enum Draw {
 
 impl Picker {
     /// Draws from keys 0..`keys`, at least one.
-    pub(super) fn new(popularity: Popularity, keys: u64) -> Self {
+    pub(crate) fn new(popularity: Popularity, keys: u64) -> Self {
         let hot = |part: f64| ((part * keys as f64).round() as u64).clamp(1, keys);
         let draw = match popularity {
             Popularity::Uniform | Popularity::Sessions => Draw::Uniform,
@@ -113,7 +113,7 @@ impl Picker {
     }
 
     /// A key; `end` is one behind the newest key.
-    pub(super) fn key(&mut self, random: &mut Random, end: u64) -> u64 {
+    pub(crate) fn key(&mut self, random: &mut Random, end: u64) -> u64 {
         let rank = match &mut self.draw {
             Draw::Uniform => return random.below(self.keys),
             Draw::Sequential { next } => {

@@ -7,29 +7,29 @@ const INCREMENT: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// A row of random numbers.
 #[derive(Debug, Clone)]
-pub(super) struct Random {
+pub(crate) struct Random {
     state: u64,
 }
 
 impl Random {
     /// The row of this seed. The seed is spread first, or neighbouring seeds would give the same row, shifted.
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self { state: KeyId(seed).spread() }
     }
 
     /// The next 64 bits.
-    pub(super) fn bits(&mut self) -> u64 {
+    pub(crate) fn bits(&mut self) -> u64 {
         self.state = self.state.wrapping_add(INCREMENT);
         KeyId(self.state).spread()
     }
 
     /// Uniform in 0 <= x < 1.
-    pub(super) fn unit(&mut self) -> f64 {
+    pub(crate) fn unit(&mut self) -> f64 {
         unit(self.bits())
     }
 
     /// Uniform in 0..n (a multiplication instead of a division; uneven by less than n / 2^64).
-    pub(super) fn below(&mut self, n: u64) -> u64 {
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
         ((u128::from(self.bits()) * u128::from(n)) >> 64) as u64
     }
 }

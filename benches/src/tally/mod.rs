@@ -72,6 +72,8 @@ pub struct Tally {
     pub errors: BTreeMap<String, u64>,
     /// The first error in full.
     pub first_error: Option<String>,
+    /// Elements that a collection took as new, by its own answers.
+    pub elements_added: u64,
     /// Bytes of values sent.
     pub value_bytes_sent: u64,
     /// Bytes of keys sent with SET.

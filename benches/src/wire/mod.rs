@@ -8,6 +8,7 @@ mod memcached;
 mod resp;
 
 pub use key::{Key, KeyText};
+pub(crate) use resp::{bulk, header};
 pub use resp::{command, split_tier};
 
 use crate::control::{Control, Target};

@@ -209,9 +209,17 @@ fn append_key(out: &mut Vec<u8>, key: Key<'_>) {
     out.extend_from_slice(b"\r\n");
 }
 
-fn header(out: &mut Vec<u8>, mark: u8, number: u64) {
+/// The line that begins an answer or a command, or a word of it.
+pub(crate) fn header(out: &mut Vec<u8>, mark: u8, number: u64) {
     out.push(mark);
     thermocline_resp::write_integer(out, number as i64);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// One word of a command.
+pub(crate) fn bulk(out: &mut Vec<u8>, word: &[u8]) {
+    header(out, b'$', word.len() as u64);
+    out.extend_from_slice(word);
     out.extend_from_slice(b"\r\n");
 }
 
@@ -219,9 +227,7 @@ fn header(out: &mut Vec<u8>, mark: u8, number: u64) {
 pub fn command(out: &mut Vec<u8>, arguments: &[&str]) {
     header(out, b'*', arguments.len() as u64);
     for argument in arguments {
-        header(out, b'$', argument.len() as u64);
-        out.extend_from_slice(argument.as_bytes());
-        out.extend_from_slice(b"\r\n");
+        bulk(out, argument.as_bytes());
     }
 }
 

@@ -58,7 +58,7 @@ pub(crate) fn accepted(reply: Reply<'_>, tally: &mut Tally) -> bool {
 }
 
 /// Counts an answer that this command should not have.
-fn refused(reply: Reply<'_>, command: &str, tally: &mut Tally) {
+pub(crate) fn refused(reply: Reply<'_>, command: &str, tally: &mut Tally) {
     match reply {
         Reply::Refused(text) => tally.error(&String::from_utf8_lossy(text)),
         other => tally.error(&format!("UNEXPECTED answer to {command}: {}", shown(other))),

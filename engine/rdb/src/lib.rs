@@ -89,6 +89,7 @@ mod writer;
 pub use error::{Error, Reason};
 pub use options::{Duplicates, Options, Settings, Thresholds};
 pub use packed::Form;
+pub use packed::listpack::{EMPTY_BYTES as LISTPACK_EMPTY_BYTES, element_bytes as listpack_element_bytes};
 pub use reader::{About, Checksum, Entry, Item, Reader, ValueReader};
 pub use value::{Element, HashField, Raw, ScoredMember, Value};
 pub use value_type::{Kind, VERSION_READ_MAX, VERSION_VALKEY, ValueType, Version};

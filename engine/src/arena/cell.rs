@@ -4,7 +4,7 @@
 //!  0        5      6
 //!  | place 5 | flags | space varint | key length varint | value length varint | [expiry u64] | key | payload |
 //!  place  of this very version on the SSD, 16-byte units; 0 = the SSD has no copy (dirty)
-//!  flags  bits 0..5 kind, 32 has expiry, 64 unused, 128 in the main queue
+//!  flags  bits 0..5 kind, 32 has expiry, 64 has deltas (the place is that of an older version: delta.rs), 128 in the main queue
 //! ```
 //! A 16-byte key with a 100-byte value: 6 + 1 + 1 + 1 = 9 bytes of header.
 //!
@@ -14,6 +14,7 @@ use crate::change::{Kind, SpaceId};
 use crate::place::Place;
 
 const FLAG_EXPIRY: u8 = 32;
+const FLAG_DELTAS: u8 = 64;
 const FLAG_MAIN: u8 = 128;
 const KIND_MASK: u8 = 31;
 const PLACE_MASK: u64 = (1 << 40) - 1;
@@ -27,6 +28,8 @@ pub struct Cell<'c> {
     pub kind: Kind,
     /// In the policy's main queue.
     pub main: bool,
+    /// The version at `place` is older: what has changed since is in deltas.
+    pub deltas: bool,
     /// Space of the key.
     pub space: SpaceId,
     /// Expiry in Unix milliseconds.
@@ -110,6 +113,7 @@ pub fn write(into: &mut [u8], cell: &Cell<'_>) {
     into[..5].copy_from_slice(&cell.place.bits().to_le_bytes()[..5]);
     into[5] =
         cell.kind as u8 | if cell.expiry.is_some() { FLAG_EXPIRY } else { 0 } | if cell.main { FLAG_MAIN } else { 0 };
+    into[5] |= if cell.deltas { FLAG_DELTAS } else { 0 };
     let mut at = 6;
     put_varint(into, &mut at, u64::from(cell.space.0));
     put_varint(into, &mut at, cell.key.len() as u64);
@@ -154,6 +158,7 @@ pub fn read(from: &[u8]) -> Cell<'_> {
         place: place(from),
         kind: Kind::from_number(flags & KIND_MASK).expect("a cell in use has a kind"),
         main: flags & FLAG_MAIN != 0,
+        deltas: flags & FLAG_DELTAS != 0,
         space: SpaceId(space),
         expiry,
         key,
@@ -171,6 +176,11 @@ pub fn place(from: &[u8]) -> Place {
 /// Changes the place in a cell.
 pub fn set_place(into: &mut [u8], place: Place) {
     into[..5].copy_from_slice(&place.bits().to_le_bytes()[..5]);
+}
+
+/// The place in a cell is that of its very version again.
+pub fn clear_deltas(into: &mut [u8]) {
+    into[5] &= !FLAG_DELTAS;
 }
 
 /// Whether a cell's object is in the main queue.
@@ -196,6 +206,7 @@ mod tests {
                 place: Place::from_bits(0xAB_CDEF_0123),
                 kind: Kind::String,
                 main: expiry.is_some(),
+                deltas: payload.is_empty(),
                 space: SpaceId(300),
                 expiry,
                 key: &key,

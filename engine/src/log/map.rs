@@ -4,6 +4,7 @@
 //!  header 64: | crc u32 | "TCMP" | store u32 | segments u32 | generation u64 | B u64 | last seq u64 | body bytes u64 | spaces u32 | sweeps u32 | next space u32 | proven u32 |
 //!  body:      space u32 x spaces
 //!             sweeps: | id u64 | space u32 | extents u32 | state u32 (0 sweep, 1 intent) |
+//!                     extents 0: the nodes of a tree; its root follows (engine/value/src/packed/root.rs), in 24 bytes
 //!             per segment: | segment u32 | epoch u32 | covered u32 | grain shift u8, stream u8, 0 u16 | bit words u32 | live bytes u64 | earliest expiry u64 | u64 x words |
 //!  crc over bytes 4.. of header and body
 //! ```
@@ -16,11 +17,13 @@
 
 use super::record::{Seq, u32_at, u64_at};
 use crate::change::SpaceId;
+use thermocline_value::Root;
 
 /// File names of the two copies.
 pub const FILES: [&str; 2] = ["map-0", "map-1"];
 const MAGIC: [u8; 4] = *b"TCMP";
 const HEADER_BYTES: usize = 64;
+const ROOT_BYTES: usize = Root::BYTES_MAX;
 const SEGMENT_FIXED_BYTES: usize = 36;
 
 /// One segment's part of a map.
@@ -143,6 +146,15 @@ pub struct Pending {
     pub extents: u32,
     /// An intent (not committed yet) rather than a sweep.
     pub intent: bool,
+    /// The nodes below this root are to be swept, not extents (of which there are 0 then).
+    pub tree: Option<Root>,
+}
+
+impl Pending {
+    /// The sweep of a tree.
+    pub fn of_tree(space: SpaceId, root: Root) -> Pending {
+        Pending { id: root.collection.0, space, extents: 0, intent: false, tree: Some(root) }
+    }
 }
 
 /// A whole map.
@@ -177,6 +189,11 @@ impl Map {
             head.extend_from_slice(&p.id.to_le_bytes());
             for word in [p.space.0, p.extents, u32::from(p.intent)] {
                 head.extend_from_slice(&word.to_le_bytes());
+            }
+            if let Some(root) = &p.tree {
+                let start = head.len();
+                root.encode(&mut head);
+                head.resize(start + ROOT_BYTES, 0);
             }
         }
         let bytes = (head.len() - HEADER_BYTES + body.bytes.len()) as u64;
@@ -221,7 +238,13 @@ impl Map {
         let mut pending = Vec::new();
         for _ in 0..u32_at(from, 52) {
             let id = u64::from(word()?) | u64::from(word()?) << 32;
-            pending.push(Pending { id, space: SpaceId(word()?), extents: word()?, intent: word()? != 0 });
+            let mut p = Pending { id, space: SpaceId(word()?), extents: word()?, intent: word()? != 0, tree: None };
+            if p.extents == 0 {
+                let words = (0..ROOT_BYTES / 4).map(|_| word()).collect::<Option<Vec<_>>>()?;
+                p.tree = Root::decode_front(&words.iter().flat_map(|w| w.to_le_bytes()).collect::<Vec<_>>()).ok();
+                p.tree?;
+            }
+            pending.push(p);
         }
         let mut segments = Vec::new();
         for _ in 0..u32_at(from, 12) {
@@ -257,9 +280,12 @@ impl Map {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use thermocline_value::{CollectionId, NodeId, TreeTop};
 
     #[test]
     fn a_map_comes_back_and_damage_is_not_believed() {
+        let tree = TreeTop { node: NodeId::new(77), levels: 2 };
+        let root = Root { collection: CollectionId(5), tree, second: None, expiries: false };
         let map = Map {
             generation: 3,
             b: 100,
@@ -267,7 +293,10 @@ mod tests {
             durable_seq: 105,
             next_space: 34,
             spaces: vec![SpaceId(0), SpaceId(2)],
-            pending: vec![Pending { id: u64::MAX - 4, space: SpaceId(2), extents: 9, intent: true }],
+            pending: vec![
+                Pending { id: u64::MAX - 4, space: SpaceId(2), extents: 9, intent: true, tree: None },
+                Pending::of_tree(SpaceId(4), root),
+            ],
             segments: vec![MapSegment {
                 segment: 7,
                 epoch: 2,

@@ -443,6 +443,11 @@ impl Log {
 
     /// The stream's open segment takes the drafts, or there are segments for them that `purpose` may use.
     fn check_segments(&self, tail: &Tail, stream: usize, purpose: Purpose, drafts: &[Draft<'_>]) -> Result<(), NoRoom> {
+        // Before a map GC also appends nodes that have deltas. Were growth to fill what GC opened for them, each map would take
+        // another segment of the reserve, until GC has nowhere to copy to.
+        if purpose == Purpose::Growth && tail.ready.len() + tail.absent.len() < GC_RESERVE_SEGMENTS {
+            return Err(NoRoom::Segment);
+        }
         let bytes: usize = drafts.iter().map(Draft::padded_bytes).sum();
         let s = &tail.streams[stream];
         let left = s.segment.as_ref().map_or(0, |o| {

@@ -53,6 +53,8 @@ pub enum RecordKind {
     Sweep,
     /// They are cleared (69): payload = id u64.
     Swept,
+    /// Edits of nodes of one collection (70): payload in delta.rs.
+    Delta,
 }
 
 impl RecordKind {
@@ -66,6 +68,7 @@ impl RecordKind {
             RecordKind::Committed => 67,
             RecordKind::Sweep => 68,
             RecordKind::Swept => 69,
+            RecordKind::Delta => 70,
         }
     }
 
@@ -78,6 +81,7 @@ impl RecordKind {
             67 => RecordKind::Committed,
             68 => RecordKind::Sweep,
             69 => RecordKind::Swept,
+            70 => RecordKind::Delta,
             n => RecordKind::Value(Kind::from_number(n)?),
         })
     }

@@ -15,7 +15,7 @@ use crate::change::SpaceId;
 use crate::error::{Error, Result};
 
 /// Format of the directory that this build writes. The history is in docs/FORMAT.md.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 /// File names of the two copies.
 pub const FILES: [&str; 2] = ["superblock-0", "superblock-1"];
 const MAGIC: [u8; 4] = *b"TCSB";

@@ -322,8 +322,9 @@ impl Inner {
         if !self.log.mode.logs() {
             return true;
         }
-        if matches!(record.kind, RecordKind::Value(crate::Kind::LargeString)) {
-            return false; // its extents are swept by the ordinary road
+        let is_tree = |kind: crate::Kind| !kind.is_string() && crate::collection::tree_of(record.payload).is_some();
+        if matches!(record.kind, RecordKind::Value(kind) if kind == crate::Kind::LargeString || is_tree(kind)) {
+            return false; // its extents or nodes are swept by the ordinary road
         }
         let draft = Draft {
             kind: RecordKind::Tombstone,

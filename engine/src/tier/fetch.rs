@@ -16,6 +16,7 @@ use crate::planted::{self, Bug};
 use crate::shard::Shard;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
+use std::collections::HashMap;
 use std::future::Future;
 use std::ops::Range;
 use std::pin::Pin;
@@ -26,6 +27,8 @@ use thermocline_io::{Buffer, Completion, Operation};
 
 /// Reads up to this size are copied out, so that their aligned buffer can be reused at once.
 const COPIED_BYTES_MAX: usize = 32 << 10;
+/// Up to so many records of one command are found by looking at each.
+const KNOWN_SEARCHED_MAX: usize = 16;
 
 enum Bytes {
     Buffer(Buffer),
@@ -78,19 +81,47 @@ impl KnownRecord {
 #[derive(Default)]
 pub struct Known {
     records: SmallVec<[Arc<KnownRecord>; 2]>,
+    /// Where a place's record stands, once they are many.
+    places: Option<HashMap<Place, usize>>,
 }
 
 impl Known {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Bytes of their records.
+    pub fn bytes(&self) -> u64 {
+        self.records.iter().map(|record| record.range.len() as u64).sum()
+    }
+
     /// Adds a record.
     pub fn add(&mut self, record: Arc<KnownRecord>) {
-        self.records.retain(|r| r.place != record.place);
-        self.records.push(record);
+        let place = record.place;
+        match self.position(place) {
+            Some(at) => self.records[at] = record,
+            None => self.records.push(record),
+        }
+        let count = self.records.len();
+        if count > KNOWN_SEARCHED_MAX {
+            let places = self.places.get_or_insert_default();
+            let indexed = places.len();
+            places.extend(self.records[indexed..].iter().enumerate().map(|(n, record)| (record.place, indexed + n)));
+        }
+    }
+
+    fn position(&self, place: Place) -> Option<usize> {
+        match &self.places {
+            Some(places) => places.get(&place).copied(),
+            None => self.records.iter().position(|record| record.place == place),
+        }
     }
 
     /// The record at a place, if it was read in the segment's present epoch.
     pub fn get(&self, place: Place, log: &Log) -> Option<&Arc<KnownRecord>> {
         let joined = || self.records.first().filter(|_| planted::is(Bug::FlightJoinedAcrossOverwrite));
-        let record = self.records.iter().find(|r| r.place == place).or_else(joined)?;
+        let record = self.position(place).map(|at| &self.records[at]).or_else(joined)?;
         (log.segments[record.address.segment as usize].epoch() == record.address.epoch).then_some(record)
     }
 }

@@ -152,7 +152,12 @@ impl Shard {
     pub(crate) fn name_again(&mut self, space: crate::SpaceId, at: SlotRef, slot: Slot, copy: &Appended) {
         let moved = match slot.state() {
             State::Hot => {
-                cell::set_place(self.heap.bytes_mut(Handle::from_bits(slot.place())), copy.place);
+                let into = self.heap.bytes_mut(Handle::from_bits(slot.place()));
+                let older = cell::place(into);
+                cell::set_place(into, copy.place);
+                if let Some(dirty) = self.deltas.remove(older) {
+                    self.deltas.note(copy.place, dirty);
+                }
                 slot
             }
             _ => slot.with_place(copy.place.bits()),

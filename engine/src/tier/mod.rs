@@ -5,6 +5,7 @@
 pub mod base;
 pub mod checkpoint;
 pub mod compact;
+pub mod deltas;
 pub mod expire;
 pub mod fetch;
 pub mod harden;

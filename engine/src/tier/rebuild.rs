@@ -18,6 +18,7 @@ use crate::log::record::{RecordKind, Seq, padded, u32_at, u64_at};
 use crate::log::segment::Segment;
 use crate::place::{CLASS_SECTORS, Place, SECTOR_BYTES, class_of};
 use crate::shard::{Shard, SpaceIndex};
+use crate::tier::deltas::Replayed;
 use crate::tier::parallel::in_parallel;
 use crate::tier::prove::{Proof, Proofs, Question, words_of};
 use crate::tier::recover::ShardSeed;
@@ -25,6 +26,7 @@ use crate::tier::scan_log::{Found, SegmentScan};
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use thermocline_io::Disk;
+use thermocline_value::Root;
 
 /// Spaces that a thread tells apart in what it collects: as many as fit in a slot's hash bits.
 const SPACES_MAX: usize = 1 << 15;
@@ -69,6 +71,8 @@ pub(crate) struct Builder<'b> {
     /// Slots that a thread collects per shard.
     slots_per_hold: usize,
     pub(crate) replayed: u64,
+    /// Nodes of collections whose last changes are deltas.
+    pub(crate) deltas: Replayed,
 }
 
 /// What a thread has for each shard: hashes, and slots whose hash bits say which of the spaces they are of.
@@ -120,6 +124,7 @@ impl<'b> Builder<'b> {
             batch_max,
             slots_per_hold,
             replayed: 0,
+            deltas: Replayed::default(),
         }
     }
 
@@ -218,6 +223,7 @@ impl<'b> Builder<'b> {
         self.replayed += 1;
         match entry.kind {
             RecordKind::Value(_) | RecordKind::Tombstone => {
+                self.deltas.forget(entry.space, words_of(entry.hash));
                 self.batch.push(Change {
                     hash: words_of(entry.hash),
                     segment: found.segment,
@@ -233,9 +239,22 @@ impl<'b> Builder<'b> {
                     self.apply(scans)?;
                 }
             }
+            RecordKind::Delta => {
+                self.deltas.note(&self.hasher, entry.space, entry.seq, &found.fact);
+                if self.deltas.is_full() {
+                    self.settle_deltas(scans)?;
+                }
+            }
             RecordKind::Spaces => {
                 if let Some(spaces) = Spaces::from_payload(&found.fact) {
                     self.spaces = spaces;
+                }
+            }
+            RecordKind::Sweep if Root::is_root(&found.fact) && found.fact.len() > 12 => {
+                if let Ok(root) = Root::decode(&found.fact)
+                    && !self.pending.iter().any(|p| p.id == root.collection.0)
+                {
+                    self.pending.push(Pending::of_tree(entry.space, root));
                 }
             }
             RecordKind::Intent | RecordKind::Sweep if found.fact.len() >= 12 => {
@@ -245,7 +264,7 @@ impl<'b> Builder<'b> {
                     Some(p) => p.intent &= intent,
                     None => {
                         let (space, extents) = (entry.space, u32_at(&found.fact, 8));
-                        self.pending.push(Pending { id, space, extents, intent });
+                        self.pending.push(Pending { id, space, extents, intent, tree: None });
                     }
                 }
             }
@@ -369,7 +388,7 @@ impl<'b> Builder<'b> {
         self.segments[change.segment as usize].live.lock().name(change.offset, bytes, expiry);
     }
 
-    fn unname(&self, slot: Slot, bytes: u32) {
+    pub(crate) fn unname(&self, slot: Slot, bytes: u32) {
         let (segment, offset) = Place::from_bits(slot.place()).split(self.segment_bytes);
         self.segments[segment as usize].live.lock().unname(offset, bytes);
     }
@@ -393,7 +412,9 @@ impl<'b> Builder<'b> {
                     if self.spaces.names(space.id) {
                         space.index.drop_empty();
                         if !space.index.is_empty() {
-                            keys.fetch_add(space.index.len(), Ordering::Relaxed);
+                            // What is hidden is no key of anybody.
+                            let is_visible = space.id.visible() == space.id;
+                            keys.fetch_add(if is_visible { space.index.len() } else { 0 }, Ordering::Relaxed);
                             seed.spaces.push(space);
                         }
                         continue;

@@ -18,6 +18,7 @@
 
 use crate::SpaceId;
 use crate::clock::Clock;
+use crate::delta::DeltaTable;
 use crate::engine::Spaces;
 use crate::error::{Error, Result};
 use crate::hash::Hasher;
@@ -33,6 +34,7 @@ use crate::shard::{Shard, SpaceIndex};
 use crate::shutdown::put_superblock;
 use crate::stats::RecoveryReport;
 use crate::tier::base::base;
+use crate::tier::deltas::RestoredNode;
 use crate::tier::harden::{harden_chunks, harden_copies};
 use crate::tier::maps::{MapState, Written};
 use crate::tier::progress::RecoveryProgress;
@@ -44,7 +46,7 @@ use crate::tier::survey::Survey;
 use crate::tier::tail::{Outcome, Tail, cut_of};
 use crate::tier::tell::{tell_segments, tell_stream};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use thermocline_io::Disk;
 use thermocline_memory::Region;
 
@@ -58,6 +60,8 @@ pub(crate) struct Recovered {
     pub(crate) shards: Vec<ShardSeed>,
     pub(crate) spaces: Spaces,
     pub(crate) pending: Vec<Pending>,
+    /// Nodes of collections that are not in the log as they are.
+    pub(crate) nodes: Vec<RestoredNode>,
     pub(crate) last_seq: Seq,
     pub(crate) next_seq: Seq,
     pub(crate) maps: MapState,
@@ -82,8 +86,10 @@ impl ShardSeed {
         options: &Options,
         shard_bits: u32,
         base_bits: u32,
+        deltas: &Arc<AtomicUsize>,
     ) -> Shard {
         let mut shard = Shard::new(region, number as u32, options.tier_policy, shard_bits, base_bits);
+        shard.deltas = DeltaTable::counting(deltas.clone());
         shard.spaces = self.spaces.into_iter().collect();
         shard
     }
@@ -290,6 +296,7 @@ fn blank(
         shards: (0..1 << shard_bits).map(|_| ShardSeed::default()).collect(),
         spaces: Spaces { of_database: block.spaces.clone(), next: block.next_space },
         pending: Vec::new(),
+        nodes: Vec::new(),
         last_seq: 0,
         next_seq: 1,
         maps: MapState::default(),
@@ -411,7 +418,12 @@ fn existing(
         pending.intent = false; // what was not committed is swept
     }
     report.replayed = builder.replayed;
-    let Builder { seeds, spaces, pending, .. } = builder;
+    report.lost_records += builder.deltas.lost;
+    if builder.deltas.lost > 0 {
+        let lost = builder.deltas.lost;
+        report.notes.push(format!("{lost} nodes of collections cannot be told: changes of them are lost in the log"));
+    }
+    let Builder { seeds, spaces, pending, deltas, .. } = builder;
     for segment in &segments {
         segment.durable_to.store(segment_bytes, Ordering::Release);
         segment.whole_to.store(segment_bytes, Ordering::Release);
@@ -439,6 +451,7 @@ fn existing(
         shards: seeds.into_iter().map(parking_lot::Mutex::into_inner).collect(),
         spaces,
         pending,
+        nodes: deltas.into_nodes(),
         last_seq,
         next_seq,
         maps,
@@ -514,6 +527,7 @@ fn replay(
         }
     }
     builder.apply(scans)?;
+    builder.settle_deltas(scans)?;
     harden_chunks(builder, scans, &outcome)?;
     for found in &group {
         outcome.cut_at(found.segment, found.entry.offset); // a group may span segments

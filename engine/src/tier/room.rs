@@ -15,6 +15,7 @@ use crate::log::record::RecordKind;
 use crate::log::{Draft, FOREGROUND, Purpose};
 use crate::options::{DISK_LIVE_PERCENT_MAX, EvictionPolicy, ROOM_WAIT_US_MAX};
 use crate::place::Place;
+use crate::planted::{self, Bug};
 use crate::shard::{Found, Shard};
 use crate::tier::fetch::{Known, Landing};
 use crate::wait::Boxed;
@@ -194,9 +195,34 @@ impl Inner {
         space: crate::SpaceId,
     ) -> bool {
         let object = shard.cell(handle);
-        if object.place.is_some() {
+        if object.place.is_some() && !object.deltas {
             return true;
         }
+        if object.deltas && planted::is(Bug::DemotionDropsDeltas) {
+            let place = object.place;
+            shard.deltas.remove(place);
+            return true;
+        }
+        // A shutdown may use the reserve of removals, and a node with deltas, whose older version dies; GC keeps its own, to make
+        // more.
+        let purpose = match object.deltas || self.closing.load(Ordering::Acquire) {
+            true => Purpose::Removal,
+            false => Purpose::Growth,
+        };
+        self.clean_for(shard, handle, at, space, purpose)
+    }
+
+    /// Appends this version of a hot object, which the log does not hold or only as deltas. False: the log has no room now.
+    pub(crate) fn clean_for(
+        &self,
+        shard: &mut Shard,
+        handle: thermocline_memory::Handle,
+        at: crate::index::SlotRef,
+        space: crate::SpaceId,
+        purpose: Purpose,
+    ) -> bool {
+        let object = shard.cell(handle);
+        let older = object.deltas.then(|| (object.place, shard.record_bytes_of(&object)));
         let draft = Draft {
             kind: RecordKind::Value(object.kind),
             space: object.space,
@@ -207,15 +233,19 @@ impl Inner {
             moved: None,
         };
         let mut out = SmallVec::new();
-        // A shutdown may use the reserve of removals; GC keeps its own, to make more.
-        let closing = self.closing.load(Ordering::Acquire);
-        let purpose = if closing { Purpose::Removal } else { Purpose::Growth };
-        if (self.is_disk_full() && !closing)
+        if (self.is_disk_full() && purpose == Purpose::Growth)
             || self.log.append(FOREGROUND, purpose, || self.clock.monotonic_us(), &[draft], &mut out).is_err()
         {
             return false;
         }
-        cell::set_place(shard.heap.bytes_mut(handle), out[0].place);
+        if let Some((place, bytes)) = older {
+            shard.deltas.remove(place);
+            self.log.unname(place, bytes);
+            shard.high_seq = shard.high_seq.max(out[0].seq);
+        }
+        let into = shard.heap.bytes_mut(handle);
+        cell::set_place(into, out[0].place);
+        cell::clear_deltas(into);
         let slot = shard.space(space).map(|s| s.index.get(at));
         if let Some(slot) = slot {
             shard.set_slot(space, at, slot.with_class(out[0].class));
@@ -275,6 +305,7 @@ impl Inner {
             place: Place::from_bits(slot.place()),
             kind,
             main: false,
+            deltas: false,
             space: key.space,
             expiry: record.expiry,
             key: key.bytes,

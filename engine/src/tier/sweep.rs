@@ -3,23 +3,26 @@
 //! Promises: the caller of FLUSHDB or DEL pays O(1); memory and log space come back in the background; a crash resumes. Never:
 //! a long hold of a latch.
 
-use crate::SpaceId;
 use crate::arena::cell;
 use crate::change::{Access, Changes};
 use crate::engine::{Engine, Inner};
+use crate::error::{Error, Result};
 use crate::index::State;
 use crate::large::extent_key;
 use crate::log::Purpose;
 use crate::log::record::RecordKind;
-use crate::options::SWEEP_SLOTS_PER_STEP;
+use crate::nodes::NodeKey;
+use crate::options::{NODES_SWEPT_TOGETHER, SWEEP_SLOTS_PER_STEP};
 use crate::place::{CLASS_SECTORS, Place, SECTOR_BYTES};
 use crate::shard::Shard;
+use crate::{Key, SpaceId};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use thermocline_memory::Handle;
+use thermocline_value::{NodeId, Root};
 
 /// Lets other tasks run once.
 pub(crate) fn yield_now() -> Yield {
@@ -61,6 +64,11 @@ impl Inner {
         let due = self.pending.lock().iter().find(|p| !p.intent).copied();
         let Some(pending) = due else { return cleared };
         let engine = Engine { inner: self.clone() };
+        if let Some(root) = pending.tree
+            && self.sweep_tree(&engine, pending.space, &root).await.is_err()
+        {
+            return false;
+        }
         for number in 0..pending.extents {
             let name = extent_key(pending.id, number);
             let key = self.key(pending.space.twin(), &name);
@@ -81,6 +89,114 @@ impl Inner {
         }
         self.pending.lock().retain(|p| p.id != pending.id);
         true
+    }
+
+    /// Removes the nodes below a root that nobody names any more: children before their parents, so that what is still there says
+    /// what is left to do, after a crash too.
+    async fn sweep_tree(self: &Arc<Self>, engine: &Engine, space: SpaceId, root: &Root) -> Result<()> {
+        for top in [root.second, Some(root.tree)].into_iter().flatten() {
+            // Inner nodes on the way down: their children, and how many of them are gone.
+            let mut stack: Vec<(NodeId, Vec<NodeId>)> = Vec::new();
+            let mut next = Some(top.node);
+            loop {
+                if let Some(node) = next.take() {
+                    let is_inner = stack.len() < usize::from(top.levels);
+                    let children = if is_inner { self.children(engine, space, root, node).await? } else { Vec::new() };
+                    stack.push((node, children));
+                }
+                let depth = stack.len();
+                let Some((node, children)) = stack.last_mut() else { break };
+                if depth == usize::from(top.levels) {
+                    for leaves in children.chunks(NODES_SWEPT_TOGETHER) {
+                        self.remove_nodes(engine, space, root, leaves).await?;
+                        yield_now().await;
+                    }
+                    children.clear();
+                }
+                next = children.pop();
+                if next.is_none() {
+                    let node = *node;
+                    stack.pop();
+                    self.remove_nodes(engine, space, root, &[node]).await?;
+                    yield_now().await;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// All nodes below a root, parents before their children.
+    pub(crate) async fn nodes_below(
+        self: &Arc<Self>,
+        engine: &Engine,
+        space: SpaceId,
+        root: &Root,
+    ) -> Result<Vec<NodeKey>> {
+        let mut all = Vec::new();
+        for top in [Some(root.tree), root.second].into_iter().flatten() {
+            let mut level = vec![top.node];
+            for height in (0..=top.levels).rev() {
+                all.extend(level.iter().map(|node| self.node_key(space.twin(), root.collection, *node)));
+                let mut below = Vec::new();
+                for node in level.iter().filter(|_| height > 0) {
+                    below.extend(self.children(engine, space, root, *node).await?);
+                }
+                level = below;
+            }
+        }
+        Ok(all)
+    }
+
+    /// The children of an inner node; none if it is gone already.
+    async fn children(
+        self: &Arc<Self>,
+        engine: &Engine,
+        space: SpaceId,
+        root: &Root,
+        node: NodeId,
+    ) -> Result<Vec<NodeId>> {
+        let key = self.node_key(space.twin(), root.collection, node);
+        let children = engine
+            .run(&[(key.key(), Access::Read)], &mut Changes::new(1), |views, _| {
+                views[0].and_then(|view| thermocline_value::children(view.value).ok()).unwrap_or_default()
+            })
+            .await;
+        match children {
+            Ok((children, _)) => Ok(children),
+            // What lay below a damaged node nobody can name any more. It must not keep all other sweeps waiting.
+            Err(Error::Corrupt { segment, offset }) => {
+                tracing::warn!(
+                    segment,
+                    offset,
+                    "a damaged node of a removed collection: what lay below it stays in the log"
+                );
+                Ok(Vec::new())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn remove_nodes(
+        self: &Arc<Self>,
+        engine: &Engine,
+        space: SpaceId,
+        root: &Root,
+        nodes: &[NodeId],
+    ) -> Result<()> {
+        let names: Vec<NodeKey> =
+            nodes.iter().map(|node| self.node_key(space.twin(), root.collection, *node)).collect();
+        let keys: Vec<(Key<'_>, Access)> = names.iter().map(|name| (name.key(), Access::Overwrite)).collect();
+        // What proves cold ones may be too much to read together: one alone is never refused.
+        let mut parts = vec![&keys[..]];
+        while let Some(part) = parts.pop() {
+            let mut changes = Changes::new(part.len());
+            match engine.run(part, &mut changes, |_, changes| (0..part.len()).for_each(|n| changes.remove(n))).await {
+                Ok(_) => {}
+                Err(Error::OutOfMemory) if part.len() > 1 => parts.extend(part.chunks(1)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// A space of this shard that no database names any more: a visible one, or a twin.
@@ -133,8 +249,9 @@ impl Inner {
         if slot.state() == State::Hot {
             let handle = Handle::from_bits(slot.place());
             let object = cell::read(shard.heap.bytes(handle));
-            let (place, bytes) = (object.place, Shard::record_bytes_of(&object));
+            let (place, bytes) = (object.place, shard.record_bytes_of(&object));
             if place.is_some() {
+                shard.deltas.remove(place);
                 self.log.unname(place, bytes);
             }
             shard.free_cell(handle, spans);

@@ -5,9 +5,9 @@
 
 use crate::error::Result;
 use crate::log::chunk::{CHUNK_HEADER_BYTES, ChunkHeader};
-use crate::log::footer::ENTRY_BYTES;
+use crate::log::footer::{ENTRY_BYTES, Entry};
 use crate::log::map::Map;
-use crate::log::record::{Seq, padded};
+use crate::log::record::{Record, Seq, padded};
 use crate::log::superblock::{Cut, Superblock};
 use crate::tier::scan_log::{Found, Met, SegmentScan, is_fact};
 use thermocline_io::Disk;
@@ -265,6 +265,41 @@ impl Tail {
     }
 }
 
+/// The records that a footer does not tell all of: deltas, most of them, and then there are many. One read for all of those.
+struct Facts {
+    from: u32,
+    bytes: Vec<u8>,
+}
+
+impl Facts {
+    /// So few are read one by one.
+    const FEW: usize = 8;
+
+    fn read(disk: &dyn Disk, scan: &SegmentScan<'_>, all: &[Found]) -> Result<Facts> {
+        let of_facts = || all.iter().map(|found| &found.entry).filter(|entry| is_fact(entry.kind));
+        let mut facts = Facts { from: 0, bytes: Vec::new() };
+        let (Some(first), Some(last)) = (of_facts().next(), of_facts().next_back()) else { return Ok(facts) };
+        if of_facts().count() > Facts::FEW {
+            facts.from = first.offset;
+            facts.bytes.resize((last.offset + last.bytes - first.offset) as usize, 0);
+            let read = scan.read(disk, facts.from, &mut facts.bytes)?;
+            facts.bytes.truncate(read);
+        }
+        Ok(facts)
+    }
+
+    /// The payload of one. `None`: it is damaged.
+    fn get(&self, disk: &dyn Disk, scan: &SegmentScan<'_>, entry: &Entry) -> Result<Option<Vec<u8>>> {
+        if self.bytes.is_empty() {
+            return scan.fact(disk, entry);
+        }
+        let at = (entry.offset - self.from) as usize;
+        let record = self.bytes.get(at..at + entry.bytes as usize);
+        let decoded = record.and_then(|bytes| Record::decode(scan.address().at(entry.offset), bytes).ok());
+        Ok(decoded.map(|record| record.payload.to_vec()))
+    }
+}
+
 /// What a footer tells of. Returns the last seq.
 fn sealed(
     disk: &dyn Disk,
@@ -276,13 +311,14 @@ fn sealed(
 ) -> Result<Seq> {
     let mut all = Vec::new();
     scan.beyond(disk, |found| all.push(found))?;
+    let facts = Facts::read(disk, scan, &all)?;
     for mut found in all {
         if found.entry.seq <= last || found.entry.offset >= cut {
             continue;
         }
         last = found.entry.seq;
         if is_fact(found.entry.kind) {
-            match scan.fact(disk, &found.entry)? {
+            match facts.get(disk, scan, &found.entry)? {
                 Some(fact) => found.fact = fact,
                 None => {
                     let offset = found.entry.offset;

@@ -20,18 +20,22 @@ pub struct Store {
     pub clock: Arc<ManualClock>,
 }
 
+/// A small store.
+pub fn options(durability: Durability) -> Options {
+    Options {
+        max_memory: 4 << 20,
+        max_disk: 8 << 20,
+        segment_bytes: Some(64 << 10),
+        durability,
+        seed: 5,
+        tiny: true,
+        ..Options::default()
+    }
+}
+
 impl Store {
     /// The next life of what lies on this disk.
-    pub fn open(disk: &FaultDisk, durability: Durability) -> Store {
-        let options = Options {
-            max_memory: 4 << 20,
-            max_disk: 8 << 20,
-            segment_bytes: Some(64 << 10),
-            durability,
-            seed: 5,
-            tiny: true,
-            ..Options::default()
-        };
+    pub fn open(disk: &FaultDisk, options: Options) -> Store {
         let clock = Arc::new(ManualClock::at_ms(1_000_000));
         let engine = Engine::open(Arc::new(disk.clone()), options, clock.clone()).unwrap();
         let driver = engine.driver().unwrap();

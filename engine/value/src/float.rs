@@ -74,6 +74,24 @@ impl Extended {
         round(negative, Natural::from_double_word(sum), i64::from(large.exponent) - i64::from(ROOM_BITS), false)
     }
 
+    /// The product with 10^`tens`, rounded up to a whole number: milliseconds of seconds, with 3. What an i64 cannot hold is its
+    /// largest or smallest.
+    pub fn whole_above(self, tens: u32) -> i64 {
+        let mut product = Natural::from_word(self.mantissa);
+        product.multiply_tens(tens);
+        // As the processor multiplies: the product is rounded to a float before its fraction is looked at.
+        let rounded = round(self.negative, product, i64::from(self.exponent), false);
+        let Some(Extended { mantissa, exponent, .. }) = rounded.filter(|rounded| rounded.exponent <= 0) else {
+            return if self.negative { i64::MIN } else { i64::MAX };
+        };
+        let whole = mantissa.checked_shr(exponent.unsigned_abs()).unwrap_or(0);
+        let has_fraction = whole.checked_shl(exponent.unsigned_abs()) != Some(mantissa);
+        match self.negative {
+            true => 0i64.checked_sub_unsigned(whole).unwrap_or(i64::MIN),
+            false => i64::try_from(whole.saturating_add(u64::from(has_fraction))).unwrap_or(i64::MAX),
+        }
+    }
+
     /// Orders by exponent, so that the number that must not be shifted comes first; zero comes last.
     fn key(self) -> (bool, i32) {
         (self.mantissa != 0, self.exponent)
@@ -308,6 +326,30 @@ mod tests {
             ("9223372036854775807", "1", "9223372036854775808"),
         ] {
             assert_eq!(sum(left, right), expected, "{left} + {right}");
+        }
+    }
+
+    #[test]
+    fn seconds_become_milliseconds_rounded_up() {
+        for (text, milliseconds) in [
+            ("0", 0),
+            ("-0", 0),
+            ("1", 1000),
+            ("0.001", 1),
+            ("0.0001", 1),
+            ("1e-400", 1),
+            ("1.0005", 1001),
+            ("2.5", 2500),
+            ("-1", -1000),
+            ("-0.0001", 0),
+            ("-1.0005", -1000),
+            ("9223372036854775", 9_223_372_036_854_775_000),
+            ("9223372036854776", i64::MAX),
+            ("1e4000", i64::MAX),
+            ("-9223372036854776", i64::MIN),
+            ("-1e4000", i64::MIN),
+        ] {
+            assert_eq!(finite(text).whole_above(3), milliseconds, "{text}");
         }
     }
 

@@ -13,6 +13,8 @@ mod bits;
 pub mod codec;
 mod collection;
 mod common_subsequence;
+mod digest;
+mod double;
 mod encoding;
 mod float;
 mod glob;
@@ -27,10 +29,12 @@ mod tree;
 pub use bit_field::{FieldType, Overflow};
 pub use bits::{BitOperation, count_bits, find_bit, get_bit, put_bit_operation, set_bit};
 pub use codec::CodecError;
-pub use collection::{Census, hash, length, list, set, sorted_set, sweep, verify};
+pub use collection::{Census, children, hash, length, list, set, sorted_set, verify};
 pub use common_subsequence::{
     CommonSubsequence, SharedRun, SubsequenceError, common_subsequence, common_subsequence_length,
 };
+pub use digest::{digest, parse_digest};
+pub use double::{nearest_double, parse_double};
 pub use encoding::{EMBEDDED_BYTES_MAX, StringEncoding};
 pub use float::{Extended, FLOAT_TEXT_BYTES_MAX, ParsedFloat, parse_float};
 pub use glob::{Case, glob_match};

@@ -1,8 +1,12 @@
-//! Writes a double as Redis 7.2 does: the shortest digits that read back the same, with an exponent only far from one.
+//! Writes a double as Redis 7.2 does: whole numbers up to 2^62 in full, others with the shortest digits that read back the same
+//! and an exponent only far from one.
 //!
-//! Promises: `1`, `0.1`, `1e+20`, `inf`, `-inf`, `nan`. Never locale, never trailing zeros.
+//! Promises: `1`, `0.1`, `100000000000000000`, `1e+20`, `inf`, `-inf`, `nan`. Never locale, never trailing zeros.
 
 use std::io::Write;
+
+/// Whole numbers up to this size are written without an exponent.
+const WHOLE_MAX: f64 = (1u64 << 62) as f64;
 
 /// Appends `value` to `output`.
 pub fn write_double(output: &mut Vec<u8>, value: f64) {
@@ -14,6 +18,9 @@ pub fn write_double(output: &mut Vec<u8>, value: f64) {
     }
     if value == 0.0 {
         return output.extend_from_slice(if value.is_sign_negative() { b"-0" } else { b"0" });
+    }
+    if value.abs() <= WHOLE_MAX && value as i64 as f64 == value {
+        return crate::write_integer(output, value as i64);
     }
     // "d.ddde-7": digits and the exponent of the first of them.
     let scientific = format!("{:e}", value.abs());
@@ -62,7 +69,13 @@ mod tests {
             (-1.5, "-1.5"),
             (0.1, "0.1"),
             (3.0e5, "300000"),
+            (1e17, "100000000000000000"),
+            (-4e18, "-4000000000000000000"),
+            (4611686018427387904.0, "4611686018427387904"),
+            (4611686018427388928.0, "4611686018427389000"),
+            (5e18, "5e+18"),
             (1e20, "1e+20"),
+            (-0.0, "-0"),
             (1.5e-9, "1.5e-9"),
             (0.0001, "0.0001"),
             (17.25, "17.25"),

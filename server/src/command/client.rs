@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::context::SessionContext;
 use super::reply::CommandError;
 use super::row::{Body, Category, Flag, Flags, Group, Row, Shape};
-use crate::clients::Client;
+use crate::clients::{Client, SentOn};
 use crate::session::Replies;
 
 /// A client's name, if its letters are allowed.
@@ -245,6 +245,23 @@ fn tierinfo(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
+fn unblock(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
+    let args = context.args;
+    if args.len() > 4 {
+        return Err(CommandError::unknown_subcommand_or_arity("client", args.at(1)));
+    }
+    let how = match args.get(3) {
+        None => SentOn::TimeOver,
+        Some(_) if args.is(3, "timeout") => SentOn::TimeOver,
+        Some(_) if args.is(3, "error") => SentOn::Error,
+        Some(_) => return Err(CommandError::Static("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")),
+    };
+    let id = u64::try_from(args.integer(2)?).ok();
+    let found = id.and_then(|id| context.server.clients.get(id));
+    context.reply.integer(i64::from(found.is_some_and(|client| client.send_on(how))));
+    Ok(())
+}
+
 fn help(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
     super::help(
         &mut context.reply,
@@ -294,6 +311,8 @@ fn help(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
             "    Assign the name <name> to the current connection.",
             "TIERINFO (ON|OFF)",
             "    Tell with each answer where its value lay (RESP3).",
+            "UNBLOCK <clientid> [TIMEOUT|ERROR]",
+            "    Unblock the specified blocked client.",
         ],
     );
     Ok(())
@@ -425,6 +444,17 @@ pub(super) const ROWS: &[Row] = &[Row {
             summary: "Tells with each answer where its value lay: hot, cold or missing.",
             reply: Shape::Ok,
             body: Body::Plain(tierinfo),
+            ..SUBCOMMAND
+        },
+        Row {
+            name: "unblock",
+            arity: -3,
+            since: "5.0.0",
+            summary: "Unblocks a client blocked by a blocking command from a different connection.",
+            complexity: "O(log N) where N is the number of client connections",
+            flags: Flags::of(&[Flag::Admin, Flag::NoScript, Flag::Loading, Flag::Stale]),
+            reply: Shape::Integer,
+            body: Body::Plain(unblock),
             ..SUBCOMMAND
         },
     ],

@@ -3,10 +3,12 @@
 //! Promises: a body sees no expired key, asks for nothing that waits, and does not know where a value lay. A key named twice is
 //! one key: changes through any of its places go to the same record.
 
-use thermocline::{Changes, Done, Engine, Expiry, Kind, View};
+use thermocline::{Changes, Collection, Done, Engine, Expiry, Kind, View};
 use thermocline_resp::{Protocol, Reply};
+use thermocline_value::{hash, list, set, sorted_set};
 
 use crate::command::Args;
+use crate::command::reach::Reach;
 use crate::command::reply::CommandError;
 use crate::command::row::Row;
 use crate::config::Settings;
@@ -39,8 +41,14 @@ pub struct Facts<'c> {
     pub protocol: Protocol,
     /// The server, for its settings, clock and store.
     pub server: &'c Server,
+    /// What random choices begin with: the same at every call of a command's body.
+    pub seed: u64,
     /// The clock of a transaction: all its commands see the same moment.
     pub now_ms: Option<u64>,
+    /// Keys that no word names; their views stand behind those of the words.
+    pub reach: Option<&'c Reach>,
+    /// The client may wait for a key to be made.
+    pub may_wait: bool,
 }
 
 impl<'c> Facts<'c> {
@@ -96,9 +104,113 @@ impl<'c, 'a> Context<'c, 'a> {
         self.changes.expire(self.place(key), expiry);
     }
 
+    /// The collection of this kind under key `key`, if there is one.
+    ///
+    /// # Errors
+    /// The key holds another type.
+    pub fn collection(&self, key: usize, kind: Kind) -> Result<Option<Collection<'c>>, CommandError> {
+        match &self.views[key] {
+            None => Ok(None),
+            Some(view) if view.kind == kind => Ok(Some(self.collection_in(view))),
+            Some(_) => Err(CommandError::WRONG_TYPE),
+        }
+    }
+
+    /// The collection that a view shows: the caller has looked at its kind.
+    pub fn collection_in(&self, view: &View<'c>) -> Collection<'c> {
+        Collection::of(self.facts.engine(), view, self.near())
+    }
+
+    /// What lies under a key of the session's database that no word names: for bodies of kind
+    /// [`crate::command::row::Body::Reach`]. A body asks for all such keys before it hands back the first error.
+    ///
+    /// # Errors
+    /// It is not known yet: it is noted, and the body is called again when all that was noted is at hand.
+    pub fn other(&self, name: &[u8]) -> Result<Option<View<'c>>, CommandError> {
+        let reach = self.facts.reach.ok_or(CommandError::Keys)?;
+        let place = reach.place(name).ok_or(CommandError::Keys)?;
+        Ok(self.views[self.views.len() - reach.len() + place])
+    }
+
+    /// The same, or an empty one: [`Context::keep`] then makes the key.
+    ///
+    /// # Errors
+    /// The key holds another type.
+    pub fn collection_or_new(&self, key: usize, kind: Kind) -> Result<Collection<'c>, CommandError> {
+        Ok(self.collection(key, kind)?.unwrap_or_else(|| self.new_collection(kind)))
+    }
+
+    /// An empty collection, for a result that replaces whatever a key holds ([`Context::replace`]): that of the first word.
+    pub fn new_collection(&self, kind: Kind) -> Collection<'c> {
+        self.new_collection_near(kind, self.near())
+    }
+
+    /// The same for a key of this name in this database: a tree that it becomes is quickest to reach from there.
+    pub fn new_collection_for(&self, kind: Kind, database: u32, name: &'c [u8]) -> Collection<'c> {
+        self.new_collection_near(kind, (self.facts.engine().space(database), name))
+    }
+
+    fn new_collection_near(&self, kind: Kind, near: (thermocline::SpaceId, &'c [u8])) -> Collection<'c> {
+        let empty = match kind {
+            Kind::List => list::EMPTY,
+            Kind::Set => set::EMPTY,
+            Kind::SortedSet => sorted_set::EMPTY,
+            _ => hash::EMPTY,
+        };
+        Collection::new(self.facts.engine(), kind, empty, near)
+    }
+
+    /// Stores what has changed of a collection that came from this key; an empty one is removed. Its expiry stays.
+    ///
+    /// # Errors
+    /// A node is missing or damaged.
+    pub fn keep(&mut self, key: usize, collection: Collection<'_>) -> Result<(), CommandError> {
+        Ok(collection.stage(self.changes, self.place(key), Expiry::Keep)?)
+    }
+
+    /// Stores a new collection in place of whatever the key holds; an empty one removes the key.
+    ///
+    /// # Errors
+    /// A node is missing or damaged.
+    pub fn replace(&mut self, key: usize, collection: Collection<'_>, expiry: Expiry) -> Result<(), CommandError> {
+        if !collection.is_changed() {
+            self.remove(key);
+            return Ok(());
+        }
+        Ok(collection.stage(self.changes, self.place(key), expiry)?)
+    }
+
+    /// Nothing about a key changes, but whoever watches it is told.
+    pub fn touch(&mut self, key: usize) {
+        self.changes.touch_key(self.place(key));
+    }
+
+    /// The key near which the nodes of a new tree are to lie. A hint: the command's first word is nearly always its key.
+    fn near(&self) -> (thermocline::SpaceId, &'c [u8]) {
+        let name = if self.args.len() > 1 { self.args.at(1) } else { b"" };
+        (self.facts.engine().space(self.facts.database), name)
+    }
+
+    /// There is nothing under the keys yet: the client waits. Where nobody may wait, inside a transaction, it is answered at once.
+    ///
+    /// # Errors
+    /// Always, if the client waits: hand it on.
+    pub fn wait(&mut self, answer: impl FnOnce(&mut Reply<'_>)) -> Result<(), CommandError> {
+        if self.facts.may_wait {
+            return Err(CommandError::Waits);
+        }
+        answer(&mut self.reply);
+        Ok(())
+    }
+
     /// Now, in unix milliseconds.
     pub fn now_ms(&self) -> u64 {
         self.facts.now_ms()
+    }
+
+    /// A number that random choices may begin with: the same at every call of this body for one command, another for the next.
+    pub fn seed(&self) -> u64 {
+        self.facts.seed
     }
 
     /// The row, the session's facts, the store and the settings.

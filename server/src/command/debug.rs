@@ -2,9 +2,14 @@
 //!
 //! Promises: obeys `enable-debug-command` (no, yes, local). Never crashes on request.
 
+use thermocline::Access;
+
 use super::context::SessionContext;
+use super::keyspace::encoding::{self, thresholds};
+use super::look::look;
 use super::reply::CommandError;
 use super::row::{Body, Flag, Flags, Group, Row, SessionFuture, Shape};
+use super::{digest, dump};
 
 /// Longest DEBUG SLEEP.
 const SLEEP_SECONDS_MAX: f64 = 3600.0;
@@ -32,12 +37,39 @@ fn debug<'c>(mut context: SessionContext<'c>) -> SessionFuture<'c> {
                 context.reply.ok();
             }
             (b"object", 3) => object(&mut context).await?,
+            (b"digest", 2) => {
+                let digest = digest::of_everything(context.engine()?).await?;
+                context.reply.simple(&digest.to_string());
+            }
+            (b"digest-value", _) => digest_values(&mut context).await?,
+            (b"loadaof", 2) => reload(&mut context).await?,
+            (b"reload", _) => {
+                let is_option = |word: &[u8]| {
+                    ["MERGE", "NOFLUSH", "NOSAVE"].iter().any(|known| word.eq_ignore_ascii_case(known.as_bytes()))
+                };
+                if !args.from(2).all(is_option) {
+                    return Err(CommandError::Static(
+                        "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.",
+                    ));
+                }
+                reload(&mut context).await?;
+            }
             (b"help", 2) => super::help(
                 &mut context.reply,
                 "DEBUG",
                 &[
+                    "DIGEST",
+                    "    Output a hex signature representing the current DB content.",
+                    "DIGEST-VALUE <key> [<key> ...]",
+                    "    Output a hex signature of the values of all the specified keys.",
+                    "LOADAOF",
+                    "    The same as RELOAD.",
                     "OBJECT <key>",
                     "    Show low level info about `key` and associated value.",
+                    "RELOAD [option ...]",
+                    "    Bring the log to the device, and do nothing else: the log is the database,",
+                    "    and what is in memory is not read back from it. The <option> values MERGE,",
+                    "    NOFLUSH and NOSAVE are accepted.",
                     "SET-ACTIVE-EXPIRE <0|1>",
                     "    Setting it to 0 disables expiring keys in background.",
                     "SLEEP <seconds>",
@@ -71,17 +103,51 @@ fn allowed(context: &SessionContext<'_>) -> Result<(), CommandError> {
     ))
 }
 
+/// Tests and tools write, reload and compare. Here what is answered is in the log already; it is brought to the device, so that
+/// the next start finds it.
+async fn reload(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
+    let engine = context.engine()?;
+    if engine.durability().logs() {
+        engine.flush_log(engine.written_seq()).await?;
+    }
+    context.reply.ok();
+    Ok(())
+}
+
+async fn digest_values(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
+    let engine = context.engine()?;
+    let args = context.args;
+    context.reply.array(args.len() - 2);
+    for name in args.from(2) {
+        let digest = digest::of_key(engine, context.session.database, name).await?;
+        context.reply.simple(&digest.to_string());
+    }
+    Ok(())
+}
+
 async fn object(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
     let engine = context.engine()?;
-    let key = engine.key(engine.space(context.session.database), context.args.at(2));
-    let location = engine.locate(&key).await?.ok_or(CommandError::NO_SUCH_KEY)?;
+    let (database, name) = (context.session.database, context.args.at(2));
+    let location = engine.locate(&engine.key(engine.space(database), name)).await?.ok_or(CommandError::NO_SUCH_KEY)?;
+    let settings = &context.server.settings;
+    let thresholds = thresholds(settings);
+    let seen = look(engine, (database, name), Access::Peek, |seen| {
+        let (view, collection) = (&seen.view, seen.collection.as_ref());
+        let encoding = encoding::name(view, collection, &thresholds)?;
+        // The bytes of a very long string are not at hand.
+        let length = if view.value.len() as u64 == view.length {
+            let payload = dump::payload(view, collection, settings, engine.now_ms())?;
+            payload.map_or(0, |payload| payload.len().saturating_sub(dump::FRAME_BYTES) as u64)
+        } else {
+            view.length
+        };
+        Ok((encoding, length))
+    });
+    let (encoding, length) = seen.await?.ok_or(CommandError::NO_SUCH_KEY)?;
     let tier = super::tier::tier_name(location.tier);
     let text = format!(
-        "Value at:{:x} refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:0 tier:{tier}",
-        location.offset,
-        location.kind.name(),
-        location.length,
-        location.heat,
+        "Value at:0x{:x} refcount:1 encoding:{encoding} serializedlength:{length} lru:{} lru_seconds_idle:0 tier:{tier}",
+        location.offset, location.heat,
     );
     context.reply.simple(&text);
     Ok(())

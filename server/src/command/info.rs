@@ -117,7 +117,7 @@ fn clients(text: &mut String, server: &Server) {
         "blocked_clients": all.iter().filter(|client| client.is_blocked()).count(),
         "tracking_clients": 0,
         "clients_in_timeout_table": 0,
-        "total_blocking_keys": 0,
+        "total_blocking_keys": server.store().map_or(0, Engine::keys_waited_for),
         "total_blocking_keys_on_nokey": 0,
     );
 }

@@ -5,19 +5,32 @@
 
 mod args;
 pub mod context;
+pub mod page;
+pub mod reach;
 pub mod reply;
 pub mod row;
 pub mod table;
 
 mod bitmap;
+pub(crate) mod blocking;
 mod client;
 mod config;
 mod connection;
 mod debug;
 mod describe;
+mod digest;
+mod dump;
+mod elements;
+mod hash;
 mod info;
 mod keyspace;
+mod list;
+mod look;
+mod memory;
 mod server;
+mod set;
+mod sort;
+mod sorted_set;
 mod string;
 mod tier;
 mod transaction;
@@ -35,9 +48,17 @@ pub(crate) const FAMILIES: &[&[row::Row]] = &[
     config::ROWS,
     connection::ROWS,
     debug::ROWS,
+    hash::ROWS,
+    dump::ROWS,
     info::ROWS,
     keyspace::ROWS,
+    memory::ROWS,
+    list::ROWS,
     server::ROWS,
+    set::ROWS,
+    sort::ROWS,
+    sorted_set::ROWS,
+    sorted_set::BLOCKING_ROWS,
     string::ROWS,
     tier::ROWS,
     transaction::ROWS,

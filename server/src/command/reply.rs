@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::fmt::Display;
 
 use thermocline::Error;
+use thermocline_value::Fault;
 
 /// Why a command failed; its text is what the client reads behind `-`.
 #[derive(Debug)]
@@ -17,6 +18,12 @@ pub enum CommandError {
     Built(Vec<u8>),
     /// The store refused.
     Engine(Error),
+    /// Nodes of a collection are not in memory: the store brings them and calls the body again. No client reads this.
+    Nodes,
+    /// Keys that no word names are not at hand: the dispatcher looks them up too and calls the body again. No client reads this.
+    Keys,
+    /// There is nothing yet: the client waits. No client reads this.
+    Waits,
 }
 
 impl CommandError {
@@ -45,6 +52,8 @@ impl CommandError {
     pub const SAME_OBJECT: Self = Self::Static("ERR source and destination objects are the same");
     /// A cursor that is no number.
     pub const CURSOR: Self = Self::Static("ERR invalid cursor");
+    /// CLIENT UNBLOCK id ERROR.
+    pub const UNBLOCKED: Self = Self::Static("UNBLOCKED client unblocked via CLIENT UNBLOCK");
     /// Before AUTH.
     pub const NO_AUTH: Self = Self::Static("NOAUTH Authentication required.");
     /// A wrong password.
@@ -102,6 +111,14 @@ impl CommandError {
         Self::Built(text)
     }
 
+    /// `unknown subcommand or wrong number of arguments for 'unblock'. Try CLIENT HELP.`
+    pub fn unknown_subcommand_or_arity(container: &str, word: &[u8]) -> Self {
+        let mut text = b"ERR unknown subcommand or wrong number of arguments for '".to_vec();
+        text.extend_from_slice(&word[..word.len().min(128)]);
+        text.extend_from_slice(format!("'. Try {} HELP.", container.to_ascii_uppercase()).as_bytes());
+        Self::Built(text)
+    }
+
     /// EXEC that was refused as a whole.
     pub fn exec_abort_because(reason: &CommandError) -> Self {
         let mut text = b"EXECABORT Transaction discarded because of: ".to_vec();
@@ -116,6 +133,18 @@ impl CommandError {
             Self::Static(text) => Cow::Borrowed(text.as_bytes()),
             Self::Built(text) => Cow::Borrowed(text),
             Self::Engine(error) => Cow::Owned(engine_text(error).into_bytes()),
+            Self::Keys => Cow::Borrowed(b"ERR keys changed again and again while other keys were named after them"),
+            Self::Waits => Cow::Borrowed(b"ERR this command cannot wait here"),
+            Self::Nodes => Cow::Borrowed(b"ERR the nodes of a collection could not be brought into memory"),
+        }
+    }
+}
+
+impl From<Fault> for CommandError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Missing(_) => Self::Nodes,
+            Fault::Corrupt(..) => Self::built(format_args!("CORRUPT a collection is damaged: {fault}")),
         }
     }
 }
@@ -131,7 +160,7 @@ fn engine_text(error: &Error) -> String {
     match error {
         Error::OutOfMemory | Error::GroupTooLarge { .. } => format!("OOM {error}"),
         Error::Misconfigured { .. } => format!("MISCONF {error}"),
-        Error::Corrupt { .. } | Error::PartsMissing { .. } => format!("CORRUPT {error}"),
+        Error::Corrupt { .. } | Error::PartsMissing { .. } | Error::NodeMissing => format!("CORRUPT {error}"),
         Error::TooLarge { .. } => "ERR string exceeds maximum allowed size (proto-max-bulk-len)".to_owned(),
         other => format!("ERR {other}"),
     }

@@ -76,6 +76,11 @@ fn no_body(_context: &mut Context<'_, '_>) -> Result<(), CommandError> {
 pub enum Body {
     /// Runs over the views of its keys (or over no key at all). Synchronous, pure until it returns, called once per success.
     Keys(fn(&mut Context<'_, '_>) -> Result<(), CommandError>),
+    /// The same, and it reads keys that no word names: it learns their names from its keys ([`Context::other`]) and is called
+    /// again over all of them. Called once per success, over one moment.
+    Reach(fn(&mut Context<'_, '_>) -> Result<(), CommandError>),
+    /// The same, but when there is nothing under its keys the client waits until there is.
+    Blocking(Blocking),
     /// Chooses the database of what follows; answers OK.
     Select(fn(&Args<'_>, databases: u32) -> Result<u32, CommandError>),
     /// Says what becomes of whole databases; answers OK.
@@ -88,6 +93,28 @@ pub enum Body {
     Plain(fn(&mut SessionContext<'_>) -> Result<(), CommandError>),
     /// Acts on the session, the server or whole databases. May wait.
     Session(for<'c> fn(SessionContext<'c>) -> SessionFuture<'c>),
+}
+
+/// A command that may wait. It ends with a null array when its time is over.
+#[derive(Copy, Clone)]
+pub struct Blocking {
+    /// Takes what is there, or says that nothing is ([`Context::wait`]); it has looked at the time before.
+    pub body: fn(&mut Context<'_, '_>) -> Result<(), CommandError>,
+    /// What must be under a key.
+    pub kind: thermocline::Kind,
+    /// Which of its keys it waits for.
+    pub waits: Waits,
+    /// The word that says how long, in seconds; negative: from the end.
+    pub time_word: i16,
+}
+
+/// Which of its keys a command waits for.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum Waits {
+    /// The first one: the others are where it puts something.
+    First,
+    /// Any of them.
+    All,
 }
 
 /// What becomes of whole databases.
@@ -239,10 +266,12 @@ pub enum Flag {
     NoMandatoryKeys,
     /// Not inside MULTI.
     NoMulti,
+    /// A cluster node answers it while the slot is on its way, as after ASKING.
+    Asking,
 }
 
 impl Flag {
-    const ALL: [(Flag, &'static str); 16] = [
+    const ALL: [(Flag, &'static str); 17] = [
         (Flag::Write, "write"),
         (Flag::ReadOnly, "readonly"),
         (Flag::DenyOom, "denyoom"),
@@ -253,6 +282,7 @@ impl Flag {
         (Flag::Stale, "stale"),
         (Flag::SkipMonitor, "skip_monitor"),
         (Flag::SkipSlowlog, "skip_slowlog"),
+        (Flag::Asking, "asking"),
         (Flag::Fast, "fast"),
         (Flag::NoAuth, "no_auth"),
         (Flag::MovableKeys, "movablekeys"),
@@ -271,6 +301,14 @@ pub enum Category {
     String,
     /// `@bitmap`
     Bitmap,
+    /// `@hash`
+    Hash,
+    /// `@list`
+    List,
+    /// `@set`
+    Set,
+    /// `@sortedset`
+    SortedSet,
     /// `@connection`
     Connection,
     /// `@transaction`
@@ -286,6 +324,10 @@ impl Category {
             Category::Keyspace => "@keyspace",
             Category::String => "@string",
             Category::Bitmap => "@bitmap",
+            Category::Hash => "@hash",
+            Category::List => "@list",
+            Category::Set => "@set",
+            Category::SortedSet => "@sortedset",
             Category::Connection => "@connection",
             Category::Transaction => "@transaction",
             Category::Dangerous => "@dangerous",
@@ -302,6 +344,14 @@ pub enum Group {
     Generic,
     /// `bitmap`
     Bitmap,
+    /// `hash`
+    Hash,
+    /// `list`
+    List,
+    /// `set`
+    Set,
+    /// `sorted-set`
+    SortedSet,
     /// `connection`
     Connection,
     /// `server`
@@ -317,6 +367,10 @@ impl Group {
             Group::String => "string",
             Group::Generic => "generic",
             Group::Bitmap => "bitmap",
+            Group::Hash => "hash",
+            Group::List => "list",
+            Group::Set => "set",
+            Group::SortedSet => "sorted-set",
             Group::Connection => "connection",
             Group::Server => "server",
             Group::Transactions => "transactions",

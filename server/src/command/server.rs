@@ -1,10 +1,10 @@
-//! The small commands of the server family: time, the end, the last save, what a key weighs.
+//! The small commands of the server family: time, the end, the last save.
 //!
 //! Promises: SHUTDOWN finishes what runs and closes the store. Never: settings (`config.rs`) or numbers (`info.rs`).
 
 use super::context::{Context, SessionContext};
 use super::reply::CommandError;
-use super::row::{Body, Category, Flag, Flags, Group, Keys, Row, RowAccess, SessionFuture, Shape};
+use super::row::{Body, Category, Flag, Flags, Group, Row, Shape};
 
 fn time(context: &mut Context<'_, '_>) -> Result<(), CommandError> {
     let now_ms = context.now_ms();
@@ -38,36 +38,6 @@ fn shutdown(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-fn memory_usage<'c>(mut context: SessionContext<'c>) -> SessionFuture<'c> {
-    Box::pin(async move {
-        let args = context.args;
-        match args.len() {
-            3 => {}
-            5 if args.is(3, "samples") && args.integer(4)? >= 0 => {}
-            _ => return Err(CommandError::SYNTAX),
-        }
-        let engine = context.engine()?;
-        let key = engine.key(engine.space(context.session.database), args.at(2));
-        match engine.locate(&key).await? {
-            Some(location) => context.reply.integer(location.memory_bytes as i64),
-            None => context.reply.null(),
-        }
-        Ok(())
-    })
-}
-
-fn memory_help(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
-    super::help(
-        &mut context.reply,
-        "MEMORY",
-        &[
-            "USAGE <key> [SAMPLES <count>]",
-            "    Return memory in bytes used by <key> and its value. What lies on the SSD is not memory.",
-        ],
-    );
-    Ok(())
-}
-
 const SERVER: Row = Row { group: Group::Server, ..Row::EMPTY };
 
 /// The family's rows.
@@ -80,39 +50,6 @@ pub(super) const ROWS: &[Row] = &[
         summary: "Returns the Unix timestamp of the last successful save to disk.",
         reply: Shape::Integer,
         body: Body::Plain(lastsave),
-        ..SERVER
-    },
-    Row {
-        name: "memory",
-        arity: -2,
-        since: "4.0.0",
-        summary: "A container for memory diagnostics commands.",
-        complexity: "Depends on subcommand.",
-        subcommands: &[
-            Row {
-                name: "help",
-                arity: 2,
-                since: "4.0.0",
-                flags: Flags::of(&[Flag::Loading, Flag::Stale]),
-                summary: "Returns helpful text about the different subcommands.",
-                reply: Shape::Array,
-                body: Body::Plain(memory_help),
-                ..SERVER
-            },
-            Row {
-                name: "usage",
-                arity: -3,
-                since: "4.0.0",
-                access: RowAccess::Peek,
-                keys: Keys::Range { first: 2, last: 2, step: 1 },
-                flags: Flags::of(&[Flag::ReadOnly]),
-                summary: "Estimates the memory usage of a key.",
-                complexity: "O(1)",
-                reply: Shape::Integer,
-                body: Body::Session(memory_usage),
-                ..SERVER
-            },
-        ],
         ..SERVER
     },
     Row {

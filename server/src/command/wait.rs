@@ -11,6 +11,7 @@ use super::Args;
 use super::context::SessionContext;
 use super::reply::CommandError;
 use super::row::{Body, Category, Flag, Flags, Group, Row, SessionFuture, Shape};
+use crate::clients::SentOn;
 
 /// A time in milliseconds; `None`: for ever.
 fn timeout(args: &Args<'_>, at: usize, now_ms: u64) -> Result<Option<Duration>, CommandError> {
@@ -23,15 +24,32 @@ fn timeout(args: &Args<'_>, at: usize, now_ms: u64) -> Result<Option<Duration>, 
     Ok((milliseconds > 0).then(|| Duration::from_millis(milliseconds)))
 }
 
-/// Until the time is over, or the client is gone.
-async fn wait_in_vain(context: &mut SessionContext<'_>, time: Option<Duration>) {
-    let client = &context.session.client;
-    client.set_blocked(true);
-    match time {
-        Some(time) => tokio::time::sleep(time).await,
-        None => std::future::pending().await,
+/// Waits for something, until the time is over, somebody sends the client on, or it is gone. `None`: it did not come.
+///
+/// # Errors
+/// The client was sent on with one.
+async fn wait_for<T>(
+    context: &SessionContext<'_>,
+    time: Option<Duration>,
+    comes: impl Future<Output = T>,
+) -> Result<Option<T>, CommandError> {
+    let waiting = context.session.client.wait();
+    let over = async {
+        match time {
+            Some(time) => tokio::time::sleep(time).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        came = comes => Ok(Some(came)),
+        () = over => Ok(None),
+        how = waiting.sent_on() => if how == SentOn::Error { Err(CommandError::UNBLOCKED) } else { Ok(None) },
     }
-    client.set_blocked(false);
+}
+
+/// Waits for what never comes.
+async fn wait_in_vain(context: &SessionContext<'_>, time: Option<Duration>) -> Result<(), CommandError> {
+    wait_for(context, time, std::future::pending::<()>()).await.map(|_| ())
 }
 
 /// WAIT numreplicas timeout
@@ -40,7 +58,7 @@ fn wait<'c>(mut context: SessionContext<'c>) -> SessionFuture<'c> {
         let replicas = context.args.integer(1)?;
         let time = timeout(&context.args, 2, context.server.now_ms())?;
         if replicas > 0 && !context.session.is_executing {
-            wait_in_vain(&mut context, time).await;
+            wait_in_vain(&context, time).await?;
         }
         context.reply.integer(0);
         Ok(())
@@ -71,18 +89,13 @@ fn wait_for_log<'c>(mut context: SessionContext<'c>) -> SessionFuture<'c> {
         let seq = engine.written_seq();
         if !context.session.is_executing {
             let began_us = engine.monotonic_us();
+            let mut is_over = false;
             if local > 0 && !engine.is_durable(seq) {
-                context.session.client.set_blocked(true);
-                let flushed = match time {
-                    Some(time) => tokio::time::timeout(time, engine.flush_log(seq)).await.unwrap_or(Ok(())),
-                    None => engine.flush_log(seq).await,
-                };
-                context.session.client.set_blocked(false);
-                flushed?;
+                is_over = wait_for(&context, time, engine.flush_log(seq)).await?.transpose()?.is_none();
             }
-            if replicas > 0 {
+            if replicas > 0 && !is_over {
                 let spent = Duration::from_micros(engine.monotonic_us().saturating_sub(began_us));
-                wait_in_vain(&mut context, time.map(|time| time.saturating_sub(spent))).await;
+                wait_in_vain(&context, time.map(|time| time.saturating_sub(spent))).await?;
             }
         }
         context.reply.array(2);

@@ -14,6 +14,7 @@ use super::stretch::Stretch;
 use super::tally::Tally;
 use crate::command::Args;
 use crate::command::context::{Context, Facts, SessionContext};
+use crate::command::reach::{REACHES_MAX, Reach};
 use crate::command::reply::CommandError;
 use crate::command::row::{Body, Flag, KeyArgument, Keys, Row};
 use crate::command::table::CommandId;
@@ -64,6 +65,10 @@ impl<'s> Dispatcher<'s> {
         let Stretch { next: mut at, mut later } = begun;
         let mut tally = Tally::begin(self.server, self.cells);
         while at < batch.len() && !session.ending && output.len() < OUTPUT_BYTES_MAX {
+            if session.must_serve_first() {
+                self.server.engine().served(session.take_cause()).await;
+                tally.skip();
+            }
             if later.is_none() && reads.is_empty() && session.is_plain() && self.server.store().is_some() {
                 let stretch = self.stretch(session, buffer, batch, at, &mut changes, &mut tally, output);
                 (at, later) = (stretch.next, stretch.later);
@@ -72,8 +77,12 @@ impl<'s> Dispatcher<'s> {
                 }
                 // What comes now may ask what was counted.
                 tally.settle();
+                if session.must_serve_first() {
+                    continue;
+                }
             }
             let start = output.len();
+            session.next_seed();
             let args = batch.args(at, buffer);
             match batch.entry(at).found {
                 Found::WebRequest => {
@@ -108,7 +117,12 @@ impl<'s> Dispatcher<'s> {
                         session.must_wait(reads.drain(output).await);
                         self.queue(&command, session, output);
                     } else {
-                        self.command(&mut command, session, batch, &mut changes, &mut reads, output).await;
+                        if !self.command(&mut command, session, batch, &mut changes, &mut reads, output).await {
+                            break;
+                        }
+                        if let Body::Blocking(_) = row.body {
+                            tally.skip();
+                        }
                         tally.add(id);
                         tally.settle();
                     }
@@ -131,7 +145,8 @@ impl<'s> Dispatcher<'s> {
         at
     }
 
-    /// One command that may run: the road that fits its body and keys.
+    /// One command that may run: the road that fits its body and keys. False: it would have to wait, and what was answered before
+    /// it must leave first; nothing was done.
     async fn command<'b>(
         &self,
         command: &mut Command<'b>,
@@ -140,7 +155,8 @@ impl<'s> Dispatcher<'s> {
         changes: &mut Changes<'b>,
         reads: &mut Reads<'b>,
         output: &mut Vec<u8>,
-    ) where
+    ) -> bool
+    where
         's: 'b,
     {
         let row = command.row;
@@ -148,9 +164,16 @@ impl<'s> Dispatcher<'s> {
             Body::Keys(body) if let Some(word) = single_key(row, &command.args) => {
                 self.one_key(command, word, body, session, batch, changes, reads, output).await;
             }
-            Body::Keys(body) => {
+            Body::Keys(body) | Body::Reach(body) => {
                 session.must_wait(reads.drain(output).await);
                 self.many_keys(command, body, session, changes, output).await;
+            }
+            Body::Blocking(blocking) => {
+                session.must_wait(reads.drain(output).await);
+                return Box::pin(self.blocking(command.id, command.args, &blocking, session, output)).await;
+            }
+            Body::Session(_) if row.flags.has(Flag::Blocking) && !(reads.is_empty() && output.is_empty()) => {
+                return false;
             }
             Body::Exec => {
                 session.must_wait(reads.drain(output).await);
@@ -162,6 +185,7 @@ impl<'s> Dispatcher<'s> {
                 Box::pin(self.keyless(command.id, command.args, session, output)).await;
             }
         }
+        true
     }
 
     /// A command that acts on the session, the server or whole databases.
@@ -192,6 +216,7 @@ impl<'s> Dispatcher<'s> {
                 let change = body(&args, facts(self.server, session, row))?;
                 let done = engine.change_spaces(|plan| change.apply(plan)).await?;
                 session.must_wait(done.wait_seq);
+                session.must_serve(done.cause);
                 reply.ok();
             }
             Body::Walk(body) => {
@@ -203,7 +228,9 @@ impl<'s> Dispatcher<'s> {
             }
             Body::Plain(body) => body(&mut SessionContext { args, reply, session, server: self.server, row })?,
             Body::Session(body) => body(SessionContext { args, reply, session, server: self.server, row }).await?,
-            Body::Keys(_) | Body::Exec => unreachable!("these have roads of their own"),
+            Body::Keys(_) | Body::Reach(_) | Body::Blocking(_) | Body::Exec => {
+                unreachable!("these have roads of their own")
+            }
         }
         Ok(())
     }
@@ -388,29 +415,37 @@ impl<'s> Dispatcher<'s> {
         if found.iter().any(|argument| database(argument) >= engine.databases()) {
             return self.fail(output, start, command.id, &CommandError::DATABASE);
         }
-        let names: Vec<(u32, &[u8])> =
-            found.iter().map(|argument| (database(argument), command.args.at(argument.word))).collect();
-        let places = KeyPlaces::of(&names);
-        for (at, first) in places.as_slice().iter().copied().enumerate().filter(|(at, first)| at != first) {
-            let access = keys::stronger(found[first].access, found[at].access);
-            (found[first].access, found[at].access) = (access, access);
+        let mut reach = Reach::of(command.row, engine);
+        for _ in 0..REACHES_MAX {
+            let facts = Facts { reach: reach.as_ref(), ..facts };
+            let words = found.iter().map(|argument| (database(argument), command.args.at(argument.word)));
+            let others = reach.iter().flat_map(Reach::names).map(|name| (session.database, name));
+            let names: Vec<(u32, &[u8])> = words.chain(others).collect();
+            let places = KeyPlaces::of(&names);
+            let mut accesses: Vec<Access> = found.iter().map(|argument| argument.access).collect();
+            accesses.resize(names.len(), Access::Read);
+            places.unite(&mut accesses);
+            let keys: Vec<(Key<'_>, Access)> = names
+                .iter()
+                .zip(accesses)
+                .map(|((database, name), access)| (engine.key(engine.space(*database), name), access))
+                .collect();
+            changes.reset(keys.len());
+            let result = engine
+                .run(&keys, changes, |views, changes| {
+                    run_body(body, command.args, views, changes, places.as_slice(), &facts, output, start)
+                })
+                .await;
+            match (result, &mut reach) {
+                (Ok((Err(CommandError::Keys), _)), Some(reach)) => {
+                    if let Err(error) = reach.learn() {
+                        return self.fail(output, start, command.id, &error.into());
+                    }
+                }
+                (result, _) => return self.finished(command.id, session, result, output, start),
+            }
         }
-        // A third use may have made the first stronger than the second: all uses of a key carry the first's access.
-        for (at, first) in places.as_slice().iter().copied().enumerate() {
-            found[at].access = found[first].access;
-        }
-        let keys: Vec<(Key<'_>, Access)> = found
-            .iter()
-            .zip(&names)
-            .map(|(argument, (database, name))| (engine.key(engine.space(*database), name), argument.access))
-            .collect();
-        changes.reset(keys.len());
-        let result = engine
-            .run(&keys, changes, |views, changes| {
-                run_body(body, command.args, views, changes, places.as_slice(), &facts, output, start)
-            })
-            .await;
-        self.finished(command.id, session, result, output, start);
+        self.fail(output, start, command.id, &CommandError::Keys);
     }
 
     fn finished(
@@ -427,7 +462,7 @@ impl<'s> Dispatcher<'s> {
         }
     }
 
-    fn answer(
+    pub(super) fn answer(
         &self,
         id: CommandId,
         session: &mut Session,
@@ -440,6 +475,7 @@ impl<'s> Dispatcher<'s> {
             self.fail(output, start, id, &error);
         }
         session.must_wait(done.wait_seq);
+        session.must_serve(done.cause);
         if session.tierinfo {
             describe(output, start, done, facts(self.server, session, id.command().row));
         }
@@ -488,7 +524,10 @@ pub(super) fn facts<'c>(server: &'c Server, session: &Session, row: &'static Row
         client: session.client.id,
         protocol: session.protocol,
         server,
+        seed: session.seed(),
         now_ms: None,
+        reach: None,
+        may_wait: false,
     }
 }
 
@@ -508,8 +547,11 @@ pub(super) fn run_body<'a>(
     output.truncate(start);
     let mut context = Context { args, reply: Reply::new(output, facts.protocol), views, changes, first_places, facts };
     let result = body(&mut context);
-    if result.is_err() {
-        changes.clear();
+    match result {
+        Ok(()) => {}
+        Err(CommandError::Nodes) => changes.want_nodes(),
+        Err(CommandError::Waits) => changes.wait(),
+        Err(_) => changes.clear(),
     }
     result
 }

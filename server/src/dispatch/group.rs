@@ -9,7 +9,7 @@
 //! Promises: nothing was done unless everything was; each command sees what the earlier ones did; cold keys are read together,
 //! before the first body runs; all see one clock. Never: a lock held while something is waited for.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use thermocline::{Access, Changes, Done, Engine, Error, GroupEnd, Key, Overlay, SpaceId, SpacePlan, View, Watcher};
 use thermocline_resp::Reply;
@@ -18,6 +18,7 @@ use super::execute::{Dispatcher, KeysBody, describe, facts, run_body, seen_seq};
 use super::keys::{self, KeyPlaces};
 use crate::command::Args;
 use crate::command::context::Facts;
+use crate::command::reach::{REACHES_MAX, Reach};
 use crate::command::reply::CommandError;
 use crate::command::row::{Body, DatabaseChange, Gathered, Walk};
 use crate::command::table::CommandId;
@@ -51,11 +52,15 @@ enum Part<'q> {
     Behind,
 }
 
-/// A transaction, ready to run.
-struct Plan<'q> {
+/// Keys that no word names, by the number of the step that asked for them.
+type Reaches = BTreeMap<usize, Reach>;
+
+/// A transaction, ready to run. Its keys stand in the queue, or were asked for in an earlier run (`'p`).
+struct Plan<'q, 'p> {
     steps: Vec<Step<'q>>,
-    keys: Vec<(Key<'q>, Access)>,
-    places: HashMap<(SpaceId, &'q [u8]), usize>,
+    keys: Vec<(Key<'p>, Access)>,
+    places: HashMap<(SpaceId, &'p [u8]), usize>,
+    reaches: &'p Reaches,
     spaces: SpacePlan,
     /// The session's database behind it.
     database: u32,
@@ -63,7 +68,9 @@ struct Plan<'q> {
 
 /// A transaction that has run.
 struct Ran<'q> {
-    plan: Plan<'q>,
+    steps: Vec<Step<'q>>,
+    /// The session's database behind it.
+    database: u32,
     done: Done,
     answers: Answers,
 }
@@ -76,6 +83,8 @@ struct Answers {
     ends: Vec<usize>,
     /// Steps whose body failed.
     failures: Vec<(usize, CommandError)>,
+    /// The step that asked for more keys.
+    reaches: Option<usize>,
 }
 
 impl Answers {
@@ -83,16 +92,18 @@ impl Answers {
         self.text.clear();
         self.ends.clear();
         self.failures.clear();
+        self.reaches = None;
     }
 }
 
-impl<'q> Plan<'q> {
+impl<'q: 'p, 'p> Plan<'q, 'p> {
     /// Reads the queue: which keys in which spaces, and what becomes of the databases.
-    fn of(transaction: &'q Transaction, facts: Facts<'_>) -> Plan<'q> {
+    fn of(transaction: &'q Transaction, reaches: &'p Reaches, facts: Facts<'_>) -> Plan<'q, 'p> {
         let mut plan = Plan {
             steps: Vec::with_capacity(transaction.len()),
             keys: Vec::new(),
             places: HashMap::new(),
+            reaches,
             spaces: facts.engine().plan_spaces(),
             database: facts.database,
         };
@@ -108,7 +119,9 @@ impl<'q> Plan<'q> {
     fn part(&mut self, args: Args<'q>, facts: Facts<'_>) -> Result<Part<'q>, CommandError> {
         let databases = facts.engine().databases();
         match facts.row.body {
-            Body::Keys(body) => self.body(body, args, facts),
+            Body::Keys(body) | Body::Reach(body) => self.body(body, args, facts),
+            // Here it finds something, or answers that there is nothing.
+            Body::Blocking(blocking) => self.body(blocking.body, args, facts),
             Body::Select(body) => {
                 self.database = body(&args, databases)?;
                 Ok(Part::Planned)
@@ -130,17 +143,19 @@ impl<'q> Plan<'q> {
         if found.iter().any(|argument| database(argument) >= facts.engine().databases()) {
             return Err(CommandError::DATABASE);
         }
-        let names: Vec<(u32, &[u8])> =
-            found.iter().map(|argument| (database(argument), args.at(argument.word))).collect();
-        let mut keys = Vec::with_capacity(found.len());
-        for argument in &found {
-            let space = self.spaces.space(database(argument));
-            let name = args.at(argument.word);
+        let words = found.iter().map(|argument| (database(argument), args.at(argument.word)));
+        // The step that is being made is the next one.
+        let others = self.reaches.get(&self.steps.len()).into_iter().flat_map(Reach::names);
+        let names: Vec<(u32, &'p [u8])> = words.chain(others.map(|name| (facts.database, name))).collect();
+        let accesses = found.iter().map(|argument| argument.access).chain(std::iter::repeat(Access::Read));
+        let mut keys = Vec::with_capacity(names.len());
+        for ((database, name), new_access) in names.iter().copied().zip(accesses) {
+            let space = self.spaces.space(database);
             let next = self.keys.len();
             let place = *self.places.entry((space, name)).or_insert(next);
             match self.keys.get_mut(place) {
-                Some((_, access)) => *access = keys::stronger(*access, argument.access),
-                None => self.keys.push((facts.engine().key(space, name), argument.access)),
+                Some((_, access)) => *access = keys::stronger(*access, new_access),
+                None => self.keys.push((facts.engine().key(space, name), new_access)),
             }
             keys.push(place);
         }
@@ -160,20 +175,24 @@ impl<'q> Plan<'q> {
         Ok(())
     }
 
-    /// Runs all bodies and stages what they decided. False: the answers are too large.
+    /// Runs all bodies and stages what they decided, or says why the group must not be done now: a step has asked for more
+    /// keys, the answers are too large, a collection is damaged.
     fn run(
         &self,
         views: &[Option<View<'_>>],
-        changes: &mut Changes<'q>,
+        changes: &mut Changes<'p>,
         facts: Facts<'_>,
         answers: &mut Answers,
         answer_bytes_max: usize,
-    ) -> bool {
+    ) -> Result<(), Error> {
         answers.clear();
-        let mut overlay = Overlay::new(views, facts.now_ms());
+        let spaces = self.keys.iter().map(|(key, _)| key.space);
+        let mut overlay = Overlay::new(views, spaces, facts.now_ms());
         for (number, step) in self.steps.iter().enumerate() {
             let start = answers.text.len();
-            let facts = Facts { row: step.id.command().row, database: step.database, ..facts };
+            let seed = facts.seed.wrapping_add((number as u64) << 32);
+            let reach = self.reaches.get(&number);
+            let facts = Facts { row: step.id.command().row, database: step.database, seed, reach, ..facts };
             let mut reply = Reply::new(&mut answers.text, facts.protocol);
             match &step.part {
                 Part::Body(body, keys, databases, places) => {
@@ -181,6 +200,14 @@ impl<'q> Plan<'q> {
                     let result = overlay.step(keys, |views, changes| {
                         run_body(*body, step.args, views, changes, places.as_slice(), &facts, text, start)
                     });
+                    if let Err(CommandError::Nodes) = result {
+                        changes.want_nodes();
+                        return Ok(());
+                    }
+                    if let (Err(CommandError::Keys), Some(_)) = (&result, reach) {
+                        answers.reaches = Some(number);
+                        return Err(Error::OutOfMemory);
+                    }
                     if let Err(error) = result {
                         answers.text.truncate(start);
                         answers.failures.push((number, error));
@@ -200,12 +227,15 @@ impl<'q> Plan<'q> {
             }
             answers.ends.push(answers.text.len());
             if answers.text.len() > answer_bytes_max {
-                return false;
+                return Err(Error::OutOfMemory);
             }
+        }
+        if overlay.is_damaged() {
+            return Err(Error::NodeMissing);
         }
         // What was done to a database that the same transaction flushes later goes with it.
         overlay.finish(changes, |key| self.spaces.names(self.keys[key].0.space));
-        true
+        Ok(())
     }
 
     /// The keys of this transaction in a space, by number.
@@ -249,47 +279,60 @@ impl Dispatcher<'_> {
     ) -> Result<Option<Ran<'q>>, Error> {
         let engine = facts.engine();
         let answer_bytes_max = (engine.max_memory() / ANSWER_SHARE_MAX) as usize;
-        for _ in 0..PLANS_MAX {
+        let reaching = transaction.commands().enumerate();
+        let mut reaches: Reaches =
+            reaching.filter_map(|(step, (id, _))| Some((step, Reach::of(id.command().row, engine)?))).collect();
+        for _ in 0..PLANS_MAX + REACHES_MAX * reaches.len() {
             let facts = Facts { now_ms: Some(engine.now_ms()), ..facts };
-            let mut plan = Plan::of(transaction, facts);
+            let mut plan = Plan::of(transaction, &reaches, facts);
             plan.gather(engine).await?;
             let mut changes = Changes::new(plan.keys.len());
             let mut answers = Answers::default();
             let end = engine
                 .run_group(&plan.keys, &plan.spaces, watcher, &mut changes, |views, changes| {
-                    let fits = plan.run(views, changes, facts, &mut answers, answer_bytes_max);
-                    if !fits {
+                    let ran = plan.run(views, changes, facts, &mut answers, answer_bytes_max);
+                    if ran.is_err() {
                         changes.refuse();
                     }
-                    fits
+                    ran
                 })
                 .await?;
             match end {
-                GroupEnd::Ran(true, done) => return Ok(Some(Ran { plan, done, answers })),
-                GroupEnd::Ran(false, _) => return Err(Error::OutOfMemory),
+                GroupEnd::Ran(Ok(()), done) => {
+                    return Ok(Some(Ran { steps: plan.steps, database: plan.database, done, answers }));
+                }
+                GroupEnd::Ran(Err(error), _) => {
+                    // Both borrow the names that were known so far.
+                    drop((changes, plan));
+                    let asking = answers.reaches.and_then(|step| reaches.get_mut(&step));
+                    asking.ok_or(error)?.learn()?;
+                }
                 GroupEnd::Watched => return Ok(None),
                 GroupEnd::Moved => {}
             }
         }
-        Err(Error::Misconfigured { reason: "databases were flushed or swapped again and again".into() })
+        Err(Error::Misconfigured {
+            reason: "databases were flushed or swapped, or keys changed, again and again".into(),
+        })
     }
 
     /// Answers, and does what comes behind the group.
     async fn answer_transaction(&self, session: &mut Session, id: CommandId, ran: Ran<'_>, output: &mut Vec<u8>) {
-        let Ran { plan, done, answers } = ran;
+        let Ran { steps, database, done, answers } = ran;
         let start = output.len();
         session.must_wait(done.wait_seq);
-        if plan.steps.iter().any(|step| matches!(step.part, Part::Walk(..))) {
+        session.must_serve(done.cause);
+        if steps.iter().any(|step| matches!(step.part, Part::Walk(..))) {
             session.must_wait(seen_seq(self.server.engine()));
         }
-        Reply::new(output, session.protocol).array(plan.steps.len());
+        Reply::new(output, session.protocol).array(steps.len());
         if session.tierinfo {
             describe(output, start, &done, facts(self.server, session, id.command().row));
         }
         session.is_executing = true;
         let mut from = 0;
         let mut failures = answers.failures.into_iter().peekable();
-        for (number, (step, end)) in plan.steps.iter().zip(answers.ends).enumerate() {
+        for (number, (step, end)) in steps.iter().zip(answers.ends).enumerate() {
             let at = output.len();
             if let Some((_, error)) = failures.next_if(|(failed, _)| *failed == number) {
                 self.fail(output, at, step.id, &error);
@@ -303,7 +346,7 @@ impl Dispatcher<'_> {
             from = end;
             self.cells.of(step.id).calls.add(1);
         }
-        session.select(plan.database);
+        session.select(database);
         session.is_executing = false;
     }
 }

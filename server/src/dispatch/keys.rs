@@ -76,6 +76,16 @@ impl KeyPlaces {
         KeyPlaces(if repeats { places } else { Vec::new() })
     }
 
+    /// Gives all uses of a key the access that serves each of them.
+    pub(super) fn unite(&self, accesses: &mut [Access]) {
+        for (at, first) in self.0.iter().copied().enumerate() {
+            accesses[first] = stronger(accesses[first], accesses[at]);
+        }
+        for (at, first) in self.0.iter().copied().enumerate() {
+            accesses[at] = accesses[first];
+        }
+    }
+
     /// As a slice: empty, or one index for each key.
     pub fn as_slice(&self) -> &[usize] {
         &self.0

@@ -9,6 +9,7 @@
 //! waits for this connection's earlier reads. Never: sockets.
 
 mod batch;
+mod block;
 mod execute;
 mod group;
 mod keys;

@@ -62,7 +62,8 @@ impl Dispatcher<'_> {
         let mut stretch = Stretch::at(from);
         let mut wait_seq = 0;
         let mut facts = facts(self.server, session, CommandId::FIRST.row());
-        while stretch.next < batch.len() && output.len() < OUTPUT_BYTES_MAX {
+        // Behind a command that made what somebody waits for, that client is served first.
+        while stretch.next < batch.len() && output.len() < OUTPUT_BYTES_MAX && !session.must_serve_first() {
             let at = stretch.next;
             let Found::Command(id, row) = batch.entry(at).found else { break };
             let Body::Keys(body) = row.body else { break };
@@ -71,13 +72,13 @@ impl Dispatcher<'_> {
                 break;
             }
             facts.row = row;
+            facts.seed = session.next_seed();
             let start = output.len();
             // What goes wrong is rare, and kept apart from what is handed back each time.
             let mut failure = None;
             let mut run = |views: &[Option<View<'_>>], changes: &mut Changes<'b>| {
-                if let Err(error) = run_body(body, args, views, changes, &[], &facts, output, start) {
-                    failure = Some(error);
-                }
+                // A body may be called again: only the last call counts.
+                failure = run_body(body, args, views, changes, &[], &facts, output, start).err();
             };
             if let Some(word) = single_key(row, &args) {
                 let key = batch.key(at, engine.space(session.database), args.at(word), engine);
@@ -85,7 +86,10 @@ impl Dispatcher<'_> {
                     changes.reset(1);
                 }
                 match engine.try_run(&key, keys::access(row, &args), changes, &mut run) {
-                    Attempt::Ready((), done) => wait_seq = wait_seq.max(done.wait_seq),
+                    Attempt::Ready((), done) => {
+                        wait_seq = wait_seq.max(done.wait_seq);
+                        session.must_serve(done.cause);
+                    }
                     Attempt::Refused(error) => failure = Some(CommandError::Engine(error)),
                     Attempt::Later(later) => {
                         output.truncate(start);

@@ -44,6 +44,11 @@ impl<'s> Tally<'s> {
         self.used += 1;
     }
 
+    /// What has passed until now is nobody's: a client waited for others.
+    pub(super) fn skip(&mut self) {
+        self.since_us = self.server.monotonic_us();
+    }
+
     /// Reads the clock and writes into the cells what was counted since.
     pub(super) fn settle(&mut self) {
         if self.used == 0 {

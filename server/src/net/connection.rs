@@ -13,8 +13,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use futures_util::FutureExt;
 use thermocline_resp::{Limits, Protocol, Reply};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::clients::Client;
@@ -147,10 +148,18 @@ impl Connection {
     async fn execute_from(&mut self, dispatcher: &Dispatcher<'_>, begun: Stretch) -> Result<usize, End> {
         let Connection { client, stream, session, input, batch, output, .. } = self;
         let mut running = pin!(dispatcher.execute(session, input, batch, begun, output));
-        std::future::poll_fn(|context| match running.as_mut().poll(context) {
-            Poll::Ready(next) => Poll::Ready(Ok(next)),
-            Poll::Pending if client.is_blocked() && has_gone(client, stream, context) => Poll::Ready(Err(End::Closed)),
-            Poll::Pending => Poll::Pending,
+        std::future::poll_fn(|context| {
+            // One that is gone takes nothing any more, not even what was just made for it.
+            if client.is_blocked() && has_gone(client, stream, context) {
+                return Poll::Ready(Err(End::Closed));
+            }
+            match running.as_mut().poll(context) {
+                Poll::Ready(next) => Poll::Ready(Ok(next)),
+                Poll::Pending if client.is_blocked() && has_gone(client, stream, context) => {
+                    Poll::Ready(Err(End::Closed))
+                }
+                Poll::Pending => Poll::Pending,
+            }
         })
         .await
     }
@@ -172,6 +181,9 @@ impl Connection {
 
     /// Sends what there is to send, when it may leave.
     async fn flush(&mut self) -> Result<(), End> {
+        if self.session.must_serve_first() {
+            self.server.engine().served(self.session.take_cause()).await;
+        }
         let seq = self.session.take_wait();
         if seq != 0
             && !self.server.engine().is_durable(seq)
@@ -308,8 +320,16 @@ fn has_gone(client: &Client, stream: &TcpStream, context: &mut Context<'_>) -> b
     let mut byte = [0];
     match stream.poll_peek(context, &mut ReadBuf::new(&mut byte)) {
         Poll::Ready(Ok(0) | Err(_)) => true,
-        Poll::Ready(Ok(_)) | Poll::Pending => client.is_killed(),
+        // Behind bytes that nobody has read yet the end can only be asked for.
+        Poll::Ready(Ok(_)) => client.is_killed() || is_read_closed(stream),
+        Poll::Pending => client.is_killed(),
     }
+}
+
+/// Whether the other side has said that it sends no more.
+fn is_read_closed(stream: &TcpStream) -> bool {
+    let ready = stream.ready(Interest::READABLE).now_or_never();
+    matches!(ready, Some(Ok(ready)) if ready.is_read_closed())
 }
 
 impl Drop for Connection {

@@ -13,9 +13,13 @@ pub fn mixed(number: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// The key of a writer.
+/// From this number on the keys of a writer are fields of its hash: a collection far larger than one record.
+pub const FIELDS_FROM: usize = 4500;
+
+/// The key of a writer, or the field of its hash.
 pub fn key(writer: usize, number: usize) -> String {
-    format!("w{writer}:k{number}")
+    let letter = if number < FIELDS_FROM { 'k' } else { 'f' };
+    format!("w{writer}:{letter}{number}")
 }
 
 /// The value that this key has with this stamp.
@@ -23,6 +27,8 @@ pub fn value(key: &str, stamp: u64) -> Vec<u8> {
     let mut text = format!("{key}#{stamp}#");
     let seed = mixed(stamp ^ key.len() as u64);
     let length = match seed % 512 {
+        // A field is short: a leaf has several.
+        chance if key.contains(":f") => 30 + chance,
         0 => BYTES_MIN * 700,
         chance if chance < 32 => BYTES_MIN * 10 + seed % 8192,
         _ => BYTES_MIN + seed % 2048,

@@ -1,5 +1,6 @@
 //! A writer: one connection that changes its own keys at random, in pipelines, and notes what it was told.
 //!
+//! Some of the keys are fields of one hash for each writer, so that most changes of it are deltas and some split or free nodes.
 //! Keys that expire soon are only ever replaced or removed, so that what a command does never depends on when it arrives.
 //! Promises: every answer is checked (a read against what was written, a count against what was there). Never: ends before its
 //! connection does.
@@ -11,7 +12,7 @@ use thermocline_resp::Value;
 
 use crate::oracle::{Change, Held, State};
 use crate::process::{Connection, now, shown};
-use crate::value::{key, mixed, stamp, value};
+use crate::value::{FIELDS_FROM, key, mixed, stamp, value};
 
 /// Keys of a writer.
 pub const KEYS: usize = 6000;
@@ -28,6 +29,11 @@ const LATE_MS: u64 = 24 * 3600 * 1000;
 #[expect(clippy::disallowed_methods, reason = "the test's own clock")]
 pub fn unix_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis() as u64
+}
+
+/// The hash of a writer.
+pub fn hash(writer: usize) -> String {
+    format!("w{writer}:hash")
 }
 
 /// What an answer must be.
@@ -81,8 +87,11 @@ impl Writer {
         let mut states = Vec::new();
         for first in (0..KEYS).step_by(PIPELINE_MAX) {
             let keys: Vec<String> = (first..KEYS.min(first + PIPELINE_MAX)).map(|at| key(self.number, at)).collect();
-            for name in &keys {
-                connection.push(&["GET", name]);
+            for (at, name) in (first..).zip(&keys) {
+                match at < FIELDS_FROM {
+                    true => connection.push(&["GET", name]),
+                    false => connection.push(&["HGET", &hash(self.number), name]),
+                }
                 connection.push(&["PEXPIRETIME", name]);
             }
             connection.flush().expect("the server takes it");
@@ -90,6 +99,10 @@ impl Writer {
                 let got = connection.answer().expect("the server answers");
                 let expiry = connection.answer().expect("the server answers");
                 states.push(match (got, expiry) {
+                    // A field has no time of its own here, and its name is no key.
+                    (Value::Bulk(bytes), Value::Integer(-2)) => {
+                        Some(Held { stamp: stamp(name, &bytes)?, expires_at_ms: None })
+                    }
                     (Value::Bulk(bytes), Value::Integer(at_ms)) => {
                         Some(Held { stamp: stamp(name, &bytes)?, expires_at_ms: (at_ms > 0).then_some(at_ms as u64) })
                     }
@@ -97,6 +110,13 @@ impl Writer {
                     (other, expiry) => return Err(format!("{name} answers {} and {expiry:?}", shown(&other))),
                 });
             }
+        }
+        connection.push(&["HLEN", &hash(self.number)]);
+        connection.flush().expect("the server takes it");
+        let length = connection.answer().expect("the server answers");
+        let fields = states[FIELDS_FROM..].iter().flatten().count() as i64;
+        if length != Value::Integer(fields) {
+            return Err(format!("{} has {fields} fields and counts {}", hash(self.number), shown(&length)));
         }
         Ok(states)
     }
@@ -155,6 +175,9 @@ impl Writer {
     /// Adds a random command; the change it makes, if any, and the answer it must get.
     fn command(&mut self, connection: &mut Connection) -> (Option<usize>, Expected) {
         let at = self.draw(KEYS as u64) as usize;
+        if at >= FIELDS_FROM {
+            return self.field_command(connection, at);
+        }
         let name = key(self.number, at);
         let fleeting = self.fleeting(at);
         match self.draw(100) {
@@ -165,15 +188,15 @@ impl Writer {
                 (Some(self.change(vec![(at, None)])), expected)
             }
             10..25 => {
-                let first = self.draw(KEYS as u64 - GROUP_MAX) as usize;
-                let group: Vec<usize> = (first..=first + self.draw(GROUP_MAX) as usize).collect();
+                let first = self.draw(FIELDS_FROM as u64 - GROUP_MAX) as usize;
+                let group: Vec<usize> = (first..first + 1 + self.draw(GROUP_MAX) as usize).collect();
                 let states = group.into_iter().map(|at| (at, self.next(None))).collect();
                 self.mset(connection, &states);
                 (Some(self.change(states)), Expected::Okay)
             }
             25..32 => {
-                let first = self.draw(KEYS as u64 - GROUP_MAX) as usize;
-                let group: Vec<usize> = (first..=first + 1 + self.draw(GROUP_MAX - 1) as usize).collect();
+                let first = self.draw(FIELDS_FROM as u64 - GROUP_MAX) as usize;
+                let group: Vec<usize> = (first..first + 2 + self.draw(GROUP_MAX - 2) as usize).collect();
                 let mut states: Vec<(usize, State)> = group.into_iter().map(|at| (at, self.next(None))).collect();
                 let commands = self.transaction(connection, &states);
                 // The last key was set and removed: none of it may ever be seen.
@@ -199,6 +222,42 @@ impl Writer {
                 let state = self.next(expires_at_ms);
                 self.set(connection, &name, state.expect("a value"));
                 (Some(self.change(vec![(at, state)])), Expected::Okay)
+            }
+        }
+    }
+
+    /// The same for a field of the writer's hash.
+    fn field_command(&mut self, connection: &mut Connection, at: usize) -> (Option<usize>, Expected) {
+        let (name, hash) = (key(self.number, at), hash(self.number));
+        match self.draw(500) {
+            0 => {
+                let there = self.states[FIELDS_FROM..].iter().any(Option::is_some);
+                connection.push(&["DEL", &hash]);
+                let gone = (FIELDS_FROM..KEYS).filter(|at| self.states[*at].is_some()).map(|at| (at, None)).collect();
+                (Some(self.change(gone)), Expected::Number(there.into()))
+            }
+            1..60 => {
+                let expected = Expected::Number(self.states[at].is_some().into());
+                connection.push(&["HDEL", &hash, &name]);
+                (Some(self.change(vec![(at, None)])), expected)
+            }
+            60..120 => {
+                connection.push(&["HGET", &hash, &name]);
+                (None, Expected::Value(at, self.states[at]))
+            }
+            _ => {
+                let first = at.min(KEYS - GROUP_MAX as usize);
+                let group: Vec<usize> = (first..first + 1 + self.draw(GROUP_MAX) as usize).collect();
+                let new = group.iter().filter(|at| self.states[**at].is_none()).count();
+                let states: Vec<(usize, State)> = group.into_iter().map(|at| (at, self.next(None))).collect();
+                let mut words = vec![b"HSET".to_vec(), hash.into_bytes()];
+                for &(at, state) in &states {
+                    let name = key(self.number, at);
+                    words.push(name.clone().into_bytes());
+                    words.push(value(&name, state.expect("a value").stamp));
+                }
+                connection.push(&words);
+                (Some(self.change(states)), Expected::Number(new as i64))
             }
         }
     }

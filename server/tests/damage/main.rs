@@ -18,9 +18,10 @@ use thermocline_resp::Value;
 use crate::oracle::{Held, State};
 use crate::process::{Connection, Server, say, shown};
 use crate::stores::{DIRECTIVES, Store, copy};
+use crate::value::FIELDS_FROM;
 use crate::value::{key, stamp, value};
 use crate::wound::{Random, Wound, draw, strike};
-use crate::writer::KEYS;
+use crate::writer::{KEYS, hash};
 
 #[path = "../crash/oracle.rs"]
 #[expect(dead_code, reason = "the cuts are for crashes")]
@@ -64,7 +65,10 @@ impl Health {
         for first in (0..KEYS).step_by(PIPELINE) {
             let numbers = first..KEYS.min(first + PIPELINE);
             for number in numbers.clone() {
-                connection.push(&["GET", &key(0, number)]);
+                match number < FIELDS_FROM {
+                    true => connection.push(&["GET", &key(0, number)]),
+                    false => connection.push(&["HGET", &hash(0), &key(0, number)]),
+                }
                 connection.push(&["PEXPIRETIME", &key(0, number)]);
             }
             connection.flush().expect("the server takes it");
@@ -213,6 +217,20 @@ impl Trial<'_> {
         let harmed = health.harmed();
         if harmed.is_empty() {
             return Ok(());
+        }
+        let (harmed, fields): (Vec<usize>, Vec<usize>) = harmed.into_iter().partition(|number| *number < FIELDS_FROM);
+        if !fields.is_empty() {
+            // A collection with a damaged part is made anew.
+            connection.call(&["DEL", &hash(0)]);
+            for number in (FIELDS_FROM..KEYS).filter(|number| self.store.states[*number].is_some()) {
+                let name = key(0, number);
+                let stamp = u64::from(u32::MAX) + number as u64;
+                let answer = connection.call(&[b"HSET", hash(0).as_bytes(), name.as_bytes(), &value(&name, stamp)]);
+                if answer != Value::Integer(1) {
+                    return Err(format!("HSET of {name} answers {}", shown(&answer)));
+                }
+                states[number] = Some(Held { stamp, expires_at_ms: None });
+            }
         }
         for &number in &harmed {
             let name = key(0, number);

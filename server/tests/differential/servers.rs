@@ -71,9 +71,27 @@ pub struct Client {
 impl Client {
     /// The bytes of one answer. For what is said between MULTI and EXEC, where an ECHO would be queued.
     pub fn ask_one(&mut self, words: &[Vec<u8>]) -> Vec<u8> {
+        self.send(words);
+        self.hear(words)
+    }
+
+    /// Says something that may be answered later.
+    pub fn send(&mut self, words: &[Vec<u8>]) {
         let mut request = Vec::new();
         put_request(words, &mut request);
         self.stream.write_all(&request).unwrap();
+    }
+
+    /// Whether something was answered that was not heard yet.
+    pub fn has_answered(&self) -> bool {
+        self.stream.set_nonblocking(true).unwrap();
+        let there = self.stream.peek(&mut [0]).is_ok();
+        self.stream.set_nonblocking(false).unwrap();
+        there
+    }
+
+    /// The bytes of one answer to what was said.
+    pub fn hear(&mut self, words: &[Vec<u8>]) -> Vec<u8> {
         let mut answer = Vec::new();
         let mut part = vec![0; 64 << 10];
         loop {

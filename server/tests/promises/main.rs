@@ -2,6 +2,7 @@
 //!
 //! Some need root (a file system of their own, another user) and say so in a line when they are skipped.
 
+mod commands;
 mod damage;
 mod expiry;
 mod flush;

@@ -46,6 +46,19 @@ fn wait(process: &mut Child) -> Option<ExitStatus> {
     None
 }
 
+/// A connection to whatever server listens there.
+pub fn connect(port: u16) -> Connection {
+    for _ in 0..TRIES {
+        if let Ok(stream) = TcpStream::connect(("127.0.0.1", port)) {
+            stream.set_nodelay(true).expect("a live socket");
+            stream.set_read_timeout(Some(PATIENCE)).expect("a live socket");
+            return Connection { stream, unread: Vec::new() };
+        }
+        std::thread::sleep(PAUSE);
+    }
+    panic!("no server answers on port {port}");
+}
+
 /// A running server.
 pub struct Server {
     process: Process,
@@ -95,15 +108,7 @@ impl Server {
 
     /// A connection.
     pub fn connect(&self) -> Connection {
-        for _ in 0..TRIES {
-            if let Ok(stream) = TcpStream::connect(("127.0.0.1", self.port)) {
-                stream.set_nodelay(true).expect("a live socket");
-                stream.set_read_timeout(Some(PATIENCE)).expect("a live socket");
-                return Connection { stream, unread: Vec::new() };
-            }
-            std::thread::sleep(PAUSE);
-        }
-        panic!("no server answers on port {}", self.port);
+        connect(self.port)
     }
 
     /// Sends a signal.

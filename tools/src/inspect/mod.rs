@@ -231,5 +231,6 @@ fn name(kind: RecordKind) -> &'static str {
         RecordKind::Committed => "committed",
         RecordKind::Sweep => "sweep",
         RecordKind::Swept => "swept",
+        RecordKind::Delta => "delta",
     }
 }

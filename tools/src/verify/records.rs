@@ -94,7 +94,8 @@ impl<'s> Records<'s> {
         })
     }
 
-    /// Grains of live records that cannot be read. One that only hides behind a bad record is tried at its own place.
+    /// Grains of live records that cannot be read. One that only hides behind a bad record is tried at its own place. The grain in
+    /// which `covered` lies does not count: its bit may be that of a record behind, which a crash took.
     pub fn lost(&self, segment: &SegmentFile<'_>, gaps: &[(u32, u32)]) -> Vec<u32> {
         let Some(map) = self.map else { return Vec::new() };
         let mut lost = Vec::new();
@@ -103,6 +104,9 @@ impl<'s> Records<'s> {
             while rest != 0 {
                 let grain = word as u32 * 64 + rest.trailing_zeros();
                 rest &= rest - 1;
+                if grain >= map.covered >> map.grain_shift {
+                    continue;
+                }
                 let offset = grain << map.grain_shift;
                 let mut places = (offset..offset + self.grain_bytes()).step_by(ALIGN_BYTES);
                 let gap_end = |at: u32| gaps.iter().find(|gap| gap.0 <= at && at < gap.1).map(|gap| gap.1);

@@ -119,6 +119,29 @@ pub(crate) fn element_bytes_max(string_bytes: usize) -> usize {
     string_bytes + OVERHEAD_BYTES_MAX
 }
 
+/// Bytes of a listpack without elements.
+pub const EMPTY_BYTES: usize = HEAD_BYTES + 1;
+
+/// Bytes that this text takes as an element of a listpack: as an integer if it is the one spelling of one.
+pub fn element_bytes(text: &[u8]) -> usize {
+    let bytes = match parse_integer(text) {
+        Some(integer) => integer_bytes(integer),
+        None => string_head_bytes(text.len()) + text.len(),
+    };
+    bytes + length_backwards_bytes(bytes)
+}
+
+fn integer_bytes(integer: i64) -> usize {
+    match integer {
+        0..=127 => 1,
+        -4096..=4095 => 2,
+        -0x8000..=0x7FFF => 3,
+        -0x80_0000..=0x7F_FFFF => 4,
+        -0x8000_0000..=0x7FFF_FFFF => 5,
+        _ => 9,
+    }
+}
+
 /// Builds a listpack element by element.
 pub(crate) struct Builder {
     bytes: Vec<u8>,
@@ -166,12 +189,12 @@ impl Builder {
     pub(crate) fn push_integer(&mut self, integer: i64) {
         let start = self.bytes.len();
         let little = integer.to_le_bytes();
-        match integer {
-            0..=127 => self.bytes.push(little[0]),
-            -4096..=4095 => self.bytes.extend_from_slice(&(0xC000 | integer as u16 & 0x1FFF).to_be_bytes()),
-            -0x8000..=0x7FFF => self.put_head_and(0xF1, &little[..2]),
-            -0x80_0000..=0x7F_FFFF => self.put_head_and(0xF2, &little[..3]),
-            -0x8000_0000..=0x7FFF_FFFF => self.put_head_and(0xF3, &little[..4]),
+        match integer_bytes(integer) {
+            1 => self.bytes.push(little[0]),
+            2 => self.bytes.extend_from_slice(&(0xC000 | integer as u16 & 0x1FFF).to_be_bytes()),
+            3 => self.put_head_and(0xF1, &little[..2]),
+            4 => self.put_head_and(0xF2, &little[..3]),
+            5 => self.put_head_and(0xF3, &little[..4]),
             _ => self.put_head_and(0xF4, &little),
         }
         self.end_element(start);
@@ -325,6 +348,8 @@ mod tests {
             prop_assert_eq!(texts(&bytes).unwrap(), expected);
             let estimate: usize = elements.iter().map(|text| element_bytes_max(text.len())).sum();
             prop_assert!(bytes.len() <= HEAD_BYTES + 1 + estimate);
+            let exact: usize = elements.iter().map(|text| element_bytes(text)).sum();
+            prop_assert_eq!(bytes.len(), EMPTY_BYTES + exact);
         }
     }
 }

@@ -92,9 +92,7 @@ pub(crate) fn put<N: Nodes + ?Sized>(
             }
             let position = old.map_or(run.len(), |(position, _)| position);
             let new = old.is_none();
-            // A run does not note whether some field has an expiry: a tree that comes out of it may say so needlessly.
-            let expiries = shape == Shape::Hash;
-            put_in_run(nodes, shape, position, !new, (tag_of(hash), element), expiries)?;
+            put_in_run(nodes, shape, position, !new, (tag_of(hash), element))?;
             Ok(new)
         }
         Body::Tree(root) => {
@@ -145,6 +143,20 @@ pub(crate) fn touch<N: Nodes + ?Sized>(
             let key = Key { prefix: nodes.hash(field), tail: field };
             root.first(shape).touch(nodes, Seek::Key(key), missing)
         }
+        _ => Ok(()),
+    }
+}
+
+/// Notes what it takes to scan about `count` elements from a cursor on.
+pub(crate) fn touch_scan<N: Nodes + ?Sized>(
+    nodes: &N,
+    shape: Shape,
+    cursor: u64,
+    count: u64,
+    missing: &mut Missing,
+) -> Result<(), Fault> {
+    match missing.note(body(nodes))? {
+        Some(Body::Tree(root)) => root.first(shape).touch_scan(nodes, cursor, count, missing),
         _ => Ok(()),
     }
 }

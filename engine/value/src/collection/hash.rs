@@ -50,6 +50,11 @@ pub fn scan<'n, N: Nodes + ?Sized>(
     damage.map_or(Ok(next), Err)
 }
 
+/// Notes what it takes to [`scan`] about `count` fields from a cursor on. Without it, a scan ends where memory does.
+pub fn touch_scan<N: Nodes + ?Sized>(nodes: &N, cursor: u64, count: u64, missing: &mut Missing) -> Result<(), Fault> {
+    fields::touch_scan(nodes, Shape::Hash, cursor, count, missing)
+}
+
 /// Notes what it takes to get, set or remove a field.
 pub fn touch_field<N: Nodes + ?Sized>(nodes: &N, field: &[u8], missing: &mut Missing) -> Result<(), Fault> {
     fields::touch(nodes, Shape::Hash, field, missing)

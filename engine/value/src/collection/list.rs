@@ -24,7 +24,7 @@ pub fn insert<N: Nodes + ?Sized>(nodes: &mut N, index: u64, element: &[u8]) -> R
     match body(nodes)? {
         Body::Run(run) => {
             let position = usize::try_from(index).unwrap_or(usize::MAX).min(run.len());
-            put_in_run(nodes, Shape::List, position, false, (0, element), false)
+            put_in_run(nodes, Shape::List, position, false, (0, element))
         }
         Body::Tree(root) => {
             let mut tree = root.first(Shape::List);
@@ -42,7 +42,7 @@ pub fn set<N: Nodes + ?Sized>(nodes: &mut N, index: u64, element: &[u8]) -> Resu
             let Some(position) = usize::try_from(index).ok().filter(|&position| position < run.len()) else {
                 return Ok(false);
             };
-            put_in_run(nodes, Shape::List, position, true, (0, element), false)?;
+            put_in_run(nodes, Shape::List, position, true, (0, element))?;
         }
         Body::Tree(root) => {
             let mut tree = root.first(Shape::List);

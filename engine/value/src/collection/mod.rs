@@ -19,14 +19,15 @@ mod verify;
 
 pub use verify::{Census, verify};
 
-use crate::packed::header;
+use crate::codec::CodecError;
+use crate::packed::inner::Inner;
 use crate::packed::node_edit::{Edit, NodeEdit};
 use crate::packed::root::Root;
 use crate::packed::run::{Run, run_bytes, stored_bytes};
 use crate::tree::insert::{Entry, entries};
 use crate::tree::limits::{RUN_BYTES_MAX, leaf_bytes_max};
 use crate::tree::nodes::{At, Fault, Missing, NodeId, Nodes, present};
-use crate::tree::shape::Shape;
+use crate::tree::shape::{HashEntry, Shape};
 use crate::tree::{Tree, Walk};
 use std::ops::Range;
 
@@ -65,23 +66,12 @@ pub fn length<N: Nodes + ?Sized>(nodes: &N) -> Result<u64, Fault> {
     }
 }
 
-/// Frees the nodes of a collection whose root record is gone: at most about `nodes_max` of them, and answers the root to
-/// go on with, `None` when nothing is left. The caller keeps the root where it keeps the tombstone. Leaves need not be in
-/// memory.
-pub fn sweep<N: Nodes + ?Sized>(nodes: &mut N, root: &Root, nodes_max: usize) -> Result<Option<Root>, Fault> {
-    let mut root = *root;
-    if let Some(second) = root.second {
-        let mut tree = Tree { shape: Shape::Scores, top: second };
-        let done = tree.sweep(nodes, nodes_max)?;
-        root.second = if done { None } else { Some(tree.top) };
-        return Ok(Some(root));
-    }
-    // Whether a tree has keys is said by its nodes; sweeping must not ask for the type.
-    let keyed = nodes.get(root.tree.node).and_then(header).is_none_or(crate::packed::inner::is_keyed_header);
-    let mut tree = root.first(if keyed { Shape::SortedSet } else { Shape::List });
-    let done = tree.sweep(nodes, nodes_max)?;
-    root.tree = tree.top;
-    Ok(if done { None } else { Some(root) })
+/// The children of an inner node.
+///
+/// # Errors
+/// The payload is not one of an inner node.
+pub fn children(payload: &[u8]) -> Result<Vec<NodeId>, CodecError> {
+    Ok(Inner::open(payload)?.children().map(|child| child.id).collect())
 }
 
 /// Puts a root, if it is another one.
@@ -114,14 +104,14 @@ pub(crate) fn fits<'n>(run: &Run<'n>, position: usize, replaces: bool, entry: En
     Ok(Fits::Grows(changed))
 }
 
-/// Puts an element into the root's run, which becomes a tree of this shape if it must. Not for sorted sets.
+/// Puts an element into the root's run, which becomes a tree of this shape if it must. Not for sorted sets. A run does not
+/// note whether a field of a hash has an expiry; when it becomes a tree, it is looked for once.
 pub(crate) fn put_in_run<N: Nodes + ?Sized>(
     nodes: &mut N,
     shape: Shape,
     position: usize,
     replaces: bool,
     entry: Entry<'_>,
-    expiries: bool,
 ) -> Result<(), Fault> {
     let run = Run::open(present(nodes, NodeId::ROOT)?).at(NodeId::ROOT)?;
     match fits(&run, position, replaces, entry)? {
@@ -130,6 +120,7 @@ pub(crate) fn put_in_run<N: Nodes + ?Sized>(
         }
         Fits::Grows(changed) => {
             // The entries borrow the run, which the new nodes replace: they move out first.
+            let expiries = shape == Shape::Hash && any_expiry(&changed)?;
             let owned: Vec<(u8, Vec<u8>)> = changed.iter().map(|(tag, element)| (*tag, element.to_vec())).collect();
             let entries = owned.iter().map(|(tag, element)| (*tag, &element[..])).collect();
             let collection = nodes.collection();
@@ -138,6 +129,15 @@ pub(crate) fn put_in_run<N: Nodes + ?Sized>(
         }
     }
     Ok(())
+}
+
+fn any_expiry(elements: &[Entry<'_>]) -> Result<bool, Fault> {
+    for (_, element) in elements {
+        if HashEntry::decode(element).at(NodeId::ROOT)?.expiry_ms.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Edits the root's run, which was looked at.

@@ -43,6 +43,11 @@ pub fn scan<'n, N: Nodes + ?Sized>(
     fields::scan(nodes, Shape::Set, cursor, count, visit)
 }
 
+/// Notes what it takes to [`scan`] about `count` members from a cursor on. Without it, a scan ends where memory does.
+pub fn touch_scan<N: Nodes + ?Sized>(nodes: &N, cursor: u64, count: u64, missing: &mut Missing) -> Result<(), Fault> {
+    fields::touch_scan(nodes, Shape::Set, cursor, count, missing)
+}
+
 /// Notes what it takes to find, add or remove a member.
 pub fn touch_member<N: Nodes + ?Sized>(nodes: &N, member: &[u8], missing: &mut Missing) -> Result<(), Fault> {
     fields::touch(nodes, Shape::Set, member, missing)

@@ -305,6 +305,14 @@ pub fn scan<'n, N: Nodes + ?Sized>(
     damage.map_or(Ok(next), Err)
 }
 
+/// Notes what it takes to [`scan`] about `count` members from a cursor on. Without it, a scan ends where memory does.
+pub fn touch_scan<N: Nodes + ?Sized>(nodes: &N, cursor: u64, count: u64, missing: &mut Missing) -> Result<(), Fault> {
+    match missing.note(body(nodes))? {
+        Some(Body::Tree(root)) => second(&root)?.touch_scan(nodes, cursor, count, missing),
+        _ => Ok(()),
+    }
+}
+
 /// Notes what it takes to know a member's score, to remove it, or to give it the score `new`.
 pub fn touch_member<N: Nodes + ?Sized>(
     nodes: &N,

@@ -40,11 +40,6 @@ pub(crate) const LEVEL_MAX: u8 = 15;
 /// Most children of one node.
 pub(crate) const CHILDREN_MAX: usize = u16::MAX as usize;
 
-/// True if the header of a node says that it has keys.
-pub(crate) fn is_keyed_header(header: u16) -> bool {
-    header & (NOT_A_RUN | KEYED) != NOT_A_RUN
-}
-
 /// Bytes of a count at this level.
 #[inline]
 const fn count_width(level: u8) -> usize {

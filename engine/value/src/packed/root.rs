@@ -66,6 +66,16 @@ impl Root {
         }
     }
 
+    /// Most bytes of a root.
+    pub const BYTES_MAX: usize = 24;
+
+    /// Reads a root that stands at the front of `bytes`.
+    pub fn decode_front(bytes: &[u8]) -> Result<Root, CodecError> {
+        let header = header(bytes).ok_or(CodecError::Truncated)?;
+        let end = FIRST_TREE + TREE * if header & SECOND != 0 { 2 } else { 1 };
+        Root::decode(bytes.get(..end).ok_or(CodecError::Truncated)?)
+    }
+
     /// Reads a root. The payload must be exactly one.
     pub fn decode(payload: &[u8]) -> Result<Root, CodecError> {
         let header = header(payload).ok_or(CodecError::Truncated)?;

@@ -32,7 +32,6 @@ pub(crate) mod path;
 mod remove;
 mod scan;
 pub(crate) mod shape;
-mod sweep;
 mod touch;
 mod walk;
 

@@ -7,8 +7,9 @@ use super::Tree;
 use super::key::Key;
 use super::nodes::{At, Fault, NodeId, Nodes, present};
 use crate::codec::CodecError;
-use crate::packed::inner::{Inner, LEVEL_MAX};
+use crate::packed::inner::Inner;
 use crate::packed::run::Run;
+use smallvec::SmallVec;
 
 /// What a descent looks for.
 #[derive(Copy, Clone, Debug)]
@@ -29,10 +30,10 @@ pub(crate) struct Step {
 }
 
 /// The way from the top to a leaf.
-#[derive(Copy, Clone, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Path {
-    steps: [Step; LEVEL_MAX as usize],
-    depth: usize,
+    /// As many as the tree has levels above its leaves: four levels hold more than a thousand million elements.
+    steps: SmallVec<[Step; 4]>,
     /// The leaf at the end.
     pub(crate) leaf: NodeId,
     /// After a descent by rank: the position inside the leaf. May lie past its end.
@@ -47,14 +48,7 @@ impl Path {
     /// The inner nodes from the top down.
     #[inline]
     pub(crate) fn steps(&self) -> &[Step] {
-        &self.steps[..self.depth]
-    }
-
-    /// The child of the lowest inner node that the path takes.
-    pub(crate) fn set_last_place(&mut self, place: usize) {
-        if let Some(step) = self.steps[..self.depth].last_mut() {
-            step.place = place;
-        }
+        &self.steps
     }
 
     /// The leaf as a run.
@@ -74,15 +68,15 @@ impl Path {
 
     /// Goes on to the next leaf, or the one before; false at the end. After an error the path is not used again.
     pub(crate) fn advance<N: Nodes + ?Sized>(&mut self, nodes: &N, backward: bool) -> Result<bool, Fault> {
-        for depth in (0..self.depth).rev() {
+        for depth in (0..self.steps.len()).rev() {
             let Step { node, place } = self.steps[depth];
             let inner = inner(nodes, node)?;
             let next = if backward { place.checked_sub(1) } else { Some(place + 1).filter(|&next| next < inner.len()) };
             let Some(next) = next else { continue };
             self.steps[depth].place = next;
             let mut child = inner.id(next);
-            for below in depth + 1..self.depth {
-                let inner = level(nodes, child, (self.depth - below) as u8)?;
+            for below in depth + 1..self.steps.len() {
+                let inner = level(nodes, child, (self.steps.len() - below) as u8)?;
                 let place = if backward { inner.len() - 1 } else { 0 };
                 self.steps[below] = Step { node: child, place };
                 child = inner.id(place);
@@ -117,16 +111,9 @@ impl Tree {
         };
         // Between which prefixes the keys of the node lie that comes next.
         let mut range = 0..=u64::MAX;
-        let mut path = Path {
-            steps: [Step { node: NodeId::ROOT, place: 0 }; LEVEL_MAX as usize],
-            depth: usize::from(self.top.levels),
-            leaf: self.top.node,
-            position: 0,
-            first: true,
-            last: true,
-        };
-        for (depth, step) in path.steps[..path.depth].iter_mut().enumerate() {
-            let inner = level(nodes, path.leaf, self.top.levels - depth as u8)?;
+        let mut path = Path { steps: SmallVec::new(), leaf: self.top.node, position: 0, first: true, last: true };
+        for height in (1..=self.top.levels).rev() {
+            let inner = level(nodes, path.leaf, height)?;
             if inner.is_keyed() != self.shape.is_keyed() {
                 return Err(Fault::Corrupt(path.leaf, CodecError::BadField));
             }
@@ -149,7 +136,7 @@ impl Tree {
             };
             path.first &= place == 0;
             path.last &= place + 1 == inner.len();
-            *step = Step { node: path.leaf, place };
+            path.steps.push(Step { node: path.leaf, place });
             path.leaf = inner.id(place);
         }
         path.position = position;

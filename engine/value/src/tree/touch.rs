@@ -6,6 +6,7 @@
 //! Promises: changes nothing; notes at most what the caller's list takes.
 //! Never: notes a node that the operation does not need.
 
+use super::key::Key;
 use super::nodes::{At, Fault, Missing, NodeId, Nodes, present};
 use super::path::level;
 use super::{Seek, Tree};
@@ -35,6 +36,20 @@ impl Tree {
         missing: &mut Missing,
     ) -> Result<(), Fault> {
         touch_below(nodes, self.top.node, self.top.levels, ranks, whole_leaves, missing)
+    }
+
+    /// What it takes to scan about `count` elements from a cursor on.
+    pub(crate) fn touch_scan<N: Nodes + ?Sized>(
+        &self,
+        nodes: &N,
+        cursor: u64,
+        count: u64,
+        missing: &mut Missing,
+    ) -> Result<(), Fault> {
+        let found = self.descend(nodes, Seek::Key(Key { prefix: cursor, tail: &[] }));
+        let Some(path) = missing.note(found)? else { return Ok(()) };
+        let before = path.before(nodes)?;
+        self.touch_ranks(nodes, before..before.saturating_add(count), true, missing)
     }
 }
 

@@ -41,7 +41,7 @@ impl<'n, N: Nodes + ?Sized> Walk<'n, N> {
 
     fn advance(&mut self) -> Result<Option<&'n [u8]>, Fault> {
         loop {
-            let leaf = self.path.map_or(super::nodes::NodeId::ROOT, |path| path.leaf);
+            let leaf = self.path.as_ref().map_or(super::nodes::NodeId::ROOT, |path| path.leaf);
             if let Some(forward) = &mut self.forward {
                 if let Some(element) = forward.next() {
                     return element.map(Some).at(leaf);
@@ -85,8 +85,9 @@ impl Tree {
     ) -> Result<Walk<'n, N>, Fault> {
         let path = self.descend(nodes, Seek::Rank(rank))?;
         let run = path.run(nodes)?;
+        let position = path.position;
         let mut walk = Walk { nodes, path: Some(path), run, forward: None, left: 0 };
-        walk.enter(path.position, backward);
+        walk.enter(position, backward);
         Ok(walk)
     }
 }

@@ -3,7 +3,7 @@
 use super::memory::Memory;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
-use thermocline_value::{Fault, Kind, NodeId, Nodes, Root, set, sweep};
+use thermocline_value::{Kind, NodeId, Nodes, Root, children, set};
 
 fn member(number: u32) -> Vec<u8> {
     format!("member:{number}").into_bytes()
@@ -55,35 +55,46 @@ proptest! {
 }
 
 #[test]
-fn a_huge_set_is_freed_in_small_steps_without_reading_its_leaves() {
-    for (nodes_max, hash_bits) in [(1, 64), (7, 64), (1000, 64), (3, 3)] {
-        let mut nodes = Memory::new(set::EMPTY, hash_bits);
-        for number in 0..6000 {
-            set::add(&mut nodes, &member(number)).unwrap();
-        }
-        let payload = nodes.get(NodeId::ROOT).unwrap().to_vec();
-        let mut root = Some(Root::decode(&payload).unwrap());
-        let census = nodes.check(Kind::Set, 6000).unwrap();
-        assert!(census.leaves > 100 && census.levels > 0);
-        nodes.lose(0, 8);
-        let mut steps = 0;
-        let mut brought = 0;
-        while let Some(now) = root {
-            let before = nodes.nodes();
-            match sweep(&mut nodes, &now, nodes_max) {
-                Ok(next) => root = next,
-                Err(Fault::Missing(node)) => {
-                    nodes.bring(&[node]);
-                    brought += 1;
-                }
-                Err(fault) => panic!("{fault}"),
+fn the_nodes_of_a_huge_set_are_found_from_its_root() {
+    let mut nodes = Memory::new(set::EMPTY, 64);
+    for number in 0..6000 {
+        set::add(&mut nodes, &member(number)).unwrap();
+    }
+    let census = nodes.check(Kind::Set, 6000).unwrap();
+    assert!(census.leaves > 100 && census.levels > 0);
+    let root = Root::decode(nodes.get(NodeId::ROOT).unwrap()).unwrap();
+    let mut level = vec![root.tree.node];
+    let mut found = level.len() as u64;
+    for _ in 0..root.tree.levels {
+        level = level.iter().flat_map(|node| children(nodes.get(*node).unwrap()).unwrap()).collect();
+        found += level.len() as u64;
+    }
+    assert_eq!((found, level.len() as u64), (census.nodes, census.leaves));
+    assert!(children(nodes.get(level[0]).unwrap()).is_err(), "a leaf has none");
+}
+
+#[test]
+fn a_scan_of_absent_leaves_goes_as_far_as_was_asked_for() {
+    const MEMBERS: u32 = 2000;
+    let mut nodes = Memory::new(set::EMPTY, 64);
+    for number in 0..MEMBERS {
+        set::add(&mut nodes, &member(number)).unwrap();
+    }
+    for count in [1, 10, 300] {
+        let (mut cursor, mut seen) = (0, BTreeSet::new());
+        loop {
+            nodes.lose(cursor, 8);
+            let before = seen.len();
+            let next = nodes.resolved(
+                |n, missing| set::touch_scan(n, cursor, count, missing),
+                |n| set::scan(n, cursor, count as usize, |member| assert!(seen.insert(member.to_vec()))),
+            );
+            assert!(next == 0 || (seen.len() - before) as u64 >= count);
+            cursor = next;
+            if cursor == 0 {
+                break;
             }
-            assert!(before - nodes.nodes() <= nodes_max + 16, "a step is small");
-            steps += 1;
         }
-        assert_eq!(nodes.nodes(), 0);
-        assert!(brought <= census.nodes - census.leaves, "leaves are not read");
-        assert!(steps >= census.nodes as usize / (nodes_max + 16));
-        nodes.check_report().unwrap();
+        assert_eq!(seen.len(), MEMBERS as usize);
     }
 }

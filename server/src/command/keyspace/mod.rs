@@ -4,6 +4,7 @@
 //! Never: asks where a value lies.
 
 mod databases;
+pub(super) mod encoding;
 mod expiry;
 mod object;
 mod presence;
@@ -11,6 +12,7 @@ mod relocate;
 mod walk;
 
 pub use walk::{Gathered, Walk};
+pub(crate) use walk::{SCAN_BROUGHT_MAX, cursor};
 
 use crate::command::row::{Body, Category, Flag, Flags, Group, Keys, Row, RowAccess, Shape};
 
@@ -30,7 +32,7 @@ pub const ROWS: &[Row] = &[
         summary: "Copies the value of a key to a new key.",
         complexity: "O(N) where N is the length of the value",
         reply: Shape::Integer,
-        body: Body::Keys(relocate::copy),
+        body: Body::Keys(relocate::copy_key),
         ..Row::EMPTY
     },
     Row {

@@ -1,12 +1,13 @@
 //! OBJECT: what is known about how a value is kept.
 //!
-//! Promises: answers in Redis's terms. Encodings are told from size and bytes; nobody counts references, so small numbers
+//! Promises: answers in Redis's terms. Encodings are told from size and content (`encoding.rs`); nobody counts references, so small numbers
 //! are called shared as Redis shares them; no moment of last use is kept, so a present key was just used.
 
-use thermocline::Kind;
-use thermocline_value::{StringEncoding, parse_integer};
+use thermocline_value::parse_integer;
 
+use super::encoding;
 use crate::command::context::Context;
+use crate::command::elements::any_collection;
 use crate::command::help;
 use crate::command::reply::CommandError;
 
@@ -19,13 +20,8 @@ pub(super) fn encoding(context: &mut Context<'_, '_>) -> Result<(), CommandError
     match context.view(0) {
         None => context.reply.null(),
         Some(view) => {
-            let name = match view.kind {
-                Kind::List => "quicklist",
-                Kind::Hash | Kind::Set => "hashtable",
-                Kind::SortedSet => "skiplist",
-                Kind::Stream => "stream",
-                _ => StringEncoding::of(view.value, view.length).name(),
-            };
+            let collection = any_collection(context, Some(&view));
+            let name = encoding::name(&view, collection.as_ref(), &encoding::thresholds(context.settings()))?;
             context.reply.bulk(name.as_bytes());
         }
     }

@@ -1,11 +1,15 @@
 //! The same value under another name: RENAME, RENAMENX, COPY, MOVE. The time to live goes along.
 //!
+//! A large collection lies in nodes. They belong to the collection and to its database, not to its key's name: RENAME hands the
+//! root to the new key as it is, in no time; COPY and MOVE make another collection of the same elements.
+//!
 //! Promises: both keys change in one group or neither does; nothing is changed when the answer is an error or 0.
 
 use thermocline::{Access, Expiry, View};
 
 use crate::command::args::Args;
 use crate::command::context::Context;
+use crate::command::elements::{any_collection, copy};
 use crate::command::reply::CommandError;
 use crate::command::row::KeyArgument;
 
@@ -54,12 +58,13 @@ pub(super) fn move_keys(args: &Args<'_>, keys: &mut Vec<KeyArgument>) -> Result<
 
 /// MOVE key db
 pub(super) fn move_to_database(context: &mut Context<'_, '_>) -> Result<(), CommandError> {
-    if database(&context.args, 2)? == context.facts().database {
+    let target = database(&context.args, 2)?;
+    if target == context.facts().database {
         return Err(CommandError::SAME_OBJECT);
     }
     let source = context.view(SOURCE).filter(|_| context.view(TARGET).is_none());
     if let Some(source) = source {
-        write_target(context, &source);
+        copy_target(context, &source, (target, context.args.at(1)))?;
         context.remove(SOURCE);
     }
     context.reply.integer(i64::from(source.is_some()));
@@ -103,7 +108,7 @@ pub(super) fn copy_keys(args: &Args<'_>, keys: &mut Vec<KeyArgument>) -> Result<
 }
 
 /// COPY source destination [DB destination-db] [REPLACE]
-pub(super) fn copy(context: &mut Context<'_, '_>) -> Result<(), CommandError> {
+pub(super) fn copy_key(context: &mut Context<'_, '_>) -> Result<(), CommandError> {
     let mut options = CopyOptions::default();
     options.parse(&context.args)?;
     if context.is_repeat(TARGET) {
@@ -111,15 +116,37 @@ pub(super) fn copy(context: &mut Context<'_, '_>) -> Result<(), CommandError> {
     }
     let source = context.view(SOURCE).filter(|_| options.replace || context.view(TARGET).is_none());
     if let Some(source) = source {
-        write_target(context, &source);
+        let target = options.database.unwrap_or(context.facts().database);
+        copy_target(context, &source, (target, context.args.at(2)))?;
     }
     context.reply.integer(i64::from(source.is_some()));
     Ok(())
 }
 
+/// The value as it is becomes the target's.
 fn write_target(context: &mut Context<'_, '_>, source: &View<'_>) {
-    let expiry = source.expires_at_ms.map_or(Expiry::Clear, Expiry::At);
-    context.put_with(TARGET, source.kind, expiry, |buffer| buffer.extend_from_slice(source.value));
+    context.put_with(TARGET, source.kind, expiry_of(source), |buffer| buffer.extend_from_slice(source.value));
+}
+
+/// A copy of the value becomes that of the target, which has this name in this database.
+fn copy_target<'c>(
+    context: &mut Context<'c, '_>,
+    source: &View<'c>,
+    (database, name): (u32, &'c [u8]),
+) -> Result<(), CommandError> {
+    match any_collection(context, Some(source)).filter(|collection| !collection.is_run()) {
+        None => write_target(context, source),
+        Some(from) => {
+            let mut into = context.new_collection_for(source.kind, database, name);
+            copy(&from, &mut into)?;
+            context.replace(TARGET, into, expiry_of(source))?;
+        }
+    }
+    Ok(())
+}
+
+fn expiry_of(view: &View<'_>) -> Expiry {
+    view.expires_at_ms.map_or(Expiry::Clear, Expiry::At)
 }
 
 /// A database's number as Redis reads it. Whether there is one with that number, the dispatcher knows.

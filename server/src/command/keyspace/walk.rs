@@ -208,7 +208,11 @@ pub(super) fn scan<'a>(args: &Args<'a>) -> Result<Walk<'a>, CommandError> {
     Ok(Walk { want: Want::Scan, cursor, keys_max: count.cast_unsigned(), filter })
 }
 
-fn cursor(word: &[u8]) -> Option<u64> {
+/// Elements of a collection for which one call of HSCAN, SSCAN or ZSCAN reads from the SSD. Beyond that it shows what is in memory.
+pub(crate) const SCAN_BROUGHT_MAX: u64 = 1_000;
+
+/// The cursor of SCAN, HSCAN, SSCAN and ZSCAN: decimal, 64 bits.
+pub(crate) fn cursor(word: &[u8]) -> Option<u64> {
     let all_digits = word.iter().all(u8::is_ascii_digit);
     std::str::from_utf8(word).ok().filter(|_| all_digits)?.parse().ok()
 }

@@ -1,9 +1,11 @@
 //! The string family: what clients may do with a string.
 //!
-//! Promises: every command of Redis 7.2 that works on strings, its refusals and edges included.
+//! Promises: every command of Redis 7.2 that works on strings, its refusals and edges included, and the conditional ones of
+//! Redis 8.4 and Valkey 9.
 //! Never: asks where a value lies, or computes on bytes itself: that is `thermocline-value`.
 
 mod change;
+mod conditional;
 mod read;
 mod set;
 
@@ -75,6 +77,21 @@ pub const ROWS: &[Row] = &[
         complexity: "O(1)",
         reply: Shape::Integer,
         body: Body::Keys(change::decrement_by),
+        ..Row::EMPTY
+    },
+    Row {
+        name: "delifeq",
+        arity: 3,
+        access: RowAccess::Write,
+        keys: ONE_KEY,
+        flags: Flags::of(&[Flag::Write, Flag::Fast]),
+        categories: &[Category::String],
+        since: "9.0.0",
+        group: Group::String,
+        summary: "Delete key if value matches string.",
+        complexity: "O(1)",
+        reply: Shape::Integer,
+        body: Body::Keys(conditional::remove_if_equal),
         ..Row::EMPTY
     },
     Row {
@@ -240,6 +257,21 @@ pub const ROWS: &[Row] = &[
         complexity: "O(N) where N is the number of keys",
         reply: Shape::Ok,
         body: Body::Keys(set::set_many),
+        ..Row::EMPTY
+    },
+    Row {
+        name: "msetex",
+        arity: -4,
+        access: RowAccess::Overwrite,
+        keys: Keys::Function { find: conditional::pair_keys, shown: (0, 0, 0) },
+        flags: Flags::of(&[Flag::Write, Flag::DenyOom, Flag::MovableKeys]),
+        categories: &[Category::String],
+        since: "8.4.0",
+        group: Group::String,
+        summary: "Atomically sets multiple string keys with a shared expiration in a single operation.",
+        complexity: "O(N) where N is the number of keys to set.",
+        reply: Shape::Integer,
+        body: Body::Keys(conditional::set_many_expire),
         ..Row::EMPTY
     },
     Row {

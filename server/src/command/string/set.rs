@@ -4,6 +4,7 @@
 
 use thermocline::{Access, Expiry, Kind};
 
+use super::conditional::Comparison;
 use super::{answer_string, string_view};
 use crate::command::args::Args;
 use crate::command::context::Context;
@@ -13,7 +14,7 @@ const MS_PER_SECOND: i64 = 1000;
 
 /// When a value is to expire, as the options say it.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
-enum Lifetime<'a> {
+pub(super) enum Lifetime<'a> {
     /// No option.
     Unsaid,
     /// KEEPTTL.
@@ -24,8 +25,9 @@ enum Lifetime<'a> {
     Time(TimeOption, &'a [u8]),
 }
 
+/// Which of the four.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
-enum TimeOption {
+pub(super) enum TimeOption {
     Seconds,
     Milliseconds,
     AtSeconds,
@@ -50,16 +52,17 @@ impl TimeOption {
 
 /// When SET writes.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
-enum Condition {
+enum Condition<'a> {
     Always,
     IfMissing,
     IfPresent,
+    If(Comparison<'a>),
 }
 
 /// The options of SET.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
 struct SetOptions<'a> {
-    condition: Condition,
+    condition: Condition<'a>,
     get: bool,
     lifetime: Lifetime<'a>,
 }
@@ -69,21 +72,38 @@ impl<'a> SetOptions<'a> {
         let mut options = SetOptions { condition: Condition::Always, get: false, lifetime: Lifetime::Unsaid };
         let mut at = 3;
         while at < args.len() {
-            if args.is(at, "NX") && options.condition != Condition::IfPresent {
+            let condition = options.condition;
+            if args.is(at, "NX") && matches!(condition, Condition::Always | Condition::IfMissing) {
                 options.condition = Condition::IfMissing;
-            } else if args.is(at, "XX") && options.condition != Condition::IfMissing {
+            } else if args.is(at, "XX") && matches!(condition, Condition::Always | Condition::IfPresent) {
                 options.condition = Condition::IfPresent;
             } else if args.is(at, "GET") {
                 options.get = true;
-            } else if args.is(at, "KEEPTTL") && !matches!(options.lifetime, Lifetime::Time(..)) {
-                options.lifetime = Lifetime::Keep;
+            } else if condition == Condition::Always
+                && let Some(comparison) = Comparison::parse(args, at)?
+            {
+                options.condition = Condition::If(comparison);
+                at += 1;
             } else {
-                at = parse_time_option(args, at, &mut options.lifetime)?;
+                at = parse_lifetime(args, at, &mut options.lifetime)?;
             }
             at += 1;
         }
         Ok(options)
     }
+}
+
+/// Reads KEEPTTL, EX, PX, EXAT or PXAT; gives the place of its last word.
+pub(super) fn parse_lifetime<'a>(
+    args: &Args<'a>,
+    at: usize,
+    lifetime: &mut Lifetime<'a>,
+) -> Result<usize, CommandError> {
+    if args.is(at, "KEEPTTL") && !matches!(lifetime, Lifetime::Time(..)) {
+        *lifetime = Lifetime::Keep;
+        return Ok(at);
+    }
+    parse_time_option(args, at, lifetime)
 }
 
 /// Reads EX, PX, EXAT or PXAT with its number; gives the place of the number. The same option may come twice (the last
@@ -119,35 +139,40 @@ fn expires_at_ms(context: &Context<'_, '_>, option: TimeOption, number: &[u8]) -
     Ok(at.cast_unsigned())
 }
 
-/// Stores word `word` under the first key. A moment that has passed is a removal.
-fn store(context: &mut Context<'_, '_>, word: usize, expiry: Expiry) {
+/// What becomes of the time to live of a value that is set.
+pub(super) fn expiry_of(context: &Context<'_, '_>, lifetime: Lifetime<'_>) -> Result<Expiry, CommandError> {
+    Ok(match lifetime {
+        Lifetime::Unsaid | Lifetime::Persist => Expiry::Clear,
+        Lifetime::Keep => Expiry::Keep,
+        Lifetime::Time(option, number) => Expiry::At(expires_at_ms(context, option, number)?),
+    })
+}
+
+/// Stores word `word` under key `key`. A moment that has passed is a removal.
+pub(super) fn store(context: &mut Context<'_, '_>, key: usize, word: usize, expiry: Expiry) {
     match expiry {
         Expiry::At(at) if at <= context.now_ms() => {
-            if context.view(0).is_some() {
-                context.remove(0);
+            if context.view(key).is_some() {
+                context.remove(key);
             }
         }
         _ => {
             let value = context.args.at(word);
-            context.put(0, Kind::String, value, expiry);
+            context.put(key, Kind::String, value, expiry);
         }
     }
 }
 
-/// SET needs the old value only to answer it.
+/// SET needs the old value only to answer or to compare it.
 pub(super) fn set_access(args: &Args<'_>) -> Access {
-    let gets = (3..args.len()).any(|at| args.is(at, "GET"));
-    if gets { Access::Write } else { Access::Overwrite }
+    let reads = (3..args.len()).any(|at| args.is(at, "GET") || Comparison::is_named(args, at));
+    if reads { Access::Write } else { Access::Overwrite }
 }
 
-/// SET key value [NX | XX] [GET] [EX s | PX ms | EXAT s | PXAT ms | KEEPTTL]
+/// SET key value [NX | XX | IFEQ v | IFNE v | IFDEQ digest | IFDNE digest] [GET] [EX s | PX ms | EXAT s | PXAT ms | KEEPTTL]
 pub(super) fn set(context: &mut Context<'_, '_>) -> Result<(), CommandError> {
     let options = SetOptions::parse(&context.args)?;
-    let expiry = match options.lifetime {
-        Lifetime::Unsaid | Lifetime::Persist => Expiry::Clear,
-        Lifetime::Keep => Expiry::Keep,
-        Lifetime::Time(option, number) => Expiry::At(expires_at_ms(context, option, number)?),
-    };
+    let expiry = expiry_of(context, options.lifetime)?;
     if options.get {
         let old = string_view(context, 0)?;
         answer_string(context, old);
@@ -156,9 +181,10 @@ pub(super) fn set(context: &mut Context<'_, '_>) -> Result<(), CommandError> {
         Condition::Always => true,
         Condition::IfMissing => context.view(0).is_none(),
         Condition::IfPresent => context.view(0).is_some(),
+        Condition::If(comparison) => comparison.passes(string_view(context, 0)?),
     };
     if writes {
-        store(context, 2, expiry);
+        store(context, 0, 2, expiry);
     }
     if !options.get {
         if writes { context.reply.ok() } else { context.reply.null() }
@@ -178,7 +204,7 @@ pub(super) fn set_milliseconds(context: &mut Context<'_, '_>) -> Result<(), Comm
 
 fn set_with_time(context: &mut Context<'_, '_>, option: TimeOption) -> Result<(), CommandError> {
     let at = expires_at_ms(context, option, context.args.at(2))?;
-    store(context, 3, Expiry::At(at));
+    store(context, 0, 3, Expiry::At(at));
     context.reply.ok();
     Ok(())
 }
@@ -187,7 +213,7 @@ fn set_with_time(context: &mut Context<'_, '_>, option: TimeOption) -> Result<()
 pub(super) fn set_if_missing(context: &mut Context<'_, '_>) -> Result<(), CommandError> {
     let missing = context.view(0).is_none();
     if missing {
-        store(context, 2, Expiry::Clear);
+        store(context, 0, 2, Expiry::Clear);
     }
     context.reply.integer(i64::from(missing));
     Ok(())
@@ -197,7 +223,7 @@ pub(super) fn set_if_missing(context: &mut Context<'_, '_>) -> Result<(), Comman
 pub(super) fn get_set(context: &mut Context<'_, '_>) -> Result<(), CommandError> {
     let old = string_view(context, 0)?;
     answer_string(context, old);
-    store(context, 2, Expiry::Clear);
+    store(context, 0, 2, Expiry::Clear);
     Ok(())
 }
 
@@ -292,7 +318,7 @@ mod tests {
 
     use super::*;
 
-    fn options(text: &str) -> Option<(Condition, bool, String)> {
+    fn options(text: &str) -> Option<(String, bool, String)> {
         let mut start = 0;
         let spans: Vec<Span> = text
             .split(' ')
@@ -307,14 +333,14 @@ mod tests {
             Lifetime::Time(option, number) => format!("{option:?} {}", number.escape_ascii()),
             other => format!("{other:?}"),
         };
-        Some((options.condition, options.get, lifetime))
+        Some((format!("{:?}", options.condition), options.get, lifetime))
     }
 
     #[test]
     fn the_same_option_may_come_twice_and_the_last_one_counts() {
-        let expected = Some((Condition::IfMissing, true, "Seconds 20".to_owned()));
+        let expected = Some(("IfMissing".to_owned(), true, "Seconds 20".to_owned()));
         assert_eq!(options("SET k v NX ex 10 GET nx EX 20 get"), expected);
-        assert_eq!(options("SET k v"), Some((Condition::Always, false, "Unsaid".to_owned())));
+        assert_eq!(options("SET k v"), Some(("Always".to_owned(), false, "Unsaid".to_owned())));
         assert!(options("SET k v KEEPTTL XX KEEPTTL").is_some());
     }
 
@@ -328,6 +354,11 @@ mod tests {
             "SET k v KEEPTTL EX 10",
             "SET k v EX 10 KEEPTTL",
             "SET k v PERSIST",
+            "SET k v IFEQ",
+            "SET k v IFEQ a IFEQ a",
+            "SET k v NX IFEQ a",
+            "SET k v IFNE a XX",
+            "SET k v IFDEQ a",
             "SET k v EX",
             "SET k v 10",
         ] {
