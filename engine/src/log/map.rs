@@ -219,15 +219,19 @@ impl Map {
         (head, rest)
     }
 
-    /// Reads a copy of this store.
-    pub fn decode(store: u32, from: &[u8]) -> Option<Map> {
+    /// The generation of a whole copy of this store.
+    pub fn peek(store: u32, from: &[u8]) -> Option<u64> {
         if from.len() < HEADER_BYTES || from[4..8] != MAGIC || u32_at(from, 8) != store {
             return None;
         }
         let end = usize::try_from(u64_at(from, 40)).ok()?.checked_add(HEADER_BYTES)?;
-        if end > from.len() || crc32fast::hash(&from[4..end]) != u32_at(from, 0) {
-            return None;
-        }
+        let whole = end <= from.len() && crc32fast::hash(&from[4..end]) == u32_at(from, 0);
+        whole.then(|| u64_at(from, 16))
+    }
+
+    /// Reads a copy of this store.
+    pub fn decode(store: u32, from: &[u8]) -> Option<Map> {
+        Map::peek(store, from)?;
         let mut at = HEADER_BYTES;
         let mut word = || {
             let w = from.get(at..at + 4).map(|_| u32_at(from, at));
@@ -248,20 +252,19 @@ impl Map {
         }
         let mut segments = Vec::new();
         for _ in 0..u32_at(from, 12) {
-            let (segment, epoch, covered, grain, words) = (word()?, word()?, word()?, word()?, word()?);
-            let live_bytes = u64::from(word()?) | u64::from(word()?) << 32;
-            let earliest_expiry_ms = u64::from(word()?) | u64::from(word()?) << 32;
-            let bits =
-                (0..words).map(|_| Some(u64::from(word()?) | u64::from(word()?) << 32)).collect::<Option<Vec<_>>>()?;
+            let fixed = from.get(at..at + SEGMENT_FIXED_BYTES)?;
+            at += SEGMENT_FIXED_BYTES;
+            let bits = from.get(at..at + 8 * u32_at(fixed, 16) as usize)?.as_chunks::<8>().0;
+            at += 8 * bits.len();
             segments.push(MapSegment {
-                segment,
-                epoch,
-                covered,
-                grain_shift: grain as u8,
-                stream: (grain >> 8) as u8,
-                live_bytes,
-                earliest_expiry_ms,
-                bits,
+                segment: u32_at(fixed, 0),
+                epoch: u32_at(fixed, 4),
+                covered: u32_at(fixed, 8),
+                grain_shift: fixed[12],
+                stream: fixed[13],
+                live_bytes: u64_at(fixed, 20),
+                earliest_expiry_ms: u64_at(fixed, 28),
+                bits: bits.iter().map(|word| u64::from_le_bytes(*word)).collect(),
             });
         }
         Some(Map {

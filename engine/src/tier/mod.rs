@@ -18,6 +18,7 @@ pub mod prove;
 pub mod rebuild;
 pub mod recover;
 pub mod reload;
+pub(crate) mod replay;
 pub mod room;
 pub mod scan_log;
 pub mod strict;

@@ -1,8 +1,6 @@
 //! The index while recovery rebuilds it: what the map calls live goes in as it comes, what lies beyond it is replayed in order.
 //!
-//! The base needs no proof: below a map's lengths no key has two live records (tier/maps.rs). A replayed record must find its own
-//! key's slot, so the places of all slots that might be it are proven first, a batch at a time: all of a batch's questions, then
-//! its changes, shard by shard.
+//! The base needs no proof: below a map's lengths no key has two live records (tier/maps.rs). What is replayed does: tier/replay.rs.
 //!
 //! Promises: equal space and equal 96-bit hash are one key; every slot it leaves names a place whose live bit is set; memory is
 //! the index and one batch. Never: decides what is replayed.
@@ -11,17 +9,18 @@ use crate::change::SpaceId;
 use crate::engine::Spaces;
 use crate::error::Result;
 use crate::hash::Hasher;
-use crate::index::{Index, Slot, SlotRef};
+use crate::index::{Index, Slot};
 use crate::log::footer::Entry;
 use crate::log::map::Pending;
-use crate::log::record::{RecordKind, Seq, padded, u32_at, u64_at};
+use crate::log::record::{RecordKind, padded, u32_at, u64_at};
 use crate::log::segment::Segment;
 use crate::place::{CLASS_SECTORS, Place, SECTOR_BYTES, class_of};
 use crate::shard::{Shard, SpaceIndex};
 use crate::tier::deltas::Replayed;
 use crate::tier::parallel::in_parallel;
-use crate::tier::prove::{Proof, Proofs, Question, words_of};
+use crate::tier::prove::words_of;
 use crate::tier::recover::ShardSeed;
+use crate::tier::replay::Change;
 use crate::tier::scan_log::{Found, SegmentScan};
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,28 +29,8 @@ use thermocline_value::Root;
 
 /// Spaces that a thread tells apart in what it collects: as many as fit in a slot's hash bits.
 const SPACES_MAX: usize = 1 << 15;
-/// How far ahead of an insert its bucket is asked for: sorted, the way to it is in the cache, the bucket is not.
-const PREFETCH_AHEAD: usize = 12;
 /// Keys of a space per shard from which on its index is presized.
 const PRESIZED_KEYS_MIN: u64 = 1 << 14;
-
-/// A key's new state, from the log.
-#[derive(Copy, Clone)]
-struct Change {
-    hash: [u32; 3],
-    segment: u32,
-    offset: u32,
-    bytes: u32,
-    space: u32,
-    /// A value; else the key is gone.
-    value: bool,
-    has_expiry: bool,
-    expiry: u64,
-    seq: Seq,
-}
-
-/// Places that changes of one hash have named, with their proofs.
-type Own = Vec<(u64, Proof)>;
 
 /// The indexes, live bits and facts while they are rebuilt.
 pub(crate) struct Builder<'b> {
@@ -66,7 +45,7 @@ pub(crate) struct Builder<'b> {
     pub(crate) spaces: Spaces,
     pub(crate) pending: Vec<Pending>,
     /// Changes waiting for their batch, and how many make one.
-    batch: Vec<Change>,
+    pub(crate) batch: Vec<Change>,
     batch_max: usize,
     /// Slots that a thread collects per shard.
     slots_per_hold: usize,
@@ -224,17 +203,7 @@ impl<'b> Builder<'b> {
         match entry.kind {
             RecordKind::Value(_) | RecordKind::Tombstone => {
                 self.deltas.forget(entry.space, words_of(entry.hash));
-                self.batch.push(Change {
-                    hash: words_of(entry.hash),
-                    segment: found.segment,
-                    offset: entry.offset,
-                    bytes: entry.bytes,
-                    space: entry.space.0,
-                    value: entry.kind.is_value(),
-                    has_expiry: entry.expiry.is_some(),
-                    expiry: entry.expiry.unwrap_or(0),
-                    seq: entry.seq,
-                });
+                self.batch.push(Change::new(found.segment, entry));
                 if self.batch.len() >= self.batch_max {
                     self.apply(scans)?;
                 }
@@ -275,117 +244,6 @@ impl<'b> Builder<'b> {
             _ => {}
         }
         Ok(())
-    }
-
-    fn index_hash(&self, change: &Change) -> u64 {
-        let wide =
-            u128::from(change.hash[0]) << 96 | u128::from(change.hash[1]) << 64 | u128::from(change.hash[2]) << 32;
-        self.hasher.index(crate::hash::KeyHash(wide))
-    }
-
-    /// Applies the changes that wait.
-    pub(crate) fn apply(&mut self, scans: &[SegmentScan<'_>]) -> Result<()> {
-        if self.batch.is_empty() {
-            return Ok(());
-        }
-        let mut by_shard: Vec<Vec<(u64, u32)>> = vec![Vec::new(); self.seeds.len()];
-        for (at, change) in self.batch.iter().enumerate() {
-            let hash = self.index_hash(change);
-            by_shard[self.shard_of(hash)].push((hash, at as u32));
-        }
-        let by_shard: Vec<Mutex<Vec<(u64, u32)>>> = by_shard.into_iter().map(Mutex::new).collect();
-        let ask = |questions: &mut Vec<Question>, number: usize| {
-            let mut changes = by_shard[number].lock();
-            // Neighbours in the index together; a key's changes stay in their order.
-            changes.sort_unstable();
-            let seed = self.seeds[number].lock();
-            for (n, &(hash, at)) in changes.iter().enumerate() {
-                self.prefetch(&seed, changes.get(n + PREFETCH_AHEAD));
-                let change = &self.batch[at as usize];
-                if let Some(space) = seed.spaces.iter().find(|s| s.id.0 == change.space) {
-                    space.index.find(hash, |_, slot| {
-                        questions.push(Question { place: slot.place(), class: slot.class() });
-                        false
-                    });
-                }
-            }
-            Ok(())
-        };
-        let questions = in_parallel(self.threads, self.seeds.len(), Vec::new, ask)?.concat();
-        let proofs = Proofs::find(self.disk, scans, self.segment_bytes, self.threads, questions)?;
-        in_parallel(self.threads, self.seeds.len(), Vec::new, |own: &mut Own, number| {
-            let changes = by_shard[number].lock();
-            let mut seed = self.seeds[number].lock();
-            for of_one_hash in changes.chunk_by(|one, next| one.0 == next.0) {
-                own.clear();
-                for &(hash, at) in of_one_hash {
-                    self.change(&mut seed, hash, &self.batch[at as usize], own, &proofs);
-                }
-            }
-            Ok(())
-        })?;
-        self.batch.clear();
-        Ok(())
-    }
-
-    fn prefetch(&self, seed: &ShardSeed, later: Option<&(u64, u32)>) {
-        if let Some(&(hash, at)) = later {
-            let change = &self.batch[at as usize];
-            if let Some(space) = seed.spaces.iter().find(|s| s.id.0 == change.space) {
-                space.index.prefetch(hash);
-            }
-        }
-    }
-
-    /// One change. `own`: what this batch has put where its hash leads to.
-    fn change(&self, seed: &mut ShardSeed, hash: u64, change: &Change, own: &mut Own, proofs: &Proofs) {
-        let ShardSeed { spaces, spare } = seed;
-        let space = ShardSeed::space_of(spaces, SpaceId(change.space), self.shard_bits, self.base_bits);
-        let proof_of = |slot: Slot| {
-            let own = own.iter().find(|(place, _)| *place == slot.place());
-            own.map(|(_, proof)| *proof).or_else(|| proofs.get(slot.place()))
-        };
-        let mut proof = None;
-        let found: Option<(SlotRef, Slot)> = space.index.find(hash, |_, slot| {
-            proof = proof_of(slot).filter(|p| p.hash == change.hash);
-            proof.is_some()
-        });
-        if !change.value {
-            if let (Some((at, old)), Some(proof)) = (found, proof) {
-                self.unname(old, proof.bytes);
-                own.retain(|(place, _)| *place != old.place());
-                space.index.remove(at);
-                space.expiring -= u64::from(old.has_ttl());
-            }
-            return;
-        }
-        let bytes = padded(change.bytes as usize) as u32;
-        let place = Place::new(change.segment, change.offset, self.segment_bytes);
-        let slot = Shard::cold_slot(place, class_of(change.offset, bytes), change.has_expiry, 0);
-        match (found, proof) {
-            (Some((_, old)), _) if old.place() == place.bits() => return,
-            // Of two copies of one version GC's newer one counts: a checkpoint that was written meanwhile knows that one.
-            (Some(_), Some(proof)) if proof.seq > change.seq => return,
-            (Some((at, old)), Some(proof)) => {
-                self.unname(old, proof.bytes);
-                own.retain(|(place, _)| *place != old.place());
-                match (old.has_ttl(), slot.has_ttl()) {
-                    (false, true) => space.expiring += 1,
-                    (true, false) => space.expiring -= 1,
-                    _ => {}
-                }
-                space.index.set(at, old.with_place(slot.place()).with_class(slot.class()).with_ttl(slot.has_ttl()));
-            }
-            _ => {
-                while space.index.insert(hash, slot, spare).is_err() {
-                    spare.refill();
-                }
-                space.expiring += u64::from(slot.has_ttl());
-            }
-        }
-        own.push((place.bits(), Proof { hash: change.hash, bytes, seq: change.seq }));
-        let expiry = change.has_expiry.then_some(change.expiry);
-        self.segments[change.segment as usize].live.lock().name(change.offset, bytes, expiry);
     }
 
     pub(crate) fn unname(&self, slot: Slot, bytes: u32) {
@@ -437,7 +295,12 @@ impl ShardSeed {
         ShardSeed::space_of(&mut self.spaces, id, shard_bits, base_bits)
     }
 
-    fn space_of(spaces: &mut Vec<SpaceIndex>, id: SpaceId, shard_bits: u32, base_bits: u32) -> &mut SpaceIndex {
+    pub(crate) fn space_of(
+        spaces: &mut Vec<SpaceIndex>,
+        id: SpaceId,
+        shard_bits: u32,
+        base_bits: u32,
+    ) -> &mut SpaceIndex {
         let at = match spaces.iter().position(|s| s.id == id) {
             Some(at) => at,
             None => {
