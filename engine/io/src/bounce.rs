@@ -1,9 +1,10 @@
 //! The blocking side's bytes: any offset, any length, on a file that may be open for direct I/O.
 //!
-//! Direct I/O wants aligned memory and aligned offsets: what is both is read where it is wanted (recovery reads whole blocks into a
-//! `Buffer`), everything else goes through an aligned buffer of at most 1 MiB. The ends of an unaligned write are read, changed and written back under the file's lock; a write past the end pads its last block
-//! with zeros and then cuts the file to the exact length. Through the same descriptor as the queue's I/O it is coherent with
-//! it: a completed queue write is seen, and the other way round.
+//! Direct I/O wants aligned memory and aligned offsets: what is both is read where it is wanted (recovery reads whole blocks into
+//! a `Buffer`), everything else goes through an aligned buffer of at most 1 MiB. The ends of an unaligned write are read, changed
+//! and written back under the file's lock; a write past the end pads its last block with zeros and then cuts the file to the exact
+//! length. Through the same descriptor as the queue's I/O it is coherent with it: a completed queue write is seen, and the other
+//! way round.
 
 use std::fs::File;
 use std::io;

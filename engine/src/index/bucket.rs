@@ -122,32 +122,40 @@ impl Bucket {
     }
 
     /// Takes over a stored line (`words` in little-endian) and answers how many keys it kept. `judge` sees the stored bits and slot of
-    /// each key: keep it, drop it, or refuse the whole. `None`: refused, or header and slots contradict each other.
+    /// each place, an empty one's too, and says whether a key belongs there and whether it is kept. `None`: one does not belong
+    /// there, or header and slots contradict each other.
+    ///
+    /// Without a branch per slot: which ones are kept nobody can predict, and so what `judge` looks up for several is on its way at
+    /// once.
     #[inline]
     pub(super) fn set_from(
         &mut self,
         line: &[u8; 64],
-        mut judge: impl FnMut(u32, Slot) -> Option<bool>,
+        mut judge: impl FnMut(u32, Slot) -> (bool, bool),
     ) -> Option<u32> {
         let words = line.as_chunks::<8>().0;
-        self.header = u64::from_le_bytes(words[0]);
-        let mut kept = 0;
+        let header = u64::from_le_bytes(words[0]);
+        let (mut sound, mut kept, mut tags) = (true, 0u64, 0u64);
         for at in 0..SLOTS {
-            let slot = Slot::from_bits(u64::from_le_bytes(words[at + 1]))?;
-            if slot.is_empty() == (self.header >> (CONTROL_SHIFT as usize + at) & 1 == 1) {
-                return None;
-            }
-            self.slots[at] = slot;
-            if !slot.is_empty() {
-                if judge(self.stored(at), slot)? {
-                    kept += 1;
-                } else {
-                    self.take(at);
-                }
-            }
+            let word = u64::from_le_bytes(words[at + 1]);
+            let slot = Slot::from_bits(word).unwrap_or_default();
+            let in_use = header >> (CONTROL_SHIFT as usize + at) & 1 == 1;
+            let (belongs, keep) = judge(slot.hash() << 8 | (header >> (at * 8)) as u32 & 0xff, slot);
+            sound &= (slot.bits() == word) & (slot.is_empty() != in_use) & (belongs | !in_use);
+            let keep = keep & in_use;
+            kept |= u64::from(keep) << at;
+            tags |= u64::from(keep) * 0xff << (at * 8);
+            self.slots[at] = slot.only_if(keep);
         }
-        Some(kept)
+        self.header = header & (OVERFLOW | tags | kept << CONTROL_SHIFT);
+        sound.then_some(kept.count_ones())
     }
+}
+
+/// The slots of a stored line, before anything is checked.
+#[inline]
+pub(super) fn slots_of(line: &[u8; 64]) -> impl Iterator<Item = Slot> {
+    line.as_chunks::<8>().0[1..].iter().map(|&word| Slot::from_bits(u64::from_le_bytes(word)).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -200,12 +208,15 @@ mod tests {
         };
         let mut words = bucket.words();
         let mut back = Bucket::default();
-        assert_eq!(back.set_from(&line(&words), |_, _| Some(true)), Some(1));
+        assert_eq!(back.set_from(&line(&words), |_, _| (true, true)), Some(1));
         assert_eq!((back.stored(2), back.has_overflow(), back.count()), (0x7fff01, true, 1));
-        assert_eq!(back.set_from(&line(&words), |_, _| None), None, "it was refused");
-        assert_eq!((back.set_from(&line(&words), |_, _| Some(false)), back.count()), (Some(0), 0));
+        assert_eq!(back.set_from(&line(&words), |_, _| (false, true)), None, "it was refused");
+        assert_eq!((back.set_from(&line(&words), |_, _| (true, false)), back.words()[0]), (Some(0), OVERFLOW));
+        bucket.put(6, 0x1234aa, slot(0x1234aa, 7));
+        let kept = back.set_from(&line(&bucket.words()), |stored, slot| (!slot.is_empty(), stored == 0x1234aa));
+        assert_eq!((kept, back.stored(6), back.slot(2), back.count()), (Some(1), 0x1234aa, Slot::EMPTY, 1));
         words[5] = slot(1, 1).bits();
-        let contradicts = Bucket::default().set_from(&line(&words), |_, _| Some(true)).is_none();
+        let contradicts = Bucket::default().set_from(&line(&words), |_, _| (true, true)).is_none();
         assert!(contradicts, "a slot in use that the control byte does not know");
     }
 }

@@ -57,8 +57,13 @@ pub struct Part {
 
 impl Part {
     /// Parses the segment at the head of `bytes` (its words in little-endian), less the slots that `keep` refuses; answers how many
-    /// bytes it took, too.
-    pub fn parse(base_bits: u32, bytes: &[u8], keep: impl FnMut(Slot) -> bool) -> Result<(Part, usize), BadSegment> {
+    /// bytes it took, too. `keep` is asked about empty slots as well; `coming` hears of most slots a little before.
+    pub fn parse(
+        base_bits: u32,
+        bytes: &[u8],
+        coming: impl Fn(Slot),
+        keep: impl FnMut(Slot) -> bool,
+    ) -> Result<(Part, usize), BadSegment> {
         let (header, rest) = bytes.split_first_chunk::<HEADER_BYTES>().ok_or(BadSegment::Short)?;
         let header = header.as_chunks::<8>().0;
         let [prefix, shaped, overflow] = [0, 1, 2].map(|at: usize| u64::from_le_bytes(header[at]));
@@ -77,7 +82,7 @@ impl Part {
         let first = (prefix << base_bits >> (64 - STORED_BITS)) as u32;
         let belongs = |stored: u32| (stored ^ first) >> (STORED_BITS - depth) == 0;
         let lines = table.as_chunks::<64>().0;
-        let segment = Segment::from_lines(lines, list, belongs, keep).ok_or(BadSegment::Corrupt)?;
+        let segment = Segment::from_lines(lines, list, belongs, coming, keep).ok_or(BadSegment::Corrupt)?;
         Ok((Part { prefix, base_bits, depth, segment }, HEADER_BYTES + buckets * 64 + overflow * 16))
     }
 

@@ -17,7 +17,7 @@
 //! the memory that was in use (measured: 20.8 bytes per key resident for 10.3 in use).
 //! Never: allocates in `insert`, knows which hash prefix it serves.
 
-use super::bucket::{Bucket, SLOTS};
+use super::bucket::{Bucket, SLOTS, slots_of};
 use super::slot::Slot;
 
 /// The numbers of buckets a segment may have: x1.25 or less per step from 4 on, and never more than one new chunk.
@@ -25,6 +25,8 @@ pub(super) const SIZES: [usize; 24] =
     [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, BUCKETS_MAX];
 /// Buckets of a whole chunk.
 pub(super) const CHUNK_BUCKETS: usize = 16;
+/// How far ahead of a stored line its slots are announced: about as many as may be on their way at once.
+const LINES_AHEAD: usize = 4;
 /// A segment with this many buckets splits.
 pub(super) const BUCKETS_MAX: usize = 128;
 /// Full buckets that the search for room looks into.
@@ -310,18 +312,22 @@ impl Segment {
         lines: &[[u8; 64]],
         mut overflow: Vec<Entry>,
         belongs: impl Fn(u32) -> bool,
+        coming: impl Fn(Slot),
         mut keep: impl FnMut(Slot) -> bool,
     ) -> Option<Segment> {
-        let buckets = lines.len();
+        let (all, buckets) = (lines, lines.len());
         let mut segment = Segment { bucket_count: buckets as u32, ..Segment::default() };
         let mut keys = 0;
         for (part, (chunk, lines)) in segment.chunks.iter_mut().zip(lines.chunks(CHUNK_BUCKETS)).enumerate() {
             *chunk = vec![Bucket::default(); lines.len()].into();
             for (at, (bucket, line)) in chunk.iter_mut().zip(lines).enumerate() {
                 let number = part * CHUNK_BUCKETS + at;
+                if let Some(later) = all.get(number + LINES_AHEAD) {
+                    slots_of(later).for_each(&coming);
+                }
                 keys += bucket.set_from(line, |stored, slot| {
                     let (home, other) = pair(stored, buckets);
-                    ((number == home || number == other) && belongs(stored)).then(|| keep(slot))
+                    (((number == home) | (number == other)) & belongs(stored), keep(slot))
                 })?;
             }
         }

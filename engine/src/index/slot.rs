@@ -90,8 +90,9 @@ impl Slot {
     }
 
     /// The slot of a stored word; `None` when no slot has these bits.
+    #[inline]
     pub fn from_bits(bits: u64) -> Option<Slot> {
-        (STATE.get(bits) < 3 && (STATE.get(bits) > 0 || bits == 0)).then_some(Slot(bits))
+        ((STATE.get(bits) < 3) & ((STATE.get(bits) > 0) | (bits == 0))).then_some(Slot(bits))
     }
 
     /// Arena handle or SSD address, 40 bits.
@@ -179,6 +180,12 @@ impl Slot {
     #[inline]
     pub(super) fn with_hash(self, hash: u32) -> Slot {
         Slot(HASH.set(self.0, u64::from(hash)))
+    }
+
+    /// Itself or the empty slot, without a branch.
+    #[inline]
+    pub(super) const fn only_if(self, condition: bool) -> Slot {
+        Slot(self.0 & (condition as u64).wrapping_neg())
     }
 
     #[inline]

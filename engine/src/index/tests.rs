@@ -301,7 +301,7 @@ fn filled(keys: u64) -> (Index, Vec<u64>) {
 
 fn import(index: &mut Index, words: &[u64], keep: impl FnMut(Slot) -> bool) -> Result<usize, BadSegment> {
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-    let (part, used) = Part::parse(index.base_bits, &bytes, keep)?;
+    let (part, used) = Part::parse(index.base_bits, &bytes, |_| (), keep)?;
     index.attach(part).map(|()| used / 8)
 }
 
@@ -380,7 +380,7 @@ fn many_slots_at_once_are_there_as_if_they_had_come_one_by_one() {
         let keyed: Vec<(u64, u64)> = hashes.iter().copied().zip(0..).collect();
         for (part, keyed) in keyed.chunks(7_000).enumerate() {
             if part % 3 == 1 {
-                keyed.iter().for_each(|&(hash, place)| drop(put(&mut index, &mut spare, hash, place)));
+                keyed.iter().for_each(|&(hash, place)| _ = put(&mut index, &mut spare, hash, place));
                 continue;
             }
             // Their hash bits may say anything before.
@@ -393,7 +393,7 @@ fn many_slots_at_once_are_there_as_if_they_had_come_one_by_one() {
         let fresh = Index::new(shard_bits, base_bits).bytes();
         assert_eq!(index.bytes(), index.bases.iter().map(held).sum::<u64>() + fresh);
         let mut places = HashMap::<u64, HashSet<u64>>::new();
-        keyed.iter().for_each(|&(hash, place)| drop(places.entry(known(&index, hash)).or_default().insert(place)));
+        keyed.iter().for_each(|&(hash, place)| _ = places.entry(known(&index, hash)).or_default().insert(place));
         for (hash, expected) in places {
             let mut met = HashSet::new();
             index.find(hash, |_, slot| !met.insert(slot.place()));

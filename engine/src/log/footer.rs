@@ -224,6 +224,16 @@ pub fn check(end: Address, from: &[u8]) -> Option<u32> {
     (crc.finalize() == u32_at(trailer, 0)).then_some(epoch)
 }
 
+/// The numbers that are a kind of record.
+static IS_KIND: [bool; 256] = {
+    let (mut is_kind, mut number) = ([false; 256], 0);
+    while number < is_kind.len() {
+        is_kind[number] = RecordKind::from_number(number as u8).is_some();
+        number += 1;
+    }
+    is_kind
+};
+
 /// A whole footer whose checksum holds and whose entries make sense, where it was read: nothing is copied.
 #[derive(Copy, Clone)]
 pub struct Stored<'b> {
@@ -256,11 +266,11 @@ impl<'b> Stored<'b> {
     }
 
     fn makes_sense(&self) -> bool {
-        let mut expiring = 0;
-        let sound = self.entries.iter().all(|entry| {
+        let (mut sound, mut expiring) = (true, 0);
+        for entry in self.entries {
             expiring += usize::from(entry[25] & FLAG_EXPIRY);
-            RecordKind::from_number(entry[24]).is_some() && usize::from(space_of(entry)) < self.spaces.len()
-        });
+            sound &= IS_KIND[usize::from(entry[24])] & (usize::from(space_of(entry)) < self.spaces.len());
+        }
         sound && expiring <= self.expiries.len()
     }
 
