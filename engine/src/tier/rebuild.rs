@@ -160,13 +160,15 @@ impl<'b> Builder<'b> {
     pub(crate) fn insert_all(&self, collected: Vec<Collected>) -> Result<()> {
         let collected: Vec<Mutex<Collected>> = collected.into_iter().map(Mutex::new).collect();
         let shards = self.seeds.len();
-        // Each thread begins elsewhere, so that they seldom wait for each other.
+        // Jobs at the same time are of different threads' slots and of different shards, so that they seldom wait for each other.
+        let parts = collected.len();
         in_parallel(
             self.threads,
-            shards * collected.len(),
+            shards * parts,
             || (),
             |(), job| {
-                self.insert(job % shards, &mut collected[job / shards].lock());
+                let (part, step) = (job % parts, job / parts);
+                self.insert((step + part * shards / parts) % shards, &mut collected[part].lock());
                 Ok(())
             },
         )?;
