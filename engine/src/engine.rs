@@ -191,7 +191,9 @@ impl Inner {
         match self.lanes.finish(completion.tag) {
             Job::Flight(flight) => self.landed(&flight, completion),
             Job::Flush(job) => {
-                self.log.flushed(job, completion.result, self.clock.monotonic_us());
+                let Completion { operation, result, .. } = completion;
+                drop(operation); // its hold on the chunk's buffer
+                self.log.flushed(job, result, self.clock.monotonic_us());
                 self.pump(false);
             }
             Job::Task(slot) => slot.fill(completion),

@@ -100,8 +100,14 @@ pub const LOG_PER_CHECKPOINT_BYTE: u64 = 16;
 pub const PACED_BYTES_PER_SECOND: u64 = 256 << 20;
 /// Changes that recovery replays together, by memory (48 bytes each).
 pub const REPLAY_BYTES_PER_BATCH: std::ops::RangeInclusive<u64> = 1 << 20..=96 << 20;
+/// Slots that recovery collects before they go into the index, all threads together, by memory (16 bytes each).
+pub const COLLECTED_BYTES: std::ops::RangeInclusive<u64> = 1 << 20..=64 << 20;
+/// Slots that one thread collects for one shard at most.
+pub const SLOTS_PER_HOLD_MAX: usize = 64 << 10;
 /// Threads of recovery at most.
-pub const RECOVERY_THREADS_MAX: usize = 8;
+pub const RECOVERY_THREADS_MAX: usize = 16;
+/// Threads of recovery per core: while one waits for the disk another computes.
+pub const RECOVERY_THREADS_PER_CORE: usize = 2;
 /// Hot-set list: bytes per entry in DRAM while one is read back.
 pub const HOT_LIST_ENTRY_BYTES: u64 = 8;
 /// Gap between two wanted records that a warm-up rather reads than skips.
@@ -298,8 +304,16 @@ impl Options {
         if self.tiny {
             1
         } else {
-            std::thread::available_parallelism().map_or(1, |n| n.get().min(RECOVERY_THREADS_MAX))
+            let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+            (cores * RECOVERY_THREADS_PER_CORE).min(RECOVERY_THREADS_MAX)
         }
+    }
+
+    /// Slots that each thread of recovery collects per shard: sorted, they go into the index several to a segment.
+    pub fn slots_per_hold(&self) -> usize {
+        let (least, most) = COLLECTED_BYTES.into_inner();
+        let bytes = (self.max_memory / 16).clamp(least, most) as usize;
+        (bytes / 16 / self.recovery_threads() >> self.shard_bits()).clamp(64, SLOTS_PER_HOLD_MAX)
     }
 
     /// Changes that recovery replays together.

@@ -53,6 +53,30 @@ impl Place {
     }
 }
 
+/// Splits many places without a division each.
+#[derive(Copy, Clone, Debug)]
+pub struct Splitter {
+    units: u64,
+    /// 2^64 / units, rounded up: exact for places of 40 bits, because place x units stays far below 2^64.
+    reciprocal: u64,
+}
+
+impl Splitter {
+    /// For segments of this size (more than one unit).
+    pub fn new(segment_bytes: u32) -> Splitter {
+        let units = u64::from(segment_bytes / PLACE_UNIT_BYTES);
+        assert!(units > 1, "a segment has more than one place");
+        Splitter { units, reciprocal: u64::MAX / units + 1 }
+    }
+
+    /// Segment and byte offset.
+    #[inline]
+    pub fn split(self, place: Place) -> (u32, u32) {
+        let segment = (u128::from(place.0) * u128::from(self.reciprocal) >> 64) as u64;
+        (segment as u32, (place.0 - segment * self.units) as u32 * PLACE_UNIT_BYTES)
+    }
+}
+
 /// The class whose read holds `bytes` at `offset`.
 pub fn class_of(offset: u32, bytes: u32) -> u8 {
     let sectors = (offset % SECTOR_BYTES + bytes).div_ceil(SECTOR_BYTES);
@@ -78,6 +102,21 @@ mod tests {
             for bytes in [48u32, 400, 464, 512, 3000, 8300, 65_536, 262_144] {
                 let (from, length) = read_range(offset, class_of(offset, bytes), 512, 32 << 20);
                 assert!(from <= offset && offset + bytes <= from + length);
+            }
+        }
+    }
+
+    #[test]
+    fn a_splitter_splits_like_a_division() {
+        for segment_bytes in [32 << 10, 64 << 10, 3 << 16, 7 << 16, 511 << 16, 32 << 20] {
+            let splitter = Splitter::new(segment_bytes);
+            let segments = (1u64 << 40) / u64::from(segment_bytes / PLACE_UNIT_BYTES);
+            for segment in (0..segments).step_by(segments as usize / 1000).chain([segments - 1]) {
+                for offset in [0, PLACE_UNIT_BYTES, segment_bytes / 2, segment_bytes - PLACE_UNIT_BYTES] {
+                    let place = Place::new(segment as u32, offset, segment_bytes);
+                    assert_eq!(splitter.split(place), (segment as u32, offset));
+                    assert_eq!(splitter.split(place), place.split(segment_bytes));
+                }
             }
         }
     }

@@ -1,9 +1,10 @@
 //! The blocking side's bytes: any offset, any length, on a file that may be open for direct I/O.
 //!
-//! Direct I/O wants aligned memory and aligned offsets, so everything goes through an aligned buffer of at most 1 MiB. The ends
-//! of an unaligned write are read, changed and written back under the file's lock; a write past the end pads its last block
-//! with zeros and then cuts the file to the exact length. Through the same descriptor as the queue's I/O it is coherent with
-//! it: a completed queue write is seen, and the other way round.
+//! Direct I/O wants aligned memory and aligned offsets: what is both is read where it is wanted (recovery reads whole blocks into
+//! a `Buffer`), everything else goes through an aligned buffer of at most 1 MiB. The ends of an unaligned write are read, changed
+//! and written back under the file's lock; a write past the end pads its last block with zeros and then cuts the file to the exact
+//! length. Through the same descriptor as the queue's I/O it is coherent with it: a completed queue write is seen, and the other
+//! way round.
 
 use std::fs::File;
 use std::io;
@@ -20,7 +21,9 @@ const BLOCK: u64 = WRITE_ALIGN as u64;
 
 /// Fills `into` from `offset` as far as the file goes.
 pub(crate) fn read_at(file: &OpenFile, geometry: Geometry, offset: u64, into: &mut [u8]) -> io::Result<usize> {
-    if !geometry.direct {
+    let is_block = |number: usize| (number as u64).is_multiple_of(BLOCK);
+    let is_aligned = is_block(into.as_ptr().addr()) && is_block(into.len()) && offset.is_multiple_of(BLOCK);
+    if !geometry.direct || is_aligned {
         return read_whole(&file.file, into, offset);
     }
     let mut done = 0;

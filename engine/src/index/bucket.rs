@@ -46,7 +46,8 @@ impl Bucket {
         self.header |= OVERFLOW;
     }
 
-    pub(super) fn count(&self) -> usize {
+    #[cfg(test)]
+    fn count(&self) -> usize {
         self.in_use().count_ones() as usize
     }
 
@@ -120,17 +121,41 @@ impl Bucket {
         words
     }
 
-    /// The line of eight words; `None` when header and slots contradict each other.
-    pub(super) fn from_words(words: &[u64; 8]) -> Option<Bucket> {
-        let mut bucket = Bucket { header: words[0], ..Bucket::default() };
-        for (at, (slot, &word)) in bucket.slots.iter_mut().zip(&words[1..]).enumerate() {
-            *slot = Slot::from_bits(word)?;
-            if slot.is_empty() == (words[0] >> (CONTROL_SHIFT as usize + at) & 1 == 1) {
-                return None;
-            }
+    /// Takes over a stored line (`words` in little-endian) and answers how many keys it kept. `judge` sees the stored bits and slot of
+    /// each place, an empty one's too, and says whether a key belongs there and whether it is kept. `None`: one does not belong
+    /// there, or header and slots contradict each other.
+    ///
+    /// Without a branch per slot: which ones are kept nobody can predict, and so what `judge` looks up for several is on its way at
+    /// once.
+    #[inline]
+    pub(super) fn set_from(
+        &mut self,
+        line: &[u8; 64],
+        mut judge: impl FnMut(u32, Slot) -> (bool, bool),
+    ) -> Option<u32> {
+        let words = line.as_chunks::<8>().0;
+        let header = u64::from_le_bytes(words[0]);
+        let (mut sound, mut kept, mut tags) = (true, 0u64, 0u64);
+        for at in 0..SLOTS {
+            let word = u64::from_le_bytes(words[at + 1]);
+            let slot = Slot::from_bits(word).unwrap_or_default();
+            let in_use = header >> (CONTROL_SHIFT as usize + at) & 1 == 1;
+            let (belongs, keep) = judge(slot.hash() << 8 | (header >> (at * 8)) as u32 & 0xff, slot);
+            sound &= (slot.bits() == word) & (slot.is_empty() != in_use) & (belongs | !in_use);
+            let keep = keep & in_use;
+            kept |= u64::from(keep) << at;
+            tags |= u64::from(keep) * 0xff << (at * 8);
+            self.slots[at] = slot.only_if(keep);
         }
-        Some(bucket)
+        self.header = header & (OVERFLOW | tags | kept << CONTROL_SHIFT);
+        sound.then_some(kept.count_ones())
     }
+}
+
+/// The slots of a stored line, before anything is checked.
+#[inline]
+pub(super) fn slots_of(line: &[u8; 64]) -> impl Iterator<Item = Slot> {
+    line.as_chunks::<8>().0[1..].iter().map(|&word| Slot::from_bits(u64::from_le_bytes(word)).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -177,10 +202,21 @@ mod tests {
         let mut bucket = Bucket::default();
         bucket.put(2, 0x7fff01, slot(0x7fff01, 9));
         bucket.announce_overflow();
+        let line = |words: &[u64; 8]| -> [u8; 64] {
+            let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+            bytes.try_into().unwrap()
+        };
         let mut words = bucket.words();
-        let back = Bucket::from_words(&words).unwrap();
+        let mut back = Bucket::default();
+        assert_eq!(back.set_from(&line(&words), |_, _| (true, true)), Some(1));
         assert_eq!((back.stored(2), back.has_overflow(), back.count()), (0x7fff01, true, 1));
+        assert_eq!(back.set_from(&line(&words), |_, _| (false, true)), None, "it was refused");
+        assert_eq!((back.set_from(&line(&words), |_, _| (true, false)), back.words()[0]), (Some(0), OVERFLOW));
+        bucket.put(6, 0x1234aa, slot(0x1234aa, 7));
+        let kept = back.set_from(&line(&bucket.words()), |stored, slot| (!slot.is_empty(), stored == 0x1234aa));
+        assert_eq!((kept, back.stored(6), back.slot(2), back.count()), (Some(1), 0x1234aa, Slot::EMPTY, 1));
         words[5] = slot(1, 1).bits();
-        assert!(Bucket::from_words(&words).is_none(), "a slot in use that the control byte does not know");
+        let contradicts = Bucket::default().set_from(&line(&words), |_, _| (true, true)).is_none();
+        assert!(contradicts, "a slot in use that the control byte does not know");
     }
 }

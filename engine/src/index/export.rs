@@ -11,13 +11,14 @@
 //! in one shard whatever it is. Checksums are the file's business.
 
 use super::Index;
-use super::bucket::{Bucket, STORED_BITS};
+use super::bucket::STORED_BITS;
 use super::segment::{Entry, SIZES, Segment};
 use super::slot::Slot;
 use super::tree::{Node, bit_at, width};
 
 const VERSION: u64 = 1;
 const HEADER_WORDS: usize = 3;
+const HEADER_BYTES: usize = HEADER_WORDS * 8;
 
 /// Why words are no segment of this index.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -55,10 +56,17 @@ pub struct Part {
 }
 
 impl Part {
-    /// Parses the segment at the head of `words`, less the slots that `keep` refuses; answers how many words it took, too.
-    pub fn parse(base_bits: u32, words: &[u64], keep: impl FnMut(Slot) -> bool) -> Result<(Part, usize), BadSegment> {
-        let (header, rest) = words.split_first_chunk::<HEADER_WORDS>().ok_or(BadSegment::Short)?;
-        let [prefix, shaped, overflow] = *header;
+    /// Parses the segment at the head of `bytes` (its words in little-endian), less the slots that `keep` refuses; answers how many
+    /// bytes it took, too. `keep` is asked about empty slots as well; `coming` hears of most slots a little before.
+    pub fn parse(
+        base_bits: u32,
+        bytes: &[u8],
+        coming: impl Fn(Slot),
+        keep: impl FnMut(Slot) -> bool,
+    ) -> Result<(Part, usize), BadSegment> {
+        let (header, rest) = bytes.split_first_chunk::<HEADER_BYTES>().ok_or(BadSegment::Short)?;
+        let header = header.as_chunks::<8>().0;
+        let [prefix, shaped, overflow] = [0, 1, 2].map(|at: usize| u64::from_le_bytes(header[at]));
         let (depth, buckets) = ((shaped >> 32) as u32 & 0xff, (shaped & 0xffff_ffff) as usize);
         if depth > STORED_BITS || shape(base_bits, depth, buckets) != shaped {
             return Err(BadSegment::OtherShape);
@@ -66,13 +74,16 @@ impl Part {
         if !SIZES.contains(&buckets) {
             return Err(BadSegment::Corrupt);
         }
-        let (table, rest) = rest.split_at_checked(buckets * 8).ok_or(BadSegment::Short)?;
+        let (table, rest) = rest.split_at_checked(buckets * 64).ok_or(BadSegment::Short)?;
         let overflow =
-            usize::try_from(overflow).ok().filter(|&length| length <= rest.len() / 2).ok_or(BadSegment::Short)?;
+            usize::try_from(overflow).ok().filter(|&length| length <= rest.len() / 16).ok_or(BadSegment::Short)?;
+        let list = rest[..overflow * 16].as_chunks::<16>().0;
+        let list = list.iter().map(entry).collect::<Option<Vec<Entry>>>().ok_or(BadSegment::Corrupt)?;
         let first = (prefix << base_bits >> (64 - STORED_BITS)) as u32;
         let belongs = |stored: u32| (stored ^ first) >> (STORED_BITS - depth) == 0;
-        let segment = parse(table, &rest[..overflow * 2], belongs, keep).ok_or(BadSegment::Corrupt)?;
-        Ok((Part { prefix, base_bits, depth, segment }, HEADER_WORDS + buckets * 8 + overflow * 2))
+        let lines = table.as_chunks::<64>().0;
+        let segment = Segment::from_lines(lines, list, belongs, coming, keep).ok_or(BadSegment::Corrupt)?;
+        Ok((Part { prefix, base_bits, depth, segment }, HEADER_BYTES + buckets * 64 + overflow * 16))
     }
 
     /// The first bits of the hashes of its keys, left-aligned.
@@ -167,26 +178,9 @@ impl Index {
     }
 }
 
-fn parse(
-    table: &[u64],
-    list: &[u64],
-    belongs: impl Fn(u32) -> bool,
-    mut keep: impl FnMut(Slot) -> bool,
-) -> Option<Segment> {
-    let (lines, _) = table.as_chunks::<8>();
-    let mut buckets = lines.iter().map(Bucket::from_words).collect::<Option<Vec<Bucket>>>()?;
-    for bucket in &mut buckets {
-        let whole = *bucket;
-        for (at, slot) in whole.entries() {
-            if !keep(slot) {
-                bucket.take(at);
-            }
-        }
-    }
-    let (pairs, _) = list.as_chunks::<2>();
-    let overflow =
-        pairs.iter().map(|&[slot, tag]| Some(Entry { slot: Slot::from_bits(slot)?, tag: u8::try_from(tag).ok()? }));
-    let mut overflow = overflow.collect::<Option<Vec<Entry>>>()?;
-    overflow.retain(|entry| keep(entry.slot));
-    Segment::from_parts(&buckets, overflow, belongs)
+/// A key of the overflow list: its slot, and its tag.
+fn entry(bytes: &[u8; 16]) -> Option<Entry> {
+    let words = bytes.as_chunks::<8>().0;
+    let slot = Slot::from_bits(u64::from_le_bytes(words[0]))?;
+    Some(Entry { slot, tag: u8::try_from(u64::from_le_bytes(words[1])).ok()? })
 }

@@ -9,9 +9,10 @@
 //! A matching slot is not yet the same key: the caller compares keys.
 //! Never: does I/O, locks, remembers a key, or grows because of keys whose bits are all equal.
 //!
-//! `segment` is the table, `tree` the way to it, `insert`, `scan`, `export` and `presize` what is done with them.
+//! `segment` is the table, `tree` the way to it, `insert`, `bulk`, `scan`, `export` and `presize` what is done with them.
 
 mod bucket;
+mod bulk;
 mod export;
 mod insert;
 mod presize;
@@ -149,9 +150,7 @@ impl Index {
     /// Base segment and stored bits.
     #[inline]
     fn address(&self, hash: u64) -> (u32, u32) {
-        // Two shifts: a shift by 64 is not one.
-        let base = hash << self.shard_bits >> 1 >> (63 - (self.base_bits - self.shard_bits));
-        (base as u32, (hash << self.base_bits >> (64 - STORED_BITS)) as u32)
+        address(self.shard_bits, self.base_bits, hash)
     }
 
     fn prefix(&self, base: u32, stored: u32) -> u64 {
@@ -161,4 +160,12 @@ impl Index {
     fn shard_prefix_of(&self, hash: u64) -> u64 {
         if self.shard_bits == 0 { 0 } else { hash >> (64 - self.shard_bits) << (64 - self.shard_bits) }
     }
+}
+
+/// Base segment and stored bits of a hash.
+#[inline]
+fn address(shard_bits: u32, base_bits: u32, hash: u64) -> (u32, u32) {
+    // Two shifts: a shift by 64 is not one.
+    let base = hash << shard_bits >> 1 >> (63 - (base_bits - shard_bits));
+    (base as u32, (hash << base_bits >> (64 - STORED_BITS)) as u32)
 }

@@ -17,7 +17,7 @@
 //! the memory that was in use (measured: 20.8 bytes per key resident for 10.3 in use).
 //! Never: allocates in `insert`, knows which hash prefix it serves.
 
-use super::bucket::{Bucket, SLOTS};
+use super::bucket::{Bucket, SLOTS, slots_of};
 use super::slot::Slot;
 
 /// The numbers of buckets a segment may have: x1.25 or less per step from 4 on, and never more than one new chunk.
@@ -25,6 +25,8 @@ pub(super) const SIZES: [usize; 24] =
     [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, BUCKETS_MAX];
 /// Buckets of a whole chunk.
 pub(super) const CHUNK_BUCKETS: usize = 16;
+/// How far ahead of a stored line its slots are announced: about as many as may be on their way at once.
+const LINES_AHEAD: usize = 4;
 /// A segment with this many buckets splits.
 pub(super) const BUCKETS_MAX: usize = 128;
 /// Full buckets that the search for room looks into.
@@ -169,6 +171,15 @@ impl Segment {
         thermocline_memory::prefetch_read(self.bucket(other));
     }
 
+    /// Asks for its head, which says where the buckets are.
+    #[inline]
+    pub(super) fn prefetch_head(&self) {
+        for part in self.chunks.iter().step_by(4) {
+            thermocline_memory::prefetch_read(part);
+        }
+        thermocline_memory::prefetch_read(&self.bucket_count);
+    }
+
     /// Visits the slots whose stored bits are equal, until `stop` says true.
     #[inline]
     pub(super) fn find(&self, stored: u32, mut stop: impl FnMut(Position, Slot) -> bool) -> Option<(Position, Slot)> {
@@ -295,26 +306,39 @@ impl Segment {
         std::mem::replace(&mut self.overflow, longer)
     }
 
-    /// A segment of stored parts; `None` when a key is where it cannot be found, or `belongs` refuses its bits.
-    pub(super) fn from_parts(
-        buckets: &[Bucket],
-        overflow: Vec<Entry>,
+    /// A segment of stored lines, less what `keep` refuses; `None` when a line contradicts itself, a key is where it cannot be found,
+    /// or `belongs` refuses its bits.
+    pub(super) fn from_lines(
+        lines: &[[u8; 64]],
+        mut overflow: Vec<Entry>,
         belongs: impl Fn(u32) -> bool,
+        coming: impl Fn(Slot),
+        mut keep: impl FnMut(Slot) -> bool,
     ) -> Option<Segment> {
-        let mut segment = Segment { overflow, bucket_count: buckets.len() as u32, ..Segment::default() };
-        for (chunk, part) in segment.chunks.iter_mut().zip(buckets.chunks(CHUNK_BUCKETS)) {
-            *chunk = part.into();
+        let (all, buckets) = (lines, lines.len());
+        let mut segment = Segment { bucket_count: buckets as u32, ..Segment::default() };
+        let mut keys = 0;
+        for (part, (chunk, lines)) in segment.chunks.iter_mut().zip(lines.chunks(CHUNK_BUCKETS)).enumerate() {
+            *chunk = vec![Bucket::default(); lines.len()].into();
+            for (at, (bucket, line)) in chunk.iter_mut().zip(lines).enumerate() {
+                let number = part * CHUNK_BUCKETS + at;
+                if let Some(later) = all.get(number + LINES_AHEAD) {
+                    slots_of(later).for_each(&coming);
+                }
+                keys += bucket.set_from(line, |stored, slot| {
+                    let (home, other) = pair(stored, buckets);
+                    (((number == home) | (number == other)) & belongs(stored), keep(slot))
+                })?;
+            }
         }
-        segment.keys = (segment.overflow.len() + segment.buckets().map(Bucket::count).sum::<usize>()) as u32;
-        let sound = segment.buckets().enumerate().all(|(number, bucket)| {
-            bucket.entries().all(|(at, _)| {
-                let (home, other) = segment.pair(bucket.stored(at));
-                (number == home || number == other) && belongs(bucket.stored(at))
-            })
+        let sound = overflow.iter().all(|entry| {
+            let announced = segment.bucket(segment.pair(entry.stored()).0).has_overflow();
+            announced && !entry.slot.is_empty() && belongs(entry.stored())
         });
-        let announced = |entry: &Entry| segment.bucket(segment.pair(entry.stored()).0).has_overflow();
-        let belongs = |entry: &Entry| !entry.slot.is_empty() && belongs(entry.stored());
-        (sound && segment.overflow.iter().all(|entry| belongs(entry) && announced(entry))).then_some(segment)
+        overflow.retain(|entry| keep(entry.slot));
+        segment.keys = keys + overflow.len() as u32;
+        segment.overflow = overflow;
+        sound.then_some(segment)
     }
 
     fn has_twin(&self, stored: u32) -> bool {

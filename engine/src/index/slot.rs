@@ -90,8 +90,9 @@ impl Slot {
     }
 
     /// The slot of a stored word; `None` when no slot has these bits.
+    #[inline]
     pub fn from_bits(bits: u64) -> Option<Slot> {
-        (STATE.get(bits) < 3 && (STATE.get(bits) > 0 || bits == 0)).then_some(Slot(bits))
+        ((STATE.get(bits) < 3) & ((STATE.get(bits) > 0) | (bits == 0))).then_some(Slot(bits))
     }
 
     /// Arena handle or SSD address, 40 bits.
@@ -158,6 +159,18 @@ impl Slot {
         Slot(TTL.set(self.0, u64::from(has_ttl)))
     }
 
+    /// A slot that is in no index yet carries a number in its hash bits (15 bits, else a panic).
+    #[inline]
+    pub fn with_mark(self, mark: u32) -> Slot {
+        self.with_hash(mark)
+    }
+
+    /// The number of [`Slot::with_mark`].
+    #[inline]
+    pub const fn mark(self) -> u32 {
+        self.hash()
+    }
+
     /// The 15 hash bits.
     #[inline]
     pub(super) const fn hash(self) -> u32 {
@@ -167,6 +180,12 @@ impl Slot {
     #[inline]
     pub(super) fn with_hash(self, hash: u32) -> Slot {
         Slot(HASH.set(self.0, u64::from(hash)))
+    }
+
+    /// Itself or the empty slot, without a branch.
+    #[inline]
+    pub(super) const fn only_if(self, condition: bool) -> Slot {
+        Slot(self.0 & (condition as u64).wrapping_neg())
     }
 
     #[inline]

@@ -300,8 +300,9 @@ fn filled(keys: u64) -> (Index, Vec<u64>) {
 }
 
 fn import(index: &mut Index, words: &[u64], keep: impl FnMut(Slot) -> bool) -> Result<usize, BadSegment> {
-    let (part, used) = Part::parse(index.base_bits, words, keep)?;
-    index.attach(part).map(|()| used)
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let (part, used) = Part::parse(index.base_bits, &bytes, |_| (), keep)?;
+    index.attach(part).map(|()| used / 8)
 }
 
 fn exported(index: &Index) -> Vec<Vec<u64>> {
@@ -348,6 +349,56 @@ fn an_export_fits_any_number_of_shards_and_leaves_out_what_is_refused() {
     for (place, &hash) in (0..).zip(&hashes) {
         let found = place_of(&shards[(hash >> 62 & 1) as usize], hash, place).is_some();
         assert_eq!(found, place % 3 != 0, "{place}");
+    }
+}
+
+/// In several lists, into an index that is empty, presized or has keys; with twins, a long common prefix, few bits and all.
+#[test]
+fn many_slots_at_once_are_there_as_if_they_had_come_one_by_one() {
+    let mut random = SmallRng::seed_from_u64(33);
+    for (shard_bits, base_bits, presized, mask) in [
+        (0, 0, false, u64::MAX),
+        (0, 4, true, u64::MAX),
+        (2, 5, false, u64::MAX),
+        (3, 10, true, u64::MAX),
+        (1, 4, false, 0xf << 60),
+    ] {
+        let (mut index, mut spare) = (Index::new(shard_bits, base_bits), Spare::default());
+        let shard = u64::MAX << (64 - shard_bits).min(63) << u32::from(shard_bits == 0);
+        let hashes: Vec<u64> = (0..60_000u64)
+            .map(|place| match place % 100 {
+                0 => 0x1234_5678_9abc_def0,
+                1..10 => random.random::<u64>() >> 20,
+                _ => random.random::<u64>(),
+            })
+            .map(|hash| (shard | hash >> shard_bits) & mask)
+            .collect();
+        if presized {
+            index.presize(60_000, hashes[0]);
+        }
+        let mut scratch = Vec::new();
+        let keyed: Vec<(u64, u64)> = hashes.iter().copied().zip(0..).collect();
+        for (part, keyed) in keyed.chunks(7_000).enumerate() {
+            if part % 3 == 1 {
+                keyed.iter().for_each(|&(hash, place)| _ = put(&mut index, &mut spare, hash, place));
+                continue;
+            }
+            // Their hash bits may say anything before.
+            let slot = |place: u64| Slot::new(State::Cold, place).with_mark(place as u32 & 0x7fff);
+            let mut slots: Vec<(u64, Slot)> = keyed.iter().map(|&(hash, place)| (hash, slot(place))).collect();
+            index.insert_many(&mut slots, &mut scratch, &mut spare);
+            assert!(slots.is_empty());
+        }
+        assert_eq!(index.len(), 60_000);
+        let fresh = Index::new(shard_bits, base_bits).bytes();
+        assert_eq!(index.bytes(), index.bases.iter().map(held).sum::<u64>() + fresh);
+        let mut places = HashMap::<u64, HashSet<u64>>::new();
+        keyed.iter().for_each(|&(hash, place)| _ = places.entry(known(&index, hash)).or_default().insert(place));
+        for (hash, expected) in places {
+            let mut met = HashSet::new();
+            index.find(hash, |_, slot| !met.insert(slot.place()));
+            assert_eq!(met, expected, "{hash:#x}");
+        }
     }
 }
 

@@ -266,6 +266,7 @@ impl Log {
                 self.count_flush(now_us.saturating_sub(began_us));
                 if is_all {
                     *chunk.state.lock() = ChunkState::Durable;
+                    drop(chunk); // or its buffer would not go back to the pool
                     self.settle(&mut tail, now_us);
                 } else {
                     *chunk.state.lock() = ChunkState::Written;
@@ -282,7 +283,7 @@ impl Log {
                     return self.fail(format!("{name}: fdatasync failed: {error}"));
                 }
                 self.count_flush(now_us.saturating_sub(began_us));
-                for chunk in &chunks {
+                for chunk in chunks {
                     *chunk.state.lock() = ChunkState::Durable;
                     tail.written_unsynced_bytes -= chunk.bytes as usize;
                 }

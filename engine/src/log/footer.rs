@@ -181,8 +181,8 @@ impl FooterBuilder {
 }
 
 /// log2 of the grain that keeps the values of a segment apart: the largest power of two that is no larger than any.
-pub fn grain_shift(entries: &[Entry], segment_bytes: u32) -> u8 {
-    let values = entries.iter().filter(|e| e.kind.is_value());
+pub fn grain_shift(entries: impl Iterator<Item = Entry>, segment_bytes: u32) -> u8 {
+    let values = entries.filter(|e| e.kind.is_value());
     let smallest = values.map(|e| super::record::padded(e.bytes as usize) as u32).min().unwrap_or(segment_bytes);
     smallest.clamp(super::record::ALIGN_BYTES as u32, segment_bytes).ilog2() as u8
 }
@@ -224,57 +224,133 @@ pub fn check(end: Address, from: &[u8]) -> Option<u32> {
     (crc.finalize() == u32_at(trailer, 0)).then_some(epoch)
 }
 
-/// Hash, length and seq of the record at an offset, from a footer that [`check`] has accepted.
-pub fn find(from: &[u8], offset: u32) -> Option<(KeyHash, u32, Seq)> {
-    let trailer = from.len().checked_sub(TRAILER_BYTES)?;
-    let entries = from.get(..u32_at(from, trailer + 12) as usize * ENTRY_BYTES)?.as_chunks::<ENTRY_BYTES>().0;
-    let entry = &entries[entries.binary_search_by_key(&offset, |entry| u32_at(entry, 12)).ok()?];
+/// The numbers that are a kind of record.
+static IS_KIND: [bool; 256] = {
+    let (mut is_kind, mut number) = ([false; 256], 0);
+    while number < is_kind.len() {
+        is_kind[number] = RecordKind::from_number(number as u8).is_some();
+        number += 1;
+    }
+    is_kind
+};
+
+/// A whole footer whose checksum holds and whose entries make sense, where it was read: nothing is copied.
+#[derive(Copy, Clone)]
+pub struct Stored<'b> {
+    /// The epoch of its segment.
+    pub epoch: u32,
+    /// The stream of its segment.
+    pub stream: u8,
+    entries: &'b [[u8; ENTRY_BYTES]],
+    expiries: &'b [[u8; 8]],
+    spaces: &'b [[u8; 4]],
+    min_seq: Seq,
+}
+
+impl<'b> Stored<'b> {
+    /// The footer in these bytes, the last of which is the segment's last. `end` carries store and segment; its epoch is ignored.
+    pub fn read(end: Address, from: &'b [u8]) -> Option<Stored<'b>> {
+        let epoch = check(end, from)?;
+        let (rest, trailer) = from.split_at(from.len() - TRAILER_BYTES);
+        let (entries, rest) = rest.split_at_checked(u32_at(trailer, 12) as usize * ENTRY_BYTES)?;
+        let (expiries, spaces) = rest.split_at_checked(u32_at(trailer, 32) as usize * 8)?;
+        let stored = Stored {
+            epoch,
+            stream: trailer[40],
+            entries: entries.as_chunks().0,
+            expiries: expiries.as_chunks().0,
+            spaces: spaces.as_chunks().0,
+            min_seq: u64_at(trailer, 16),
+        };
+        stored.makes_sense().then_some(stored)
+    }
+
+    fn makes_sense(&self) -> bool {
+        let (mut sound, mut expiring) = (true, 0);
+        for entry in self.entries {
+            expiring += usize::from(entry[25] & FLAG_EXPIRY);
+            sound &= IS_KIND[usize::from(entry[24])] & (usize::from(space_of(entry)) < self.spaces.len());
+        }
+        sound && expiring <= self.expiries.len()
+    }
+
+    /// How many entries it has.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// It has none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Its records in order of offset.
+    #[inline]
+    pub fn entries(&self) -> impl Iterator<Item = Entry> + use<'b> {
+        let (mut expiries, spaces, min_seq) = (self.expiries.iter(), self.spaces, self.min_seq);
+        self.entries.iter().filter_map(move |from| {
+            let expiry = if from[25] & FLAG_EXPIRY != 0 { Some(u64_at(expiries.next()?, 0)) } else { None };
+            Some(Entry {
+                hash: hash_of(from),
+                offset: u32_at(from, 12),
+                bytes: u32_at(from, 16),
+                seq: min_seq + u64::from(u32_at(from, 20)),
+                kind: RecordKind::from_number(from[24])?,
+                flags: from[25],
+                space: SpaceId(u32_at(&spaces[usize::from(space_of(from))], 0)),
+                expiry,
+            })
+        })
+    }
+
+    /// Hash, length and seq of the record at an offset.
+    pub fn find(&self, offset: u32) -> Option<(KeyHash, u32, Seq)> {
+        let at = self.entries.binary_search_by_key(&offset, |entry| u32_at(entry, 12)).ok()?;
+        let entry = &self.entries[at];
+        Some((hash_of(entry), u32_at(entry, 16), self.min_seq + u64::from(u32_at(entry, 20))))
+    }
+
+    /// Hash, length and seq of the records at these offsets, which ascend; `None` where there is none.
+    pub fn find_all(&self, offsets: impl Iterator<Item = u32>, mut found: impl FnMut(Option<(KeyHash, u32, Seq)>)) {
+        let mut from = 0;
+        for offset in offsets {
+            // Where they are many the next is near: the step doubles until it is passed.
+            let (mut step, mut to) = (1, from);
+            while to < self.entries.len() && u32_at(&self.entries[to], 12) < offset {
+                from = to;
+                to += step;
+                step *= 2;
+            }
+            let near = &self.entries[from..self.entries.len().min(to + 1)];
+            match near.binary_search_by_key(&offset, |entry| u32_at(entry, 12)) {
+                Ok(at) => {
+                    from += at;
+                    let entry = &self.entries[from];
+                    found(Some((hash_of(entry), u32_at(entry, 16), self.min_seq + u64::from(u32_at(entry, 20)))));
+                }
+                Err(at) => {
+                    from += at;
+                    found(None);
+                }
+            }
+        }
+    }
+}
+
+fn hash_of(entry: &[u8; ENTRY_BYTES]) -> KeyHash {
     let mut hash = [0; 12];
     hash.copy_from_slice(&entry[..12]);
-    let seq = u64_at(from, trailer + 16) + u64::from(u32_at(entry, 20));
-    Some((KeyHash::from_footer(hash), u32_at(entry, 16), seq))
+    KeyHash::from_footer(hash)
+}
+
+fn space_of(entry: &[u8; ENTRY_BYTES]) -> u16 {
+    u16::from_le_bytes([entry[26], entry[27]])
 }
 
 /// Decodes a whole footer. `end` as for [`check`].
 pub fn decode(end: Address, from: &[u8]) -> Option<(u32, Footer)> {
-    let epoch = check(end, from)?;
-    let at = from.len() - TRAILER_BYTES;
-    let trailer = &from[at..];
-    let count = u32_at(trailer, 12) as usize;
-    let min_seq = u64_at(trailer, 16);
-    let mut expiry_at = count * ENTRY_BYTES;
-    let spaces_at = expiry_at + u32_at(trailer, 32) as usize * 8;
-    let mut entries = Vec::with_capacity(count);
-    for chunk in from[..count * ENTRY_BYTES].chunks_exact(ENTRY_BYTES) {
-        let mut hash = [0; 12];
-        hash.copy_from_slice(&chunk[..12]);
-        let flags = chunk[25];
-        let space_index = u16::from_le_bytes([chunk[26], chunk[27]]) as usize;
-        let expiry = if flags & FLAG_EXPIRY != 0 {
-            if expiry_at + 8 > spaces_at {
-                return None;
-            }
-            expiry_at += 8;
-            Some(u64_at(from, expiry_at - 8))
-        } else {
-            None
-        };
-        let space = spaces_at + space_index * 4;
-        if space + 4 > at {
-            return None;
-        }
-        entries.push(Entry {
-            hash: KeyHash::from_footer(hash),
-            offset: u32_at(chunk, 12),
-            bytes: u32_at(chunk, 16),
-            seq: min_seq + u64::from(u32_at(chunk, 20)),
-            kind: RecordKind::from_number(chunk[24])?,
-            flags,
-            space: SpaceId(u32_at(from, space)),
-            expiry,
-        });
-    }
-    Some((epoch, Footer { entries, stream: trailer[40] }))
+    let stored = Stored::read(end, from)?;
+    Some((stored.epoch, Footer { entries: stored.entries().collect(), stream: stored.stream }))
 }
 
 #[cfg(test)]
@@ -308,10 +384,21 @@ mod tests {
         let mut in_order = FooterBuilder::default();
         sorted.iter().for_each(|e| in_order.push(e));
         let raw = in_order.encode(end, 1);
+        let stored = Stored::read(end, &raw).unwrap();
+        assert_eq!(stored.entries().collect::<Vec<_>>(), sorted);
         for e in &sorted {
-            assert_eq!(find(&raw, e.offset), Some((e.hash, e.bytes, e.seq)));
+            assert_eq!(stored.find(e.offset), Some((e.hash, e.bytes, e.seq)));
         }
-        assert_eq!(find(&raw, 17), None);
+        assert_eq!(stored.find(17), None);
+        // Any ascending choice of offsets, there or not, is found as one by one.
+        let offsets: Vec<u32> = sorted.iter().flat_map(|e| [e.offset - 16, e.offset]).collect();
+        for choice in 0u32..1 << offsets.len() {
+            let chosen =
+                || offsets.iter().enumerate().filter(|(at, _)| choice >> at & 1 == 1).map(|(_, &offset)| offset);
+            let mut found = Vec::new();
+            stored.find_all(chosen(), |one| found.push(one));
+            assert_eq!(found, chosen().map(|offset| stored.find(offset)).collect::<Vec<_>>(), "{choice:b}");
+        }
         for at in 0..bytes.len() {
             let mut bad = bytes.clone();
             bad[at] ^= 0x10;

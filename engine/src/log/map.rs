@@ -54,23 +54,43 @@ impl MapSegment {
         offset < self.covered && self.bits.get(grain / 64).is_some_and(|w| w >> (grain % 64) & 1 == 1)
     }
 
-    /// How many of the records that it calls live are not at these offsets. The grain in which `covered` lies does not count: its
-    /// bit may be that of a record behind.
-    pub fn missing(&self, found: impl Iterator<Item = u32>) -> u32 {
-        let whole = (self.covered >> self.grain_shift) as usize;
-        let bits = self.bits.iter().enumerate().map(|(at, word)| match whole.saturating_sub(at * 64) {
-            0 => 0,
-            left @ 1..64 => word & (u64::MAX >> (64 - left)),
-            _ => *word,
-        });
-        let live: u32 = bits.map(u64::count_ones).sum();
-        let found = found.filter(|offset| ((offset >> self.grain_shift) as usize) < whole).count();
-        live.saturating_sub(found as u32)
+    /// Counts the records that it calls live and that are found.
+    pub fn finder(&self) -> Finder<'_> {
+        Finder { map: self, whole: self.covered >> self.grain_shift, found: 0 }
     }
 
     /// No bit is set below the covered length.
     pub fn none_live(&self) -> bool {
         self.bits.iter().all(|&w| w == 0)
+    }
+}
+
+/// How many of the records that a map calls live are there. The grain in which `covered` lies does not count: its bit may be that of a
+/// record behind.
+pub struct Finder<'m> {
+    map: &'m MapSegment,
+    /// Grains that lie wholly below `covered`.
+    whole: u32,
+    found: u32,
+}
+
+impl Finder<'_> {
+    /// The record at this offset is there.
+    #[inline]
+    pub fn note(&mut self, offset: u32) {
+        self.found += u32::from(offset >> self.map.grain_shift < self.whole);
+    }
+
+    /// How many were not.
+    pub fn missing(&self) -> u32 {
+        let bits =
+            self.map.bits.iter().enumerate().map(|(at, word)| match (self.whole as usize).saturating_sub(at * 64) {
+                0 => 0,
+                left @ 1..64 => word & (u64::MAX >> (64 - left)),
+                _ => *word,
+            });
+        let live: u32 = bits.map(u64::count_ones).sum();
+        live.saturating_sub(self.found)
     }
 }
 
@@ -199,15 +219,19 @@ impl Map {
         (head, rest)
     }
 
-    /// Reads a copy of this store.
-    pub fn decode(store: u32, from: &[u8]) -> Option<Map> {
+    /// The generation of a whole copy of this store.
+    pub fn peek(store: u32, from: &[u8]) -> Option<u64> {
         if from.len() < HEADER_BYTES || from[4..8] != MAGIC || u32_at(from, 8) != store {
             return None;
         }
         let end = usize::try_from(u64_at(from, 40)).ok()?.checked_add(HEADER_BYTES)?;
-        if end > from.len() || crc32fast::hash(&from[4..end]) != u32_at(from, 0) {
-            return None;
-        }
+        let whole = end <= from.len() && crc32fast::hash(&from[4..end]) == u32_at(from, 0);
+        whole.then(|| u64_at(from, 16))
+    }
+
+    /// Reads a copy of this store.
+    pub fn decode(store: u32, from: &[u8]) -> Option<Map> {
+        Map::peek(store, from)?;
         let mut at = HEADER_BYTES;
         let mut word = || {
             let w = from.get(at..at + 4).map(|_| u32_at(from, at));
@@ -228,20 +252,19 @@ impl Map {
         }
         let mut segments = Vec::new();
         for _ in 0..u32_at(from, 12) {
-            let (segment, epoch, covered, grain, words) = (word()?, word()?, word()?, word()?, word()?);
-            let live_bytes = u64::from(word()?) | u64::from(word()?) << 32;
-            let earliest_expiry_ms = u64::from(word()?) | u64::from(word()?) << 32;
-            let bits =
-                (0..words).map(|_| Some(u64::from(word()?) | u64::from(word()?) << 32)).collect::<Option<Vec<_>>>()?;
+            let fixed = from.get(at..at + SEGMENT_FIXED_BYTES)?;
+            at += SEGMENT_FIXED_BYTES;
+            let bits = from.get(at..at + 8 * u32_at(fixed, 16) as usize)?.as_chunks::<8>().0;
+            at += 8 * bits.len();
             segments.push(MapSegment {
-                segment,
-                epoch,
-                covered,
-                grain_shift: grain as u8,
-                stream: (grain >> 8) as u8,
-                live_bytes,
-                earliest_expiry_ms,
-                bits,
+                segment: u32_at(fixed, 0),
+                epoch: u32_at(fixed, 4),
+                covered: u32_at(fixed, 8),
+                grain_shift: fixed[12],
+                stream: fixed[13],
+                live_bytes: u64_at(fixed, 20),
+                earliest_expiry_ms: u64_at(fixed, 28),
+                bits: bits.iter().map(|word| u64::from_le_bytes(*word)).collect(),
             });
         }
         Some(Map {
@@ -302,8 +325,13 @@ mod tests {
             assert!(read.is_none() || read == Some(map.clone()), "byte {at}");
         }
         assert!(map.segments[0].live(0) && !map.segments[0].live(32) && map.segments[0].live(64 * 32));
-        assert_eq!(map.segments[0].missing([0, 64 * 32, 70 * 32].into_iter()), 1 + 64 - 3);
+        let missing = |segment: &MapSegment, found: &[u32]| {
+            let mut finder = segment.finder();
+            found.iter().for_each(|&offset| finder.note(offset));
+            finder.missing()
+        };
+        assert_eq!(missing(&map.segments[0], &[0, 64 * 32, 70 * 32]), 1 + 64 - 3);
         let half = MapSegment { covered: 32 * 65 + 16, ..map.segments[0].clone() };
-        assert_eq!(half.missing([0, 65 * 32].into_iter()), 1, "the last grain may speak of what lies behind");
+        assert_eq!(missing(&half, &[0, 65 * 32]), 1, "the last grain may speak of what lies behind");
     }
 }

@@ -73,7 +73,8 @@ impl RecordKind {
     }
 
     /// The kind of a number, if this version knows it.
-    pub fn from_number(number: u8) -> Option<Self> {
+    #[inline]
+    pub const fn from_number(number: u8) -> Option<Self> {
         Some(match number {
             64 => RecordKind::Tombstone,
             65 => RecordKind::Spaces,
@@ -82,7 +83,10 @@ impl RecordKind {
             68 => RecordKind::Sweep,
             69 => RecordKind::Swept,
             70 => RecordKind::Delta,
-            n => RecordKind::Value(Kind::from_number(n)?),
+            n => match Kind::from_number(n) {
+                Some(kind) => RecordKind::Value(kind),
+                None => return None,
+            },
         })
     }
 

@@ -240,6 +240,9 @@ impl Live {
     pub fn seal(&mut self, segment_bytes: u32) {
         let smallest = self.value_bytes_min.clamp(1 << Self::GRAIN_SHIFT_OPEN, segment_bytes);
         let shift = smallest.ilog2() as u8;
+        if shift == self.grain_shift {
+            return;
+        }
         let grains = (segment_bytes >> shift) as usize;
         let mut bits = vec![0u64; grains.div_ceil(64)];
         for (index, &word) in self.bits.iter().enumerate() {

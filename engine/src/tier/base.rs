@@ -12,6 +12,7 @@ use crate::tier::parallel::in_parallel;
 use crate::tier::progress::RecoveryProgress;
 use crate::tier::rebuild::Builder;
 use crate::tier::scan_log::{Found, SegmentScan};
+use crate::tier::window::Window;
 use parking_lot::Mutex;
 use std::sync::atomic::Ordering;
 
@@ -33,19 +34,19 @@ pub(crate) fn base(
     let wanted: Vec<usize> =
         (0..scans.len()).filter(|&n| !is_usable(&scans[n]) && scans[n].any_covered_live()).collect();
     let disk = builder.disk;
-    let records = |scan: &SegmentScan<'_>| scan.map.bits.iter().map(|w| u64::from(w.count_ones())).sum::<u64>();
-    let total: u64 = wanted.iter().map(|&n| records(&scans[n])).sum();
+    let total: u64 = wanted.iter().map(|&n| u64::from(live_records(scans[n].map))).sum();
+    let mut window = Window::default();
     if usable.is_empty() && wanted.len() > SAMPLED_SEGMENTS {
         let mut shares: Vec<(SpaceId, u64)> = Vec::new();
         let mut sampled = 0;
         for &n in wanted.iter().step_by(wanted.len() / SAMPLED_SEGMENTS) {
-            for entry in scans[n].covered_live(disk)? {
+            scans[n].covered_live(disk, &mut window, |entry| {
                 sampled += 1;
                 match shares.iter_mut().find(|s| s.0 == entry.space) {
                     Some(share) => share.1 += 1,
                     None => shares.push((entry.space, 1)),
                 }
-            }
+            })?;
         }
         shares.iter_mut().for_each(|share| share.1 = share.1 * 1000 / u64::max(sampled, 1));
         builder.presize(&shares, total)?;
@@ -55,7 +56,8 @@ pub(crate) fn base(
         // Maps of format 1 could call two versions of a key live: each is put in with its proof.
         for &n in &wanted {
             let segment = scans[n].segment;
-            let entries = scans[n].covered_live(disk)?;
+            let mut entries = Vec::new();
+            scans[n].covered_live(disk, &mut window, |entry| entries.push(*entry))?;
             progress.step(entries.len() as u64);
             for entry in entries {
                 builder.replay(scans, &Found { segment, entry, fact: Vec::new(), losses: 0 })?;
@@ -63,6 +65,7 @@ pub(crate) fn base(
         }
         return builder.apply(scans);
     }
+    drop(window);
     let wanted: Vec<Mutex<&mut SegmentScan<'_>>> = scans
         .iter_mut()
         .enumerate()
@@ -70,30 +73,38 @@ pub(crate) fn base(
         .map(|(_, scan)| Mutex::new(scan))
         .collect();
     let builder = &*builder;
-    let collected = in_parallel(
-        builder.threads,
-        wanted.len(),
-        || builder.collected(),
-        |collected, number| {
-            let mut scan = wanted[number].lock();
-            let entries = scan.covered_live(disk)?;
-            let segment = &builder.segments[scan.segment as usize];
-            segment.stream.store(scan.stream, Ordering::Release);
-            {
-                let mut live = segment.live.lock();
-                for entry in &entries {
-                    live.name(entry.offset, padded(entry.bytes as usize) as u32, entry.expiry);
-                }
+    let state = || (builder.collected(), Window::default());
+    let collected = in_parallel(builder.threads, wanted.len(), state, |(collected, window), number| {
+        let mut scan = wanted[number].lock();
+        let (id, map) = (scan.segment, scan.map);
+        let segment = &builder.segments[id as usize];
+        let mut live = segment.live.lock();
+        // What is wholly covered is as the map says, if everything that it calls live is met; else record by record.
+        let whole = map.covered >= builder.segment_bytes;
+        let mut records = 0;
+        scan.covered_live(disk, window, |entry| {
+            records += 1;
+            if !whole {
+                live.name(entry.offset, padded(entry.bytes as usize) as u32, entry.expiry);
             }
-            for entry in &entries {
-                builder.collect(collected, scan.segment, entry);
-            }
-            progress.step(entries.len() as u64);
-            Ok(())
-        },
-    )?;
-    collected.into_iter().for_each(|slots| builder.insert_all(slots));
-    Ok(())
+            builder.collect(collected, id, entry);
+        })?;
+        if whole && scan.missing == 0 && records == u64::from(live_records(map)) {
+            *live = restored(map, builder.segment_bytes);
+        } else if whole {
+            scan.covered_live(disk, window, |entry| {
+                live.name(entry.offset, padded(entry.bytes as usize) as u32, entry.expiry);
+            })?;
+        }
+        segment.stream.store(scan.stream, Ordering::Release);
+        progress.step(records);
+        Ok(())
+    })?;
+    builder.insert_all(collected.into_iter().map(|(slots, _)| slots).collect())
+}
+
+fn live_records(map: &MapSegment) -> u32 {
+    map.bits.iter().map(|word| word.count_ones()).sum()
 }
 
 /// A segment's bits as the map has them.
@@ -102,7 +113,7 @@ fn restored(map: &MapSegment, segment_bytes: u32) -> Live {
     for (into, from) in live.bits.iter_mut().zip(&map.bits) {
         *into = *from;
     }
-    live.records = map.bits.iter().map(|w| w.count_ones()).sum();
+    live.records = live_records(map);
     live.bytes = map.live_bytes;
     live.earliest_expiry_ms = map.earliest_expiry_ms;
     live

@@ -1,27 +1,49 @@
 //! Whose record lies at a place? Asked for many places at once, so that each segment is looked at once.
 //!
 //! The index knows some 35 bits of a hash, and a replayed record may replace only its own key's slot. A few places of a segment
-//! are proven by their records, many by its footer.
+//! are proven by their records, more by its footer, and many in a segment that has none by all its records in order: one long read
+//! takes less time than many short ones.
 //!
 //! Promises: all 96 bits and the seq, from bytes whose checksum holds. Never: an answer for a place that it cannot read.
 
 use crate::error::Result;
 use crate::hash::KeyHash;
-use crate::log::footer;
+use crate::index::Slot;
 use crate::log::record::{Record, Seq, padded};
 use crate::place::{Place, read_range};
 use crate::tier::parallel::in_parallel;
-use crate::tier::scan_log::SegmentScan;
+use crate::tier::scan_log::{Met, SegmentScan};
+use crate::tier::window::Window;
 use thermocline_io::Disk;
 
 /// Places of one segment from which on its footer is read instead of the records.
-const RECORDS_MAX: usize = 48;
+const RECORDS_MAX: usize = 16;
+/// What a long read brings in the time of a short one.
+const BYTES_PER_READ: usize = 64 << 10;
 
-/// A place that a slot names, and the class of the read that holds its record.
+/// A place that a slot names, the class of the read that holds its record, and the number of whoever asks.
 #[derive(Copy, Clone, Eq, PartialEq, Ord, PartialOrd, Debug)]
 pub(crate) struct Question {
-    pub(crate) place: u64,
-    pub(crate) class: u8,
+    place: u64,
+    class: u8,
+    asker: u32,
+}
+
+impl Question {
+    /// What does this slot name? The answer is found at `asker`.
+    pub(crate) fn new(slot: Slot, asker: usize) -> Question {
+        Question { place: slot.place(), class: slot.class(), asker: asker as u32 }
+    }
+
+    /// The same question, asked by somebody so many numbers further on.
+    pub(crate) fn asked_by(self, first: usize) -> Question {
+        Question { asker: self.asker + first as u32, ..self }
+    }
+
+    /// Where it asks.
+    pub(crate) fn place(self) -> u64 {
+        self.place
+    }
 }
 
 /// What lies there.
@@ -43,123 +65,94 @@ pub(crate) fn words_of(hash: KeyHash) -> [u32; 3] {
     [(hash.0 >> 96) as u32, (hash.0 >> 64) as u32, (hash.0 >> 32) as u32]
 }
 
-/// Proofs per entry of the table that leads to them.
-const PROOFS_PER_START: usize = 8;
-
-/// The proofs of places, in their order, and where those of each range of places begin: a binary search over all of them would
-/// miss the cache a dozen times.
-pub(crate) struct Proofs {
-    proofs: Vec<(u64, Proof)>,
-    starts: Vec<u32>,
-    places: u64,
+/// Answers all questions that can be answered, each at the number of its asker (they count from 0, without gaps).
+pub(crate) fn answers(
+    disk: &dyn Disk,
+    scans: &[SegmentScan<'_>],
+    segment_bytes: u32,
+    threads: usize,
+    mut questions: Vec<Question>,
+) -> Result<Vec<Option<Proof>>> {
+    questions.sort_unstable();
+    let segment_of = |question: &Question| Place::from_bits(question.place).split(segment_bytes).0;
+    let groups: Vec<&[Question]> = questions.chunk_by(|a, b| segment_of(a) == segment_of(b)).collect();
+    let found =
+        in_parallel(threads, groups.len(), Default::default, |(found, window): &mut (Vec<_>, Window), number| {
+            let segment = segment_of(&groups[number][0]);
+            if let Some(scan) = scans.iter().find(|s| s.segment == segment) {
+                found.push((number, prove(disk, scan, groups[number], window)?));
+            }
+            Ok(())
+        })?;
+    let mut answers = vec![None; questions.len()];
+    for (number, proofs) in found.into_iter().flat_map(|(found, _)| found) {
+        let mut proofs = proofs.into_iter().peekable();
+        for question in groups[number] {
+            while proofs.next_if(|(place, _)| *place < question.place).is_some() {}
+            answers[question.asker as usize] = proofs.peek().filter(|(place, _)| *place == question.place).map(|p| p.1);
+        }
+    }
+    Ok(answers)
 }
 
-impl Proofs {
-    fn new(mut proofs: Vec<(u64, Proof)>) -> Proofs {
-        proofs.sort_unstable_by_key(|p| p.0);
-        let places = proofs.last().map_or(1, |p| p.0 + 1);
-        let ranges = proofs.len() / PROOFS_PER_START + 1;
-        let mut starts = Vec::with_capacity(ranges + 1);
-        for (at, proof) in proofs.iter().enumerate() {
-            while starts.len() <= range_of(proof.0, places, ranges) {
-                starts.push(at as u32);
+/// Proofs of places of one segment, in their order. `asked`: sorted, a place perhaps more than once.
+fn prove(
+    disk: &dyn Disk,
+    scan: &SegmentScan<'_>,
+    asked: &[Question],
+    window: &mut Window,
+) -> Result<Vec<(u64, Proof)>> {
+    let once: Vec<Question> = asked.chunk_by(|one, next| one.place == next.place).map(|same| same[0]).collect();
+    let group = &once[..];
+    let offset_of = |question: &Question| Place::from_bits(question.place).split(scan.segment_bytes).1;
+    let mut found = Vec::with_capacity(group.len());
+    let by_footer = |found: &mut Vec<(u64, Proof)>, group: &[Question], window: &mut Window| -> Result<bool> {
+        let Some(footer) = scan.footer(disk, window)? else { return Ok(false) };
+        let mut questions = group.iter();
+        footer.find_all(group.iter().map(offset_of), |entry| {
+            if let (Some(question), Some((hash, bytes, seq))) = (questions.next(), entry) {
+                found.push((question.place, Proof::new(hash, bytes, seq)));
             }
-        }
-        starts.resize(ranges + 1, proofs.len() as u32);
-        Proofs { proofs, starts, places }
+        });
+        Ok(true)
+    };
+    if group.len() > RECORDS_MAX && by_footer(&mut found, group, window)? {
+        return Ok(found);
     }
-
-    /// What was found at a place.
-    pub(crate) fn get(&self, place: u64) -> Option<Proof> {
-        if place >= self.places {
-            return None;
-        }
-        let range = range_of(place, self.places, self.starts.len() - 1);
-        let near = &self.proofs[self.starts[range] as usize..self.starts[range + 1] as usize];
-        near.iter().find(|p| p.0 == place).map(|p| p.1)
-    }
-
-    /// Answers all questions that can be answered.
-    pub(crate) fn find(
-        disk: &dyn Disk,
-        scans: &[SegmentScan<'_>],
-        segment_bytes: u32,
-        threads: usize,
-        mut questions: Vec<Question>,
-    ) -> Result<Proofs> {
-        questions.sort_unstable();
-        questions.dedup_by_key(|q| q.place);
-        let segment_of = |q: &Question| Place::from_bits(q.place).split(segment_bytes).0;
-        let groups: Vec<&[Question]> = questions.chunk_by(|a, b| segment_of(a) == segment_of(b)).collect();
-        let found = in_parallel(threads, groups.len(), Vec::new, |found, number| {
-            let group = groups[number];
-            let segment = segment_of(&group[0]);
-            match scans.iter().find(|s| s.segment == segment) {
-                Some(scan) => prove(disk, scan, group, found),
-                None => Ok(()),
+    if group.len() > RECORDS_MAX.max(scan.used as usize / BYTES_PER_READ) {
+        let mut ahead = group;
+        scan.walk(disk, 0, scan.used, |met| {
+            let Met::Record(met) = met else { return };
+            ahead = &ahead[ahead.partition_point(|question| offset_of(question) < met.entry.offset)..];
+            if let Some((question, others)) = ahead.split_first()
+                && offset_of(question) == met.entry.offset
+            {
+                found.push((question.place, Proof::new(met.entry.hash, met.entry.bytes, met.entry.seq)));
+                ahead = others;
             }
         })?;
-        Ok(Proofs::new(found.concat()))
     }
-}
-
-fn range_of(place: u64, places: u64, ranges: usize) -> usize {
-    (u128::from(place) * ranges as u128 / u128::from(places)) as usize
-}
-
-fn prove(disk: &dyn Disk, scan: &SegmentScan<'_>, group: &[Question], found: &mut Vec<(u64, Proof)>) -> Result<()> {
-    let offset_of = |q: &Question| Place::from_bits(q.place).split(scan.segment_bytes).1;
-    let by_footer = |stored: &[u8], question: &Question| {
-        let (hash, bytes, seq) = footer::find(stored, offset_of(question))?;
-        Some((question.place, Proof::new(hash, bytes, seq)))
-    };
-    if group.len() > RECORDS_MAX
-        && let Some(stored) = scan.stored_footer(disk)?
-    {
-        found.extend(group.iter().filter_map(|question| by_footer(&stored, question)));
-        return Ok(());
-    }
+    let is_found =
+        |found: &[(u64, Proof)], question: &Question| found.binary_search_by_key(&question.place, |p| p.0).is_ok();
+    let rest: Vec<Question> = group.iter().filter(|question| !is_found(&found, question)).copied().collect();
     let mut unread = Vec::new();
-    for question in group {
-        let offset = offset_of(question);
+    for question in rest {
+        let offset = offset_of(&question);
         let (from, bytes) = read_range(offset, question.class, 1, scan.segment_bytes);
-        let mut window = vec![0; bytes as usize];
-        let read = scan.read(disk, from, &mut window)?;
-        let record = window
-            .get((offset - from) as usize..read)
-            .and_then(|record| Record::decode(scan.address().at(offset), record).ok());
-        match record {
+        let read = scan.read_blocks(disk, from..from + bytes, window)?;
+        let record = read.get((offset - from) as usize..);
+        match record.and_then(|record| Record::decode(scan.address().at(offset), record).ok()) {
             Some(record) => {
                 let entry = scan.found(offset, &record).entry;
                 found.push((question.place, Proof::new(entry.hash, entry.bytes, entry.seq)));
             }
-            None => unread.push(*question),
+            None => unread.push(question),
         }
     }
     // A damaged value: whose it was its footer may know.
-    if !unread.is_empty()
-        && let Some(stored) = scan.stored_footer(disk)?
-    {
-        found.extend(unread.iter().filter_map(|question| by_footer(&stored, question)));
+    if !unread.is_empty() {
+        by_footer(&mut found, &unread, window)?;
     }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_proof_is_found_at_its_place_and_nowhere_else() {
-        for count in [0u64, 1, 7, 1000] {
-            let place = |n: u64| n * n * 37 + 5;
-            let proof = |n| Proof { hash: [n as u32; 3], bytes: 16, seq: n };
-            let proofs = Proofs::new((0..count).rev().map(|n| (place(n), proof(n))).collect());
-            for n in 0..count {
-                assert_eq!(proofs.get(place(n)).map(|p| p.seq), Some(n), "{n} of {count}");
-                assert!(proofs.get(place(n) + 1).is_none());
-            }
-            assert!(proofs.get(place(count)).is_none() && proofs.get(0).is_none());
-        }
-    }
+    found.sort_by_key(|p| p.0);
+    Ok(found)
 }

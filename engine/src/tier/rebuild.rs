@@ -1,8 +1,6 @@
 //! The index while recovery rebuilds it: what the map calls live goes in as it comes, what lies beyond it is replayed in order.
 //!
-//! The base needs no proof: below a map's lengths no key has two live records (tier/maps.rs). A replayed record must find its own
-//! key's slot, so the places of all slots that might be it are proven first, a batch at a time: all of a batch's questions, then
-//! its changes, shard by shard.
+//! The base needs no proof: below a map's lengths no key has two live records (tier/maps.rs). What is replayed does: tier/replay.rs.
 //!
 //! Promises: equal space and equal 96-bit hash are one key; every slot it leaves names a place whose live bit is set; memory is
 //! the index and one batch. Never: decides what is replayed.
@@ -11,47 +9,29 @@ use crate::change::SpaceId;
 use crate::engine::Spaces;
 use crate::error::Result;
 use crate::hash::Hasher;
-use crate::index::{Index, Slot, SlotRef};
+use crate::index::{Index, Slot};
 use crate::log::footer::Entry;
 use crate::log::map::Pending;
-use crate::log::record::{RecordKind, Seq, padded, u32_at, u64_at};
+use crate::log::record::{RecordKind, padded, u32_at, u64_at};
 use crate::log::segment::Segment;
 use crate::place::{CLASS_SECTORS, Place, SECTOR_BYTES, class_of};
 use crate::shard::{Shard, SpaceIndex};
 use crate::tier::deltas::Replayed;
 use crate::tier::parallel::in_parallel;
-use crate::tier::prove::{Proof, Proofs, Question, words_of};
+use crate::tier::prove::words_of;
 use crate::tier::recover::ShardSeed;
+use crate::tier::replay::Change;
 use crate::tier::scan_log::{Found, SegmentScan};
 use crate::tier::torn::Torn;
 use parking_lot::Mutex;
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use thermocline_io::Disk;
 use thermocline_value::Root;
 
-/// Slots that a thread collects per shard. They go in sorted by hash, several per index segment: one by one, each would miss the
-/// cache at every step down to its bucket (measured: 1 us per key).
-const SLOTS_PER_HOLD: usize = 32 << 10;
-/// How far ahead of an insert its bucket is asked for: sorted, the way to it is in the cache, the bucket is not.
-const PREFETCH_AHEAD: usize = 12;
+/// Spaces that a thread tells apart in what it collects: as many as fit in a slot's hash bits.
+const SPACES_MAX: usize = 1 << 15;
 /// Keys of a space per shard from which on its index is presized.
 const PRESIZED_KEYS_MIN: u64 = 1 << 14;
-
-/// A key's new state, from the log.
-#[derive(Copy, Clone)]
-struct Change {
-    hash: [u32; 3],
-    segment: u32,
-    offset: u32,
-    bytes: u32,
-    space: u32,
-    /// A value; else the key is gone.
-    value: bool,
-    has_expiry: bool,
-    expiry: u64,
-    seq: Seq,
-}
 
 /// The indexes, live bits and facts while they are rebuilt.
 pub(crate) struct Builder<'b> {
@@ -66,8 +46,10 @@ pub(crate) struct Builder<'b> {
     pub(crate) spaces: Spaces,
     pub(crate) pending: Vec<Pending>,
     /// Changes waiting for their batch, and how many make one.
-    batch: Vec<Change>,
+    pub(crate) batch: Vec<Change>,
     batch_max: usize,
+    /// Slots that a thread collects per shard.
+    slots_per_hold: usize,
     pub(crate) replayed: u64,
     /// Nodes of collections whose last changes are deltas.
     pub(crate) deltas: Replayed,
@@ -75,8 +57,24 @@ pub(crate) struct Builder<'b> {
     pub(crate) torn: Torn,
 }
 
-/// Slots that a thread has for each shard.
-pub(crate) struct Collected(Vec<Vec<(SpaceId, u64, Slot)>>);
+/// What a thread has for each shard: hashes, and slots whose hash bits say which of the spaces they are of.
+#[derive(Default)]
+pub(crate) struct Collected {
+    spaces: Vec<SpaceId>,
+    shards: Vec<Vec<(u64, Slot)>>,
+    scratch: Vec<(u64, Slot)>,
+}
+
+impl Collected {
+    fn number_of(&mut self, space: SpaceId) -> Option<u32> {
+        let at = self.spaces.iter().rposition(|&known| known == space);
+        if at.is_none() && self.spaces.len() < SPACES_MAX {
+            self.spaces.push(space);
+            return Some(self.spaces.len() as u32 - 1);
+        }
+        at.map(|at| at as u32)
+    }
+}
 
 impl<'b> Builder<'b> {
     #[expect(clippy::too_many_arguments, reason = "it is built once")]
@@ -88,7 +86,7 @@ impl<'b> Builder<'b> {
         shard_bits: u32,
         base_bits: u32,
         threads: usize,
-        batch_max: usize,
+        (batch_max, slots_per_hold): (usize, usize),
         spaces: Spaces,
         pending: Vec<Pending>,
     ) -> Self {
@@ -106,6 +104,7 @@ impl<'b> Builder<'b> {
             pending,
             batch: Vec::new(),
             batch_max,
+            slots_per_hold,
             replayed: 0,
             deltas: Replayed::default(),
             torn: Torn::default(),
@@ -117,7 +116,7 @@ impl<'b> Builder<'b> {
     }
 
     pub(crate) fn collected(&self) -> Collected {
-        Collected((0..self.seeds.len()).map(|_| Vec::new()).collect())
+        Collected { shards: vec![Vec::new(); self.seeds.len()], ..Collected::default() }
     }
 
     /// An index for each space of which a sample promises many keys: (space, its share of `total` in thousandths).
@@ -142,42 +141,65 @@ impl<'b> Builder<'b> {
     }
 
     /// A record that the map calls live: the only one of its key below the map's lengths.
+    #[inline]
     pub(crate) fn collect(&self, into: &mut Collected, segment: u32, entry: &Entry) {
         let bytes = padded(entry.bytes as usize) as u32;
         let place = Place::new(segment, entry.offset, self.segment_bytes);
         let slot = Shard::cold_slot(place, class_of(entry.offset, bytes), entry.expiry.is_some(), 0);
         let hash = self.hasher.index(entry.hash);
         let number = self.shard_of(hash);
-        into.0[number].push((entry.space, hash, slot));
-        if into.0[number].len() >= SLOTS_PER_HOLD {
-            self.insert(number, &mut into.0[number]);
+        let space = into.number_of(entry.space).unwrap_or_else(|| {
+            (0..into.shards.len()).for_each(|number| self.insert(number, into));
+            into.spaces.clear();
+            into.spaces.push(entry.space);
+            0
+        });
+        into.shards[number].push((hash, slot.with_mark(space)));
+        if into.shards[number].len() >= self.slots_per_hold {
+            self.insert(number, into);
         }
     }
 
-    /// Puts in what was collected.
-    pub(crate) fn insert_all(&self, mut collected: Collected) {
-        for (number, slots) in collected.0.iter_mut().enumerate() {
-            self.insert(number, slots);
-        }
+    /// Puts in what all threads have left, shard by shard.
+    pub(crate) fn insert_all(&self, collected: Vec<Collected>) -> Result<()> {
+        let collected: Vec<Mutex<Collected>> = collected.into_iter().map(Mutex::new).collect();
+        let shards = self.seeds.len();
+        // Jobs at the same time are of different threads' slots and of different shards, so that they seldom wait for each other.
+        let parts = collected.len();
+        in_parallel(
+            self.threads,
+            shards * parts,
+            || (),
+            |(), job| {
+                let (part, step) = (job % parts, job / parts);
+                self.insert((step + part * shards / parts) % shards, &mut collected[part].lock());
+                Ok(())
+            },
+        )?;
+        Ok(())
     }
 
-    fn insert(&self, number: usize, slots: &mut Vec<(SpaceId, u64, Slot)>) {
-        slots.sort_unstable_by_key(|&(space, hash, _)| (space.0, hash));
+    fn insert(&self, number: usize, collected: &mut Collected) {
+        let Collected { spaces, shards, scratch } = collected;
+        let slots = &mut shards[number];
         let mut seed = self.seeds[number].lock();
-        let ShardSeed { spaces, spare } = &mut *seed;
-        for run in slots.chunk_by(|a, b| a.0 == b.0) {
-            let space = ShardSeed::space_of(spaces, run[0].0, self.shard_bits, self.base_bits);
-            for (at, &(_, hash, slot)) in run.iter().enumerate() {
-                if let Some(&(_, later, _)) = run.get(at + PREFETCH_AHEAD) {
-                    space.index.prefetch(later);
-                }
-                while space.index.insert(hash, slot, spare).is_err() {
-                    spare.refill();
-                }
-                space.expiring += u64::from(slot.has_ttl());
+        let ShardSeed { spaces: indexes, spare } = &mut *seed;
+        let mut insert = |space: u32, slots: &mut Vec<(u64, Slot)>| {
+            let space = ShardSeed::space_of(indexes, spaces[space as usize], self.shard_bits, self.base_bits);
+            space.expiring += slots.iter().filter(|(_, slot)| slot.has_ttl()).count() as u64;
+            space.index.insert_many(slots, scratch, spare);
+        };
+        match slots.first().map(|(_, slot)| slot.mark()) {
+            None => {}
+            Some(only) if slots.iter().all(|(_, slot)| slot.mark() == only) => insert(only, slots),
+            Some(_) => {
+                slots.sort_by_key(|(_, slot)| slot.mark());
+                slots.chunk_by(|(_, one), (_, next)| one.mark() == next.mark()).for_each(|of_one| {
+                    insert(of_one[0].1.mark(), &mut of_one.to_vec());
+                });
+                slots.clear();
             }
         }
-        slots.clear();
     }
 
     /// A record to be replayed, in order.
@@ -187,17 +209,7 @@ impl<'b> Builder<'b> {
         match entry.kind {
             RecordKind::Value(_) | RecordKind::Tombstone => {
                 self.deltas.forget(entry.space, words_of(entry.hash));
-                self.batch.push(Change {
-                    hash: words_of(entry.hash),
-                    segment: found.segment,
-                    offset: entry.offset,
-                    bytes: entry.bytes,
-                    space: entry.space.0,
-                    value: entry.kind.is_value(),
-                    has_expiry: entry.expiry.is_some(),
-                    expiry: entry.expiry.unwrap_or(0),
-                    seq: entry.seq,
-                });
+                self.batch.push(Change::new(found.segment, entry));
                 if self.batch.len() >= self.batch_max {
                     self.apply(scans)?;
                 }
@@ -242,124 +254,7 @@ impl<'b> Builder<'b> {
 
     /// A key that is not served, as if its tombstone had come last.
     pub(crate) fn remove(&mut self, space: SpaceId, hash: [u32; 3]) {
-        self.batch.push(Change {
-            hash,
-            segment: 0,
-            offset: 0,
-            bytes: 0,
-            space: space.0,
-            value: false,
-            has_expiry: false,
-            expiry: 0,
-            seq: Seq::MAX,
-        });
-    }
-
-    fn index_hash(&self, change: &Change) -> u64 {
-        let wide =
-            u128::from(change.hash[0]) << 96 | u128::from(change.hash[1]) << 64 | u128::from(change.hash[2]) << 32;
-        self.hasher.index(crate::hash::KeyHash(wide))
-    }
-
-    /// Applies the changes that wait.
-    pub(crate) fn apply(&mut self, scans: &[SegmentScan<'_>]) -> Result<()> {
-        if self.batch.is_empty() {
-            return Ok(());
-        }
-        let mut by_shard: Vec<Vec<u32>> = vec![Vec::new(); self.seeds.len()];
-        for (at, change) in self.batch.iter().enumerate() {
-            by_shard[self.shard_of(self.index_hash(change))].push(at as u32);
-        }
-        for changes in &mut by_shard {
-            // Neighbours in the index together; a key's changes stay in their order.
-            changes.sort_by_cached_key(|&at| self.index_hash(&self.batch[at as usize]));
-        }
-        let ask = |questions: &mut Vec<Question>, number: usize| {
-            let seed = self.seeds[number].lock();
-            for (n, &at) in by_shard[number].iter().enumerate() {
-                self.prefetch(&seed, by_shard[number].get(n + PREFETCH_AHEAD));
-                let change = &self.batch[at as usize];
-                if let Some(space) = seed.spaces.iter().find(|s| s.id.0 == change.space) {
-                    space.index.find(self.index_hash(change), |_, slot| {
-                        questions.push(Question { place: slot.place(), class: slot.class() });
-                        false
-                    });
-                }
-            }
-            Ok(())
-        };
-        let questions = in_parallel(self.threads, self.seeds.len(), Vec::new, ask)?.concat();
-        let proofs = Proofs::find(self.disk, scans, self.segment_bytes, self.threads, questions)?;
-        in_parallel(
-            self.threads,
-            self.seeds.len(),
-            || (),
-            |(), number| {
-                let mut seed = self.seeds[number].lock();
-                let mut own: HashMap<u64, Proof> = HashMap::with_capacity(by_shard[number].len());
-                for &at in &by_shard[number] {
-                    self.change(&mut seed, &self.batch[at as usize], &mut own, &proofs);
-                }
-                Ok(())
-            },
-        )?;
-        self.batch.clear();
-        Ok(())
-    }
-
-    fn prefetch(&self, seed: &ShardSeed, later: Option<&u32>) {
-        if let Some(&at) = later {
-            let change = &self.batch[at as usize];
-            if let Some(space) = seed.spaces.iter().find(|s| s.id.0 == change.space) {
-                space.index.prefetch(self.index_hash(change));
-            }
-        }
-    }
-
-    fn change(&self, seed: &mut ShardSeed, change: &Change, own: &mut HashMap<u64, Proof>, proofs: &Proofs) {
-        let hash = self.index_hash(change);
-        let ShardSeed { spaces, spare } = seed;
-        let space = ShardSeed::space_of(spaces, SpaceId(change.space), self.shard_bits, self.base_bits);
-        let proof_of = |slot: Slot| own.get(&slot.place()).copied().or_else(|| proofs.get(slot.place()));
-        let mut proof = None;
-        let found: Option<(SlotRef, Slot)> = space.index.find(hash, |_, slot| {
-            proof = proof_of(slot).filter(|p| p.hash == change.hash);
-            proof.is_some()
-        });
-        if !change.value {
-            if let (Some((at, old)), Some(proof)) = (found, proof) {
-                self.unname(old, proof.bytes);
-                space.index.remove(at);
-                space.expiring -= u64::from(old.has_ttl());
-            }
-            return;
-        }
-        let bytes = padded(change.bytes as usize) as u32;
-        let place = Place::new(change.segment, change.offset, self.segment_bytes);
-        let slot = Shard::cold_slot(place, class_of(change.offset, bytes), change.has_expiry, 0);
-        match (found, proof) {
-            (Some((_, old)), _) if old.place() == place.bits() => return,
-            // Of two copies of one version GC's newer one counts: a checkpoint that was written meanwhile knows that one.
-            (Some(_), Some(proof)) if proof.seq > change.seq => return,
-            (Some((at, old)), Some(proof)) => {
-                self.unname(old, proof.bytes);
-                match (old.has_ttl(), slot.has_ttl()) {
-                    (false, true) => space.expiring += 1,
-                    (true, false) => space.expiring -= 1,
-                    _ => {}
-                }
-                space.index.set(at, old.with_place(slot.place()).with_class(slot.class()).with_ttl(slot.has_ttl()));
-            }
-            _ => {
-                while space.index.insert(hash, slot, spare).is_err() {
-                    spare.refill();
-                }
-                space.expiring += u64::from(slot.has_ttl());
-            }
-        }
-        own.insert(place.bits(), Proof { hash: change.hash, bytes, seq: change.seq });
-        let expiry = change.has_expiry.then_some(change.expiry);
-        self.segments[change.segment as usize].live.lock().name(change.offset, bytes, expiry);
+        self.batch.push(Change::removal(space, hash));
     }
 
     pub(crate) fn unname(&self, slot: Slot, bytes: u32) {
@@ -411,7 +306,12 @@ impl ShardSeed {
         ShardSeed::space_of(&mut self.spaces, id, shard_bits, base_bits)
     }
 
-    fn space_of(spaces: &mut Vec<SpaceIndex>, id: SpaceId, shard_bits: u32, base_bits: u32) -> &mut SpaceIndex {
+    pub(crate) fn space_of(
+        spaces: &mut Vec<SpaceIndex>,
+        id: SpaceId,
+        shard_bits: u32,
+        base_bits: u32,
+    ) -> &mut SpaceIndex {
         let at = match spaces.iter().position(|s| s.id == id) {
             Some(at) => at,
             None => {

@@ -307,16 +307,17 @@ fn blank(
 
 /// The newest map and its bytes.
 fn newest_map(disk: &dyn Disk, store: u32, notes: &mut Vec<String>) -> Result<Option<(u64, Map)>> {
-    let mut newest: Option<(Map, &str, Vec<u8>)> = None;
+    let mut newest: Option<(u64, &str, Vec<u8>)> = None;
     for name in map::FILES {
         if let Some(bytes) = read_whole(disk, name, notes)
-            && let Some(map) = Map::decode(store, &bytes)
-            && newest.as_ref().is_none_or(|n| map.generation > n.0.generation)
+            && let Some(generation) = Map::peek(store, &bytes)
+            && newest.as_ref().is_none_or(|n| generation > n.0)
         {
-            newest = Some((map, name, bytes));
+            newest = Some((generation, name, bytes));
         }
     }
-    let Some((map, name, bytes)) = newest else { return Ok(None) };
+    let Some((_, name, bytes)) = newest else { return Ok(None) };
+    let Some(map) = Map::decode(store, &bytes) else { return Ok(None) };
     harden_copies(disk, map::FILES, name, &bytes)?;
     Ok(Some((bytes.len() as u64, map)))
 }
@@ -353,7 +354,7 @@ fn existing(
         options.shard_bits().min(u32::from(block.base_bits)),
         u32::from(block.base_bits),
         options.recovery_threads(),
-        options.replay_batch(),
+        (options.replay_batch(), options.slots_per_hold()),
         spaces,
         map.pending.clone(),
     );

@@ -12,11 +12,15 @@ use crate::index::{Part, Slot};
 use crate::log::checkpoint::{BODY_OFFSET, CheckpointHeader, FILES, Frame, Table};
 use crate::log::map::Map;
 use crate::log::record::u64_at;
+use crate::options::BLOCK_BYTES;
+use crate::place::{Place, Splitter};
 use crate::planted::{self, Bug};
 use crate::tier::parallel::in_parallel;
 use crate::tier::progress::RecoveryProgress;
 use crate::tier::rebuild::Builder;
+use crate::tier::window::Window;
 use thermocline_io::{Disk, FileId};
+use thermocline_memory::prefetch_read;
 
 /// Live records from which on it matters how the index is built.
 const LARGE_STORE_KEYS: u64 = 1 << 20;
@@ -116,16 +120,24 @@ struct Believed<'m> {
 }
 
 impl Believed<'_> {
+    #[inline]
     fn live(&self, offset: u32) -> bool {
         let grain = (offset >> self.grain_shift) as usize;
         self.bits.get(grain / 64).is_some_and(|w| w >> (grain % 64) & 1 == 1)
+    }
+
+    /// Asks for what `live` will look at: the order of hashes is none of places, so each bit misses the cache.
+    #[inline]
+    fn prefetch(&self, offset: u32) {
+        if let Some(word) = self.bits.get((offset >> self.grain_shift) as usize / 64) {
+            prefetch_read(word);
+        }
     }
 }
 
 /// A thread's part of a load.
 struct Loader {
-    window: Vec<u8>,
-    words: Vec<u64>,
+    window: Window,
     slots: Vec<u32>,
     /// In this frame.
     records: u64,
@@ -170,13 +182,7 @@ fn load(
 ) -> Result<Option<Loaded>> {
     let frames = &candidate.table.frames;
     progress.expect(frames.len(), frames.iter().map(|frame| u64::from(frame.bytes)).sum());
-    let state = || Loader {
-        window: Vec::new(),
-        words: Vec::new(),
-        slots: vec![0; builder.segments.len()],
-        records: 0,
-        bad: false,
-    };
+    let state = || Loader { window: Window::default(), slots: vec![0; builder.segments.len()], records: 0, bad: false };
     let loaders = in_parallel(builder.threads, frames.len(), state, |loader, number| {
         if !loader.bad {
             loader.bad = !load_frame(builder, candidate.file, &frames[number], believed, loader)?;
@@ -204,33 +210,42 @@ fn load_frame(
     believed: &[Option<Believed<'_>>],
     loader: &mut Loader,
 ) -> Result<bool> {
-    let Loader { window, words, slots, records, .. } = loader;
-    window.resize(frame.bytes as usize, 0);
-    let Ok(read) = builder.disk.read_at(file, frame.offset, window) else { return Ok(false) };
-    if read < window.len() || crc32fast::hash(window) != frame.crc {
+    let Loader { window, slots, records, .. } = loader;
+    let whole = (frame.bytes as usize).next_multiple_of(BLOCK_BYTES as usize);
+    let Ok(read) = builder.disk.read_at(file, frame.offset, window.room(whole)) else { return Ok(false) };
+    let Some(bytes) = window.bytes().get(..frame.bytes as usize).filter(|bytes| bytes.len() <= read) else {
+        return Ok(false);
+    };
+    if crc32fast::hash(bytes) != frame.crc {
         return Ok(false);
     }
-    let units = u64::from(builder.segment_bytes / crate::options::PLACE_UNIT_BYTES);
-    let mut rest: &[u8] = window;
+    let splitter = Splitter::new(builder.segment_bytes);
+    let mut rest: &[u8] = bytes;
     while rest.len() >= 16 {
         let (space, count) = (SpaceId(u64_at(rest, 0) as u32), u64_at(rest, 8) as usize);
         let Some(bytes) = count.checked_mul(8).and_then(|bytes| rest.get(16..16 + bytes)) else { return Ok(false) };
-        words.clear();
-        words.extend(bytes.chunks_exact(8).map(|word| u64_at(word, 0)));
         rest = &rest[16 + bytes.len()..];
         let mut expiring = 0;
         let keep = |slot: Slot| {
-            let at = (slot.place() / units) as usize;
-            let offset = (slot.place() % units) as u32 * crate::options::PLACE_UNIT_BYTES;
-            let live = believed.get(at).and_then(Option::as_ref).is_some_and(|b| b.live(offset));
-            if live {
-                slots[at] += 1;
-                *records += 1;
-                expiring += u64::from(slot.has_ttl());
+            let (segment, offset) = splitter.split(Place::from_bits(slot.place()));
+            let at = segment as usize;
+            // No branch on what is live: which slots are, nobody can predict.
+            let live =
+                believed.get(at).and_then(Option::as_ref).is_some_and(|b| b.live(offset)) & (slot != Slot::EMPTY);
+            if let Some(slots) = slots.get_mut(at) {
+                *slots += u32::from(live);
             }
+            *records += u64::from(live);
+            expiring += u64::from(live & slot.has_ttl());
             live
         };
-        let Ok((part, _)) = Part::parse(builder.base_bits, words, keep) else { return Ok(false) };
+        let coming = |slot: Slot| {
+            let (segment, offset) = splitter.split(Place::from_bits(slot.place()));
+            if let Some(Some(segment)) = believed.get(segment as usize) {
+                segment.prefetch(offset);
+            }
+        };
+        let Ok((part, _)) = Part::parse(builder.base_bits, bytes, coming, keep) else { return Ok(false) };
         let mut seed = builder.seeds[builder.shard_of(part.prefix())].lock();
         let into = seed.space(space, builder.shard_bits, builder.base_bits);
         if into.index.attach(part).is_err() {

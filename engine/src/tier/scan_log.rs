@@ -18,11 +18,12 @@
 use crate::error::Result;
 use crate::hash::{Hasher, KeyHash};
 use crate::log::chunk::ChunkHeader;
-use crate::log::footer::{self, Entry, Footer};
+use crate::log::footer::{self, Entry, Stored};
 use crate::log::map::MapSegment;
 use crate::log::record::{Address, FLAG_LAST, Record, RecordKind, Seq};
 use crate::log::walk::{Step, Walk};
 use crate::options::BLOCK_BYTES;
+use crate::tier::window::{Window, blocks};
 use parking_lot::Mutex;
 use thermocline_io::{Disk, FileId};
 
@@ -120,6 +121,7 @@ impl<'m> SegmentScan<'m> {
         map: &'m MapSegment,
         hasher: Hasher,
         depth: Depth,
+        window: &mut Window,
     ) -> Result<Self> {
         let mut scan = SegmentScan {
             segment,
@@ -144,33 +146,33 @@ impl<'m> SegmentScan<'m> {
         if depth == Depth::Map || map.covered >= segment_bytes && !map.none_live() {
             return Ok(scan);
         }
-        if depth == Depth::Blocks || !scan.open_by_footer(disk)? && !scan.open_by_first_block(disk)? {
-            scan.open_by_blocks(disk)?;
+        if depth == Depth::Blocks || !scan.open_by_footer(disk, window)? && !scan.open_by_first_block(disk)? {
+            scan.open_by_blocks(disk, window)?;
         }
         Ok(scan)
     }
 
     /// Is there a footer that tells of what the map does not?
-    fn open_by_footer(&mut self, disk: &dyn Disk) -> Result<bool> {
-        let Some((epoch, footer)) = self.read_footer(disk)? else { return Ok(false) };
-        let reused = epoch > self.map.epoch;
-        if !reused && (epoch < self.map.epoch || self.covered >= self.segment_bytes) {
-            return Ok(false);
-        }
-        let covered = if reused { 0 } else { self.covered };
-        let beyond = || footer.entries.iter().filter(|e| e.offset >= covered);
+    fn open_by_footer(&mut self, disk: &dyn Disk, window: &mut Window) -> Result<bool> {
+        let (map_epoch, covered, segment_bytes) = (self.map.epoch, self.covered, self.segment_bytes);
+        let tells = |epoch: u32| epoch > map_epoch || epoch == map_epoch && covered < segment_bytes;
+        window.footer_bytes = BLOCK_BYTES; // most segments have none that tells of anything
+        let Some(footer) = self.any_footer(disk, window, tells)? else { return Ok(false) };
+        let reused = footer.epoch > map_epoch;
+        let covered = if reused { 0 } else { covered };
+        let beyond = || footer.entries().filter(|e| e.offset >= covered);
         let Some(first) = beyond().next() else { return Ok(false) };
         let mut sealed = Sealed {
             offset: first.offset,
             prev_seq: first.seq.saturating_sub(1),
             last_seq: 0,
             watermark: beyond().filter(|e| e.flags & FLAG_LAST != 0).map(|e| e.seq).max().unwrap_or(0),
-            grain_shift: footer::grain_shift(&footer.entries, self.segment_bytes),
+            grain_shift: footer::grain_shift(footer.entries(), segment_bytes),
         };
         if footer.stream == 0 {
-            let in_order = footer.entries.windows(2).all(|pair| pair[1].seq == pair[0].seq + 1);
+            let in_order = footer.entries().zip(footer.entries().skip(1)).all(|(one, next)| next.seq == one.seq + 1);
             match self.header_at(disk, 0)? {
-                Some(header) if in_order && header.epoch == epoch => {
+                Some(header) if in_order && header.epoch == footer.epoch => {
                     if reused {
                         sealed.prev_seq = header.prev_seq;
                     }
@@ -178,8 +180,8 @@ impl<'m> SegmentScan<'m> {
                 _ => return Ok(false),
             }
         }
-        sealed.last_seq = footer.entries.iter().map(|e| e.seq).max().unwrap_or(0);
-        (self.epoch, self.covered, self.stream) = (epoch, covered, footer.stream);
+        sealed.last_seq = footer.entries().map(|e| e.seq).max().unwrap_or(0);
+        (self.epoch, self.covered, self.stream) = (footer.epoch, covered, footer.stream);
         self.max_seq = sealed.last_seq;
         self.sealed = Some(sealed);
         Ok(true)
@@ -206,14 +208,13 @@ impl<'m> SegmentScan<'m> {
     }
 
     /// The epoch is the highest of any block.
-    fn open_by_blocks(&mut self, disk: &dyn Disk) -> Result<()> {
+    fn open_by_blocks(&mut self, disk: &dyn Disk, window: &mut Window) -> Result<()> {
         let mut headers = Vec::new();
-        let mut window = vec![0; WINDOW_BYTES.min(self.segment_bytes as usize)];
-        for base in (0..self.segment_bytes).step_by(window.len()) {
-            let read = self.read(disk, base, &mut window)?;
-            for at in (0..read).step_by(BLOCK_BYTES as usize) {
+        for base in (0..self.segment_bytes).step_by(WINDOW_BYTES) {
+            let bytes = self.read_blocks(disk, base..base.saturating_add(WINDOW_BYTES as u32), window)?;
+            for at in (0..bytes.len()).step_by(BLOCK_BYTES as usize) {
                 let address = Address { store: self.store, segment: self.segment, epoch: 0, offset: base + at as u32 };
-                if let Some(header) = ChunkHeader::decode(address, &window[at..read]) {
+                if let Some(header) = ChunkHeader::decode(address, &bytes[at..]) {
                     headers.push((base + at as u32, header));
                 }
             }
@@ -243,6 +244,21 @@ impl<'m> SegmentScan<'m> {
             Ok(read) => Ok(read),
             Err(_) => Ok(self.read_around(disk, from, &mut into[..want])),
         }
+    }
+
+    /// Reads the bytes of a range, as far as the file goes, by whole blocks.
+    pub(crate) fn read_blocks<'w>(
+        &self,
+        disk: &dyn Disk,
+        range: std::ops::Range<u32>,
+        window: &'w mut Window,
+    ) -> Result<&'w [u8]> {
+        let whole = blocks(range.clone(), self.segment_bytes);
+        let read = self.read(disk, whole.start, window.room((whole.end - whole.start) as usize))?;
+        window.cut(read);
+        let skip = (range.start - whole.start) as usize;
+        let end = skip + (range.end.min(whole.end) - range.start) as usize;
+        Ok(window.bytes().get(skip..end.min(read)).unwrap_or_default())
     }
 
     /// Block by block, so that no more is given up than must be.
@@ -300,66 +316,93 @@ impl<'m> SegmentScan<'m> {
     }
 
     /// The records that the map calls live: from the footer, or from the records themselves.
-    pub(crate) fn covered_live(&mut self, disk: &dyn Disk) -> Result<Vec<Entry>> {
-        if let Some(footer) = self.footer(disk)? {
-            self.stream = footer.stream;
-            self.max_seq = self.max_seq.max(footer.entries.iter().map(|e| e.seq).max().unwrap_or(0));
-            let mut entries = footer.entries;
-            entries.retain(|e| e.kind.is_value() && self.map.live(e.offset));
-            self.missing = self.map.missing(entries.iter().map(|e| e.offset));
-            return Ok(entries);
+    pub(crate) fn covered_live(
+        &mut self,
+        disk: &dyn Disk,
+        window: &mut Window,
+        mut visit: impl FnMut(&Entry),
+    ) -> Result<()> {
+        let map = self.map;
+        // Counted as they come: what is missing is known at the end.
+        let mut found = map.finder();
+        if let Some(footer) = self.footer(disk, window)? {
+            let mut max_seq = 0;
+            for entry in footer.entries() {
+                max_seq = max_seq.max(entry.seq);
+                if entry.kind.is_value() && map.live(entry.offset) {
+                    found.note(entry.offset);
+                    visit(&entry);
+                }
+            }
+            let stream = footer.stream;
+            (self.stream, self.max_seq, self.missing) = (stream, self.max_seq.max(max_seq), found.missing());
+            return Ok(());
         }
-        let (mut out, mut doubtful) = (Vec::new(), None);
+        let (mut max_seq, mut doubtful) = (0, None);
         self.walk(disk, 0, self.covered, |met| {
-            let (found, at) = match met {
-                Met::Record(found) => (found, None),
-                Met::Bad(at, Some(found)) => (found, Some(at)),
+            let (met, at) = match met {
+                Met::Record(met) => (met, None),
+                Met::Bad(at, Some(met)) => (met, Some(at)),
                 Met::Bad(_, None) => return,
             };
-            if found.entry.kind.is_value() && self.map.live(found.entry.offset) {
+            if met.entry.kind.is_value() && map.live(met.entry.offset) {
                 doubtful = doubtful.or(at);
-                out.push(found.entry);
+                max_seq = max_seq.max(met.entry.seq);
+                found.note(met.entry.offset);
+                visit(&met.entry);
             }
         })?;
         self.doubtful = doubtful;
-        self.missing = self.map.missing(out.iter().map(|e| e.offset));
-        self.max_seq = self.max_seq.max(out.iter().map(|e| e.seq).max().unwrap_or(0));
-        Ok(out)
+        (self.max_seq, self.missing) = (self.max_seq.max(max_seq), found.missing());
+        Ok(())
     }
 
     /// The footer, if it is there and of the present epoch.
-    pub(crate) fn footer(&self, disk: &dyn Disk) -> Result<Option<Footer>> {
-        Ok(self.read_footer(disk)?.filter(|(epoch, _)| *epoch == self.epoch).map(|(_, footer)| footer))
+    pub(crate) fn footer<'w>(&self, disk: &dyn Disk, window: &'w mut Window) -> Result<Option<Stored<'w>>> {
+        self.any_footer(disk, window, |epoch| epoch == self.epoch)
     }
 
-    fn read_footer(&self, disk: &dyn Disk) -> Result<Option<(u32, Footer)>> {
-        let end = Address { offset: self.segment_bytes, ..self.address() };
-        Ok(self.footer_bytes(disk)?.and_then(|bytes| footer::decode(end, &bytes)))
-    }
-
-    /// The footer of the present epoch as it is stored, checked, for [`footer::find`].
-    pub(crate) fn stored_footer(&self, disk: &dyn Disk) -> Result<Option<Vec<u8>>> {
-        let end = Address { offset: self.segment_bytes, ..self.address() };
-        Ok(self.footer_bytes(disk)?.filter(|bytes| footer::check(end, bytes) == Some(self.epoch)))
-    }
-
-    fn footer_bytes(&self, disk: &dyn Disk) -> Result<Option<Vec<u8>>> {
-        let mut trailer = [0; footer::TRAILER_BYTES];
-        self.read(disk, self.segment_bytes - footer::TRAILER_BYTES as u32, &mut trailer)?;
-        let Some((_, bytes)) = footer::peek(&trailer) else { return Ok(None) };
-        if bytes > self.segment_bytes as usize {
+    /// The footer, if it is there and of an epoch that is wanted.
+    fn any_footer<'w>(
+        &self,
+        disk: &dyn Disk,
+        window: &'w mut Window,
+        wanted: impl Fn(u32) -> bool,
+    ) -> Result<Option<Stored<'w>>> {
+        let end = self.segment_bytes;
+        let mut ahead = window.footer_bytes.clamp(BLOCK_BYTES, end);
+        if ahead > BLOCK_BYTES && disk.read_at(self.file, u64::from(end - ahead), window.room(ahead as usize)).is_err()
+        {
+            ahead = BLOCK_BYTES; // what lies before a shorter footer is nobody's business
+        }
+        let last = match ahead {
+            BLOCK_BYTES => self.read_blocks(disk, end - ahead..end, window)?,
+            _ => window.bytes(),
+        };
+        let trailer = last.len().checked_sub(footer::TRAILER_BYTES).map(|at| &last[at..]);
+        let Some((epoch, bytes)) = trailer.and_then(footer::peek).filter(|(_, bytes)| *bytes <= end as usize) else {
+            return Ok(None);
+        };
+        if !wanted(epoch) {
             return Ok(None);
         }
-        let mut whole = vec![0; bytes];
-        self.read(disk, self.segment_bytes - bytes as u32, &mut whole)?;
-        Ok(Some(whole))
+        let there = last.len();
+        let whole = blocks(end - bytes as u32..end, end);
+        window.footer_bytes = whole.end - whole.start;
+        if bytes > there {
+            self.read_blocks(disk, whole, window)?;
+        }
+        let read = window.bytes();
+        let stored = read.len().checked_sub(bytes).map(|at| &read[at..]);
+        Ok(stored.and_then(|stored| Stored::read(self.address().at(end), stored)))
     }
 
     /// All records beyond what the map covers.
     pub(crate) fn beyond(&self, disk: &dyn Disk, mut visit: impl FnMut(Found)) -> Result<()> {
         if self.sealed.is_some() {
-            let footer = self.footer(disk)?.unwrap_or_default();
-            for entry in footer.entries.into_iter().filter(|e| e.offset >= self.covered) {
+            let mut window = Window::default();
+            let footer = self.footer(disk, &mut window)?;
+            for entry in footer.iter().flat_map(Stored::entries).filter(|e| e.offset >= self.covered) {
                 visit(Found { segment: self.segment, entry, fact: Vec::new(), losses: 0 });
             }
             return Ok(());
@@ -374,10 +417,11 @@ impl<'m> SegmentScan<'m> {
     /// Walks the chunks of `from..to`.
     pub(crate) fn walk(&self, disk: &dyn Disk, from: u32, to: u32, mut visit: impl FnMut(Met)) -> Result<()> {
         let mut walk = Walk::new(self.address(), Some(self.epoch), from, self.segment_bytes);
-        let mut window: Vec<u8> = Vec::new();
+        let mut window = Window::default();
+        window.cut(0);
         let mut base = 0;
         loop {
-            match walk.step(&window, base) {
+            match walk.step(window.bytes(), base) {
                 Step::Record { offset, record } => {
                     if offset >= to {
                         return Ok(());
@@ -394,10 +438,8 @@ impl<'m> SegmentScan<'m> {
                     let start = from / BLOCK_BYTES * BLOCK_BYTES;
                     // No more than is asked for: the foreground is read chunk by chunk.
                     let ahead = to.saturating_sub(start).next_multiple_of(BLOCK_BYTES).min(WINDOW_BYTES as u32);
-                    let want = ((from - start) + bytes).max(ahead).min(self.segment_bytes - start);
-                    window.resize(want as usize, 0);
-                    let read = self.read(disk, start, &mut window)?;
-                    window.truncate(read);
+                    let want = (from - start).saturating_add(bytes).max(ahead).min(self.segment_bytes - start);
+                    let read = self.read_blocks(disk, start..start + want, &mut window)?.len();
                     base = start;
                     if read <= (from - start) as usize {
                         return Ok(());

@@ -12,6 +12,7 @@ use crate::tier::parallel::in_parallel;
 use crate::tier::progress::RecoveryProgress;
 use crate::tier::scan_log::{Depth, SegmentScan};
 use crate::tier::tail::Tail;
+use crate::tier::window::Window;
 use std::sync::atomic::Ordering;
 use thermocline_io::Disk;
 
@@ -56,15 +57,17 @@ impl<'s> Survey<'s> {
         let files = self.segments.iter().filter(|segment| segment.file().is_some()).count();
         self.progress.expect(files, files as u64 * u64::from(each));
         let (store, bytes, hasher) = (self.block.store, self.block.segment_bytes, self.hasher);
-        let scans = in_parallel(self.threads, self.segments.len(), Vec::new, |scans, id| {
+        let state = || (Vec::new(), Window::default());
+        let looked = in_parallel(self.threads, self.segments.len(), state, |(scans, window), id| {
             let Some(file) = self.segments[id].file() else { return Ok(()) };
-            let mut scan = SegmentScan::open(self.disk, store, id as u32, file, bytes, of_segment[id], hasher, depth)?;
+            let map = of_segment[id];
+            let mut scan = SegmentScan::open(self.disk, store, id as u32, file, bytes, map, hasher, depth, window)?;
             scan.spaces_end = self.map.next_space;
             scans.push(scan);
             self.progress.step(0);
             Ok(())
         })?;
-        let mut scans: Vec<SegmentScan<'s>> = scans.into_iter().flatten().collect();
+        let mut scans: Vec<SegmentScan<'s>> = looked.into_iter().flat_map(|(scans, _)| scans).collect();
         scans.sort_by_key(|scan| scan.segment);
         let holds = |cut: &Cut| {
             scans.iter().any(|s| {
