@@ -3,7 +3,8 @@
 //! ```text
 //!  begin    streams sealed at seq S | what S needs durable | superblock and map read | segments pinned
 //!  copy     segment after segment into the folder, emptiest first, each unpinned when it is there
-//!  folder   segment-00000c.e7.s181   an object: a segment as it was when epoch 7 of it ended with seq 181
+//!  folder   segment-00000c.e7.f01234567  an object: a segment as it was when epoch 7 of it ended with a footer of this checksum
+//!           segment-00000d.e2.s181   or, without a footer, with seq 181
 //!           NAME.superblock-0 ..     the small files of one backup
 //!           NAME.backup              its manifest (JSON): files, the objects that hold them, lengths and checksums
 //!  restore  the files of one manifest, checked, into an empty directory: what a start finds is what a crash at S had left
@@ -19,7 +20,7 @@
 use crate::Engine;
 use crate::engine::Inner;
 use crate::error::{Error, Result};
-use crate::log::{map, segment::SegmentState, segment_name, superblock};
+use crate::log::{footer, map, record::u32_at, segment::SegmentState, segment_name, superblock};
 use crate::options::BLOCK_BYTES;
 use crate::options::{
     BACKUP_MANIFEST_BYTES_MAX, BACKUP_PIECE_BYTES, BACKUP_ROOM_SEGMENTS, META_PIECE_BYTES, REMOVAL_RESERVE_SEGMENTS,
@@ -39,6 +40,15 @@ pub const FORMAT: u32 = 1;
 const MANIFEST_ENDING: &str = ".backup";
 /// How the name of a file ends that is not whole yet.
 const PART_ENDING: &str = ".part";
+
+/// Longest name of a backup, in bytes.
+const NAME_BYTES_MAX: usize = 64;
+
+/// May a backup have this name: 1 to 64 letters, digits, dashes and underscores?
+pub fn is_name(name: &[u8]) -> bool {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_".contains(byte);
+    (1..=NAME_BYTES_MAX).contains(&name.len()) && name.iter().all(is_plain)
+}
 
 /// What one backup is made of.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -218,17 +228,21 @@ impl BackupSource {
         order.sort_unstable();
         for pinned in order.into_iter().map(|(_, at)| self.pinned[at]) {
             let (segment, file) = (pinned.segment, segment_name(pinned.segment));
-            let object = format!("{file}.e{}.s{}", pinned.epoch, pinned.max_seq);
             if self.is_kept(&pinned) {
+                let disk = &self.inner.log.disk;
+                let meta = &self.inner.log.segments[segment as usize];
+                let source = meta.file().ok_or_else(|| refused(format!("{file} has gone")))?;
+                // A start knows the footers, and of the seqs only an upper bound.
+                let object = match read_footer_crc(&**disk, source, &file, segment_bytes, pinned.epoch)? {
+                    Some(crc) => format!("{file}.e{}.f{crc:08x}", pinned.epoch),
+                    None => format!("{file}.e{}.s{}", pinned.epoch, pinned.max_seq),
+                };
                 match known.get(&object) {
                     Some(there) => {
                         progress.bytes += there.bytes;
                         files.push(BackupFile { name: file, ..there.clone() });
                     }
                     None => {
-                        let disk = &self.inner.log.disk;
-                        let meta = &self.inner.log.segments[segment as usize];
-                        let source = meta.file().ok_or_else(|| refused(format!("{file} has gone")))?;
                         let entry = put(folder, &object, segment_bytes, &mut progress, go_on, |offset, into| {
                             self.still_pinned()?;
                             read_all(&**disk, source, &file, offset, into)
@@ -397,7 +411,7 @@ impl Manifest {
     /// [`Error::Backup`] if the directory is not empty or an object is missing or wrong; [`Error::Io`].
     pub fn restore(&self, folder: &dyn Disk, into: &dyn Disk, go_on: &mut GoOn<'_>) -> Result<Progress> {
         let there = into.list().map_err(|error| Error::io("listing the directory to restore into", &error))?;
-        if let Some(entry) = there.first() {
+        if let Some(entry) = there.iter().find(|entry| !entry.name.starts_with('.')) {
             let words =
                 format!("the directory to restore into holds {}; nothing is written: choose an empty one", entry.name);
             return Err(refused(words));
@@ -459,7 +473,9 @@ impl Folder {
             return Err(refused(format!("there is no folder {}", path.display())));
         }
         let lock = lock_directory(path).map_err(|error| match error.kind() {
-            io::ErrorKind::WouldBlock => refused(format!("{error}; choose a folder that is for backups only")),
+            io::ErrorKind::WouldBlock => refused(format!(
+                "{error}; wait until the backup into it has ended, or choose a folder that is for backups only"
+            )),
             _ => about("cannot lock the folder of backups", &error),
         })?;
         let disk = open_directory(path, BackendChoice::Pool).map_err(|error| about("cannot open", &error))?;
@@ -540,6 +556,14 @@ fn read_all(disk: &dyn Disk, file: FileId, name: &str, mut offset: u64, mut into
         }
     }
     Ok(())
+}
+
+/// The checksum that the footer of a segment carries; `None`: it has none of this epoch.
+fn read_footer_crc(disk: &dyn Disk, file: FileId, name: &str, segment_bytes: u64, epoch: u32) -> Result<Option<u32>> {
+    let mut block = vec![0; BLOCK_BYTES as usize];
+    read_all(disk, file, name, segment_bytes - block.len() as u64, &mut block)?;
+    let trailer = &block[block.len() - footer::TRAILER_BYTES..];
+    Ok(footer::peek(trailer).filter(|peeked| peeked.0 == epoch).map(|_| u32_at(trailer, 0)))
 }
 
 /// Makes a file, piece by piece, under another name until it is whole and durable.

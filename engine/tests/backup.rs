@@ -144,6 +144,22 @@ fn a_second_backup_copies_what_is_new_and_an_old_one_goes_without_it() {
     assert_eq!(names, ["second"]);
 }
 
+/// A start knows the last seq of the map and not that of each segment: named by it, a backup after each restart was whole.
+#[test]
+fn after_a_restart_a_backup_copies_what_is_new_too() {
+    let (data, folder) = (disk(1), disk(2));
+    let (mut model, mut random) = (Model::new(), SmallRng::seed_from_u64(7));
+    for (life, name) in ["first", "second"].into_iter().enumerate() {
+        let mut store = Store::open(&data, options(Durability::EverySecond));
+        store.work([2_000, 20][life], &mut model, &mut random);
+        let (_, progress) = store.begin().unwrap().copy(&folder, name, &mut |_| true).unwrap();
+        assert_eq!(life == 1, progress.bytes_copied * 2 < progress.bytes_all, "{name}: {progress:?}");
+        let engine = store.engine.clone();
+        store.finish(engine.close()).unwrap();
+    }
+    assert!(restored(&folder, "second", options(Durability::EverySecond)) == model);
+}
+
 #[test]
 fn a_damaged_or_half_backup_is_never_restored_in_silence() {
     let (mut store, folder) = (Store::open(&disk(1), options(Durability::EverySecond)), disk(2));

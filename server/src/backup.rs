@@ -14,8 +14,6 @@ use thermocline::backup::{self, BackupSource, Folder, Progress};
 use crate::command::reply::CommandError;
 use crate::server::Server;
 
-/// Longest name of a backup, in bytes.
-const NAME_BYTES_MAX: usize = 64;
 /// Seconds of a day.
 const DAY_S: u64 = 86_400;
 /// How often a thread that leaves the device to others looks whether it should end.
@@ -90,8 +88,7 @@ impl Backups {
         let name = match name {
             None => format!("backup-{}", began_ms / 1000),
             Some(name) => {
-                let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_".contains(byte);
-                if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.iter().all(is_plain) {
+                if !backup::is_name(name) {
                     return Err(CommandError::Static(
                         "ERR the name of a backup has 1 to 64 letters, digits, dashes and underscores",
                     ));
