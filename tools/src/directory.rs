@@ -80,7 +80,11 @@ impl Directory {
             .cloned()
             .collect();
         let lock = lock_directory(path).map_err(|error| match error.kind() {
-            std::io::ErrorKind::WouldBlock => anyhow::anyhow!("{error}; stop the server first, or work on a backup"),
+            std::io::ErrorKind::WouldBlock => {
+                anyhow::anyhow!(
+                    "{error}; stop the server first, or work on a backup (TIER BACKUP makes one while it serves)"
+                )
+            }
             _ => anyhow::Error::new(error).context("cannot lock the directory"),
         })?;
         let mut directory = Directory {

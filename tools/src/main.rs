@@ -3,9 +3,11 @@
 //! One operation per file; each gathers a report first and then prints it, for people or as JSON.
 //!
 //! Promises: refuses a directory in use; exit code 0 for "all well", 1 for damage or an error in words, 2 for wrong usage.
-//! Never: changes a data file, except `load` in the directory it is told to; `compact` and `repair` write a new one. All others only read: the lock file is all they touch.
+//! Never: changes a data file, except `load` in the directory it is told to, and `backup`, which opens the store as a start does; `compact`,
+//! `repair` and `restore` write a new one. All others only read: the lock file is all they touch.
 #![forbid(unsafe_code)]
 
+mod backup;
 mod compact;
 mod directory;
 mod dump;
@@ -79,6 +81,26 @@ enum Command {
                             thermocline repair ./data --into ./new && mv ./data ./damaged && mv ./new ./data\n\n\
                             Exit codes: 0 nothing is lost, 1 something is lost or an error, 2 wrong usage.")]
     Repair(repair::RepairArgs),
+    /// Copy the store in a directory into a folder of backups; what the folder has already is not copied again.
+    ///
+    /// The server must be stopped: one that runs makes its backups itself (TIER BACKUP, `backup-schedule`), into the same kind of
+    /// folder.
+    #[command(
+        after_help = "Examples:\n  thermocline backup ./data /mnt/backups\n  thermocline backup ./data /mnt/backups --name before-upgrade\n  \
+                            thermocline backup ./data /mnt/backups --keep 7"
+    )]
+    Backup(backup::BackupArgs),
+    /// List the backups of a folder; with `--check` read them and compare the checksums.
+    #[command(
+        after_help = "Examples:\n  thermocline backups /mnt/backups\n  thermocline backups --check /mnt/backups\n  \
+                            thermocline backups --json /mnt/backups | jq -r '.backups[-1].name'\n\n\
+                            Exit codes: 0 all well, 1 a backup is damaged or an error, 2 wrong usage."
+    )]
+    Backups(backup::ListArgs),
+    /// Make a data directory of a backup, every checksum compared.
+    #[command(after_help = "Examples:\n  thermocline restore /mnt/backups ./data-restored\n  \
+                            thermocline restore /mnt/backups ./data-restored --name before-upgrade")]
+    Restore(backup::RestoreArgs),
     /// Check every checksum, footer, map and checkpoint; name file and offset of each damage.
     ///
     /// A torn tail, records beyond a cut and blocks of a segment's earlier life are no damage: a crash leaves them, recovery
@@ -125,6 +147,9 @@ fn main() -> ExitCode {
         Command::Load(args) => load::run(&args),
         Command::Compact(args) => compact::run(&args),
         Command::Repair(args) => repair::run(&args),
+        Command::Backup(args) => backup::run(&args),
+        Command::Backups(args) => backup::list(&args),
+        Command::Restore(args) => backup::restore(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Stats(args) => stats::run(&args),

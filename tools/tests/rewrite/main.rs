@@ -1,9 +1,10 @@
-//! `thermocline repair` and `compact`: what they write is exactly what was stored, what they leave behind they count.
+//! `thermocline repair`, `compact`, `backup` and `restore`: what they write is exactly what was stored, what they leave behind they count.
 #![expect(clippy::disallowed_methods, reason = "prepares, damages and copies data files by hand")]
 
 #[path = "../transfer/tool.rs"]
 mod tool;
 
+mod backup;
 mod compact;
 mod inspect;
 mod repair;

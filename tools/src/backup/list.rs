@@ -1,0 +1,187 @@
+//! `thermocline backups`: what is in a folder of backups, and whether it is whole.
+//!
+//! Promises: `--check` reads each file once, whoever shares it, and names each that is damaged. Never: changes the folder.
+
+use super::advance;
+use crate::{print, progress};
+use anyhow::Result;
+use clap::Args;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use thermocline::backup::{BackupFile, Folder, Manifest, Progress};
+
+/// What `backups` takes.
+#[derive(Args)]
+pub struct ListArgs {
+    /// The folder of backups (`backup-dir` of the server).
+    folder: PathBuf,
+    /// Read all files and compare the checksums.
+    #[arg(long)]
+    check: bool,
+    /// Print the report as JSON to standard output.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Row {
+    name: String,
+    /// When it was begun.
+    created_ms: u64,
+    /// The same for people, in UTC.
+    created: String,
+    seq: u64,
+    files: u64,
+    bytes: u64,
+    /// Of them, in files that an older backup has, too.
+    shared_bytes: u64,
+    /// Its files that are missing or damaged; `null`: not checked.
+    damages: Option<Vec<String>>,
+}
+
+#[derive(Serialize)]
+struct Report {
+    folder: String,
+    /// `clean`, `damaged` or `not checked`.
+    result: &'static str,
+    /// Oldest first.
+    backups: Vec<Row>,
+    /// Each damage once, in words.
+    damages: Vec<String>,
+}
+
+/// Lists, checks if asked to, and prints. Exit code 1: damage.
+pub fn run(args: &ListArgs) -> Result<ExitCode> {
+    let folder = Folder::open(&args.folder, false)?;
+    let all = Manifest::all(folder.disk())?;
+    let damages = if args.check { check(&folder, &all)? } else { BTreeMap::new() };
+    let mut older = BTreeSet::new();
+    let mut backups = Vec::with_capacity(all.len());
+    for (name, manifest) in &all {
+        let objects = || manifest.files.iter().map(|file| (file.object.as_str(), file.bytes));
+        let damaged = || manifest.files.iter().filter(|file| damages.contains_key(&key(file)));
+        backups.push(Row {
+            name: name.clone(),
+            created_ms: manifest.created_ms,
+            created: utc(manifest.created_ms),
+            seq: manifest.seq,
+            files: manifest.files.len() as u64,
+            bytes: manifest.bytes(),
+            shared_bytes: objects().filter(|(object, _)| older.contains(object)).map(|(_, bytes)| bytes).sum(),
+            damages: args.check.then(|| damaged().map(|file| file.object.clone()).collect()),
+        });
+        older.extend(objects().map(|(object, _)| object));
+    }
+    let result = match (args.check, damages.is_empty()) {
+        (false, _) => "not checked",
+        (true, true) => "clean",
+        (true, false) => "damaged",
+    };
+    let is_damaged = !damages.is_empty();
+    let damages = damages.into_values().collect();
+    let report = Report { folder: args.folder.display().to_string(), result, backups, damages };
+    if args.json {
+        print::json(&report)?;
+    } else {
+        print::text(&words(&report))?;
+    }
+    Ok(ExitCode::from(u8::from(is_damaged)))
+}
+
+/// What makes two files of backups the same.
+type FileKey = (String, u64, u32);
+
+fn key(file: &BackupFile) -> FileKey {
+    (file.object.clone(), file.bytes, file.crc)
+}
+
+/// Reads every file of every backup once. Answers those that are not what was copied, with the words.
+fn check(folder: &Folder, all: &[(String, Manifest)]) -> Result<BTreeMap<FileKey, String>> {
+    let files: BTreeMap<FileKey, (&Manifest, &BackupFile)> =
+        all.iter().flat_map(|(_, m)| m.files.iter().map(move |file| (key(file), (m, file)))).collect();
+    let bytes = files.keys().map(|(_, bytes, _)| bytes).sum();
+    let bar = progress::bar("check", bytes);
+    let mut damages = BTreeMap::new();
+    let mut done = 0;
+    for (key, (manifest, file)) in files {
+        let mut step = advance(&bar);
+        let Manifest { format, store, seq, created_ms, .. } = *manifest;
+        let one = Manifest { format, store, seq, created_ms, files: vec![file.clone()] };
+        let checked = one.check(folder.disk(), &mut |progress| {
+            step(Progress { bytes: done + progress.bytes, bytes_all: bytes, bytes_copied: 0 })
+        });
+        done += file.bytes;
+        if let Err(error) = checked {
+            damages.insert(key, error.to_string());
+        }
+    }
+    bar.finish_and_clear();
+    Ok(damages)
+}
+
+fn words(report: &Report) -> String {
+    if report.backups.is_empty() {
+        return format!("no backups in {}\n", report.folder);
+    }
+    let checked = report.result != "not checked";
+    let row = |row: &Row| {
+        let mut cells = vec![
+            row.name.clone(),
+            row.created.clone(),
+            row.seq.to_string(),
+            row.files.to_string(),
+            print::bytes(row.bytes),
+            print::bytes(row.shared_bytes),
+        ];
+        cells.extend(row.damages.as_ref().map(|d| if d.is_empty() { "clean".into() } else { "damaged".into() }));
+        cells
+    };
+    let mut head = vec!["name", "begun (UTC)", "seq", "files", "bytes", "shared with older"];
+    head.extend(checked.then_some("check"));
+    let mut out = print::table(&head, &report.backups.iter().map(row).collect::<Vec<_>>());
+    if checked {
+        out.push('\n');
+        report.damages.iter().for_each(|damage| out.push_str(&format!("{damage}\n")));
+        out.push_str(&format!("{}\n", report.result));
+    }
+    out
+}
+
+/// `2026-11-30 18:39:45` of Unix milliseconds.
+fn utc(unix_ms: u64) -> String {
+    let seconds = unix_ms / 1000;
+    let (mut days, second) = (seconds / 86_400, seconds % 86_400);
+    let is_leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let mut year = 1970;
+    while days >= 365 + u64::from(is_leap(year)) {
+        days -= 365 + u64::from(is_leap(year));
+        year += 1;
+    }
+    let february = 28 + u64::from(is_leap(year));
+    let mut month = 1;
+    for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30] {
+        if days < length {
+            break;
+        }
+        days -= length;
+        month += 1;
+    }
+    let (hour, minute) = (second / 3600, second / 60 % 60);
+    format!("{year}-{month:02}-{:02} {hour:02}:{minute:02}:{:02}", days + 1, second % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::utc;
+
+    #[test]
+    fn a_moment_is_told_in_utc() {
+        assert_eq!(utc(0), "1970-01-01 00:00:00");
+        assert_eq!(utc(951_782_399_000), "2000-02-28 23:59:59");
+        assert_eq!(utc(951_868_799_999), "2000-02-29 23:59:59");
+        assert_eq!(utc(1_735_689_599_000), "2024-12-31 23:59:59");
+        assert_eq!(utc(1_796_063_985_000), "2026-11-30 18:39:45");
+    }
+}
