@@ -313,7 +313,7 @@ impl Options {
     pub fn slots_per_hold(&self) -> usize {
         let (least, most) = COLLECTED_BYTES.into_inner();
         let bytes = (self.max_memory / 16).clamp(least, most) as usize;
-        (bytes / 16 / self.recovery_threads() >> self.shard_bits()).clamp(64, SLOTS_PER_HOLD_MAX)
+        ((bytes / 16 / self.recovery_threads()) >> self.shard_bits()).clamp(64, SLOTS_PER_HOLD_MAX)
     }
 
     /// Changes that recovery replays together.
