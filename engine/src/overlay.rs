@@ -62,7 +62,7 @@ pub struct Overlay<'v, 'a> {
 impl<'v, 'a> Overlay<'v, 'a> {
     /// A layer over the views of all keys of the group, which lie in these spaces. Who sees an expired key is decided by `now_ms`.
     pub fn new(views: &'v [Option<View<'v>>], spaces: impl Iterator<Item = SpaceId>, now_ms: u64) -> Self {
-        let states = views.iter().map(|_| State::Same).collect();
+        let states: Vec<State<'a>> = views.iter().map(|_| State::Same).collect();
         let spaces = spaces.collect();
         Overlay {
             views,
