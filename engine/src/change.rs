@@ -8,7 +8,7 @@ use crate::delta;
 use crate::hash::KeyHash;
 use smallvec::SmallVec;
 pub use thermocline_value::Kind;
-use thermocline_value::{CodecError, CollectionId, NodeId};
+use thermocline_value::{ChildCount, CodecError, CollectionId, NodeId};
 
 /// A logical database's storage: never reused, so that FLUSHDB is a fresh one. Even numbers are visible spaces, the odd
 /// number after each is its hidden twin (extents, nodes).
@@ -135,6 +135,8 @@ enum NodePayload {
     Full(usize, usize),
     /// Its payload is changed by this list of edits (`delta.rs`).
     Edited(usize, usize),
+    /// A count of it changes.
+    Counted(ChildCount),
     /// It is gone.
     Freed,
 }
@@ -154,10 +156,30 @@ impl NodeChange {
             NodePayload::Full(from, to) => Ok(Some(changes.scratch[from..to].to_vec())),
             NodePayload::Freed => Ok(None),
             NodePayload::Edited(from, to) => {
+                let old = old().ok_or(CodecError::Truncated)?;
+                delta::applied(&changes.scratch[from..to], old).map(Some)
+            }
+            NodePayload::Counted(count) => {
                 let mut payload = old().ok_or(CodecError::Truncated)?.to_vec();
-                delta::apply(&changes.scratch[from..to], &mut payload)?;
+                count.edit().apply(&mut payload)?;
                 Ok(Some(payload))
             }
+        }
+    }
+
+    /// The list of its edits, if it is edited.
+    pub(crate) fn edits<'c>(&self, changes: &'c Changes<'_>) -> Option<&'c [u8]> {
+        match self.payload {
+            NodePayload::Edited(from, to) => Some(&changes.scratch[from..to]),
+            NodePayload::Full(..) | NodePayload::Counted(_) | NodePayload::Freed => None,
+        }
+    }
+
+    /// The count that changes, if that is all.
+    pub(crate) fn count(&self) -> Option<ChildCount> {
+        match self.payload {
+            NodePayload::Counted(count) => Some(count),
+            _ => None,
         }
     }
 
@@ -166,6 +188,7 @@ impl NodeChange {
         match self.payload {
             NodePayload::Full(from, to) => Change::Put(self.kind, Payload::Scratch(from, to), Expiry::Clear),
             NodePayload::Edited(from, to) => Change::Edit(self.kind, Payload::Scratch(from, to)),
+            NodePayload::Counted(_) => unreachable!("counts are written as edits first"),
             NodePayload::Freed => Change::Remove(false),
         }
     }
@@ -190,6 +213,8 @@ pub struct Changes<'a> {
     touched: Vec<(u32, &'a [u8])>,
     /// Nodes of collections: behind the keys, in the same group.
     nodes: Vec<NodeChange>,
+    /// Where nodes are made anew: memory that is used again.
+    pub(crate) rooms: Vec<Vec<u8>>,
     refused: bool,
     wants_nodes: bool,
     waits: bool,
@@ -293,6 +318,29 @@ impl<'a> Changes<'a> {
         self.scratch.extend_from_slice(edits);
         let payload = NodePayload::Edited(from, self.scratch.len());
         self.nodes.push(NodeChange { owner, collection, node, kind, payload });
+    }
+
+    /// A count of a node of the collection under this key changes, and nothing else of it.
+    pub(crate) fn count_node(
+        &mut self,
+        owner: usize,
+        collection: CollectionId,
+        node: NodeId,
+        kind: Kind,
+        count: ChildCount,
+    ) {
+        self.nodes.push(NodeChange { owner, collection, node, kind, payload: NodePayload::Counted(count) });
+    }
+
+    /// Counts become lists of edits, as whoever logs them needs them.
+    pub(crate) fn write_counts(&mut self) {
+        for node in &mut self.nodes {
+            if let NodePayload::Counted(count) = node.payload {
+                let from = self.scratch.len();
+                delta::put_edit(&mut self.scratch, &count.edit());
+                node.payload = NodePayload::Edited(from, self.scratch.len());
+            }
+        }
     }
 
     /// The decision about a node, if this number is not one of the keys'.

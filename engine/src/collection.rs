@@ -19,12 +19,19 @@ use crate::options::NODES_PER_ROUND_MAX;
 use std::borrow::Cow;
 use std::cell::{Cell, OnceCell};
 use std::collections::HashMap;
-use thermocline_value::{CodecError, CollectionId, Fault, Missing, NodeEdit, NodeId, Nodes, Root, length};
+use std::ops::Range;
+use thermocline_value::{ChildCount, CodecError, CollectionId, Fault, Missing, NodeEdit, NodeId, Nodes, Root, length};
 
 /// Bytes of a node's key: the collection's id and six bytes of the node's.
 pub(crate) const NODE_NAME_BYTES: usize = 14;
 /// Up to so many changed nodes are found by looking at each.
 const STAGED_SEARCHED_MAX: usize = 8;
+
+/// Room for what a usual command adds to a small collection.
+const ROOT_ROOM_BYTES: usize = 128;
+/// Room for the nodes, and for the edits, of a usual command.
+const STAGED_AT_FIRST: usize = 4;
+const EDITS_BYTES: usize = 256;
 
 /// Key of a node in the twin space.
 pub(crate) fn node_name(collection: CollectionId, node: NodeId) -> [u8; NODE_NAME_BYTES] {
@@ -58,8 +65,10 @@ impl std::fmt::Debug for NodesOf<'_> {
 enum Staged {
     /// It has this payload.
     Full(Vec<u8>),
-    /// It was changed by a list of edits; its payload is made when somebody looks.
-    Edited(Vec<u8>, OnceCell<Vec<u8>>),
+    /// It was changed by a list of edits, this part of all edits; its payload is made when somebody looks.
+    Edited(Range<usize>, OnceCell<Vec<u8>>),
+    /// Of its counts only this one changes; its payload is made when somebody looks.
+    Counted(ChildCount, OnceCell<Vec<u8>>),
     /// It is gone.
     Freed,
 }
@@ -75,8 +84,10 @@ pub struct Collection<'v> {
     root: Cow<'v, [u8]>,
     id: Option<CollectionId>,
     staged: Vec<(NodeId, Staged)>,
+    /// Lists of edits, one behind the other; those of one node are neighbours.
+    edits: Vec<u8>,
     /// Where a node stands in `staged`, once they are many.
-    places: HashMap<NodeId, usize>,
+    places: Option<HashMap<NodeId, usize>>,
     is_new_root: bool,
     /// A node that an edit did not fit: its bytes are not what they should be.
     damage: Cell<Option<(NodeId, CodecError)>>,
@@ -93,7 +104,8 @@ impl<'v> Collection<'v> {
             root: Cow::Borrowed(view.value),
             id: tree_of(view.value).map(|root| root.collection),
             staged: Vec::new(),
-            places: HashMap::new(),
+            edits: Vec::new(),
+            places: None,
             is_new_root: false,
             damage: Cell::new(None),
         }
@@ -109,7 +121,8 @@ impl<'v> Collection<'v> {
             root: Cow::Borrowed(empty),
             id: None,
             staged: Vec::new(),
-            places: HashMap::new(),
+            edits: Vec::new(),
+            places: None,
             is_new_root: false,
             damage: Cell::new(None),
         }
@@ -152,7 +165,8 @@ impl<'v> Collection<'v> {
         if let Some((node, error)) = self.damage.get() {
             return Err(Fault::Corrupt(node, error));
         }
-        if length(&self)? == 0 {
+        // A tree is never empty.
+        if self.is_run() && length(&self)? == 0 {
             changes.remove(key);
             return Ok(());
         }
@@ -166,7 +180,8 @@ impl<'v> Collection<'v> {
         for (node, staged) in &self.staged {
             match staged {
                 Staged::Full(payload) => changes.put_node(key, id, *node, kind, Some(payload)),
-                Staged::Edited(edits, _) => changes.edit_node(key, id, *node, kind, edits),
+                Staged::Edited(edits, _) => changes.edit_node(key, id, *node, kind, &self.edits[edits.clone()]),
+                Staged::Counted(count, _) => changes.count_node(key, id, *node, kind, *count),
                 Staged::Freed => changes.put_node(key, id, *node, kind, None),
             }
         }
@@ -175,7 +190,7 @@ impl<'v> Collection<'v> {
 
     fn place(&self, node: NodeId) -> Option<usize> {
         if self.staged.len() > STAGED_SEARCHED_MAX {
-            return self.places.get(&node).copied();
+            return self.places.as_ref().and_then(|places| places.get(&node).copied());
         }
         self.staged.iter().position(|staged| staged.0 == node)
     }
@@ -185,10 +200,15 @@ impl<'v> Collection<'v> {
             self.staged[at].1 = staged;
             return;
         }
+        if self.staged.capacity() == 0 {
+            self.staged = Vec::with_capacity(STAGED_AT_FIRST);
+        }
         self.staged.push((node, staged));
-        let count = self.staged.len();
-        let indexed = if count <= STAGED_SEARCHED_MAX { count } else { self.places.len() };
-        self.places.extend(self.staged[indexed..].iter().enumerate().map(|(n, staged)| (staged.0, indexed + n)));
+        if self.staged.len() > STAGED_SEARCHED_MAX {
+            let places = self.places.get_or_insert_default();
+            let indexed = places.len();
+            places.extend(self.staged[indexed..].iter().enumerate().map(|(n, staged)| (staged.0, indexed + n)));
+        }
     }
 
     /// Notes an edit that did not fit.
@@ -201,6 +221,12 @@ impl<'v> Collection<'v> {
     /// The payload of a node as the store has it.
     fn stored(&self, node: NodeId) -> Option<&[u8]> {
         self.nodes.and_then(|nodes| nodes.source.node(nodes.space, self.id?, node))
+    }
+
+    fn counted(&self, node: NodeId, count: &ChildCount) -> Vec<u8> {
+        let mut payload = self.stored(node).map(<[u8]>::to_vec).unwrap_or_default();
+        self.check(node, count.edit().apply(&mut payload));
+        payload
     }
 
     fn edited(&self, node: NodeId, edits: &[u8]) -> Vec<u8> {
@@ -234,7 +260,10 @@ impl Nodes for Collection<'_> {
         match self.place(node) {
             Some(at) => match &self.staged[at].1 {
                 Staged::Full(payload) => Some(payload),
-                Staged::Edited(edits, payload) => Some(payload.get_or_init(|| self.edited(node, edits))),
+                Staged::Edited(edits, payload) => {
+                    Some(payload.get_or_init(|| self.edited(node, &self.edits[edits.clone()])))
+                }
+                Staged::Counted(count, payload) => Some(payload.get_or_init(|| self.counted(node, count))),
                 Staged::Freed => None,
             },
             None => self.stored(node),
@@ -248,7 +277,8 @@ impl Nodes for Collection<'_> {
     fn collection(&mut self) -> CollectionId {
         // Nodes of a tree that this one replaces go with the old root.
         self.staged.clear();
-        self.places.clear();
+        self.edits.clear();
+        self.places = None;
         let id = self.engine.new_collection(self.near);
         self.id = Some(id);
         id
@@ -270,23 +300,63 @@ impl Nodes for Collection<'_> {
     fn edit(&mut self, node: NodeId, edit: &NodeEdit<'_>) {
         if node == NodeId::ROOT {
             self.is_new_root = true;
+            if let Cow::Borrowed(stored) = self.root {
+                let mut root = Vec::with_capacity(stored.len() + ROOT_ROOM_BYTES);
+                root.extend_from_slice(stored);
+                self.root = Cow::Owned(root);
+            }
             let applied = edit.apply(self.root.to_mut());
             self.check(node, applied);
             return;
         }
         let Some(at) = self.place(node) else {
-            let mut edits = Vec::with_capacity(64);
-            put_edit(&mut edits, edit);
-            self.stage_node(node, Staged::Edited(edits, OnceCell::new()));
+            let staged = match edit.child_count() {
+                Some(count) => Staged::Counted(count, OnceCell::new()),
+                None => {
+                    if self.edits.capacity() == 0 {
+                        self.edits = Vec::with_capacity(EDITS_BYTES);
+                    }
+                    let from = self.edits.len();
+                    put_edit(&mut self.edits, edit);
+                    Staged::Edited(from..self.edits.len(), OnceCell::new())
+                }
+            };
+            self.stage_node(node, staged);
             return;
         };
+        if let Staged::Counted(old, payload) = &mut self.staged[at].1 {
+            match edit.child_count().filter(|new| new.child() == old.child()) {
+                Some(new) => *old = new,
+                None => {
+                    let from = self.edits.len();
+                    put_edit(&mut self.edits, &old.edit());
+                    put_edit(&mut self.edits, edit);
+                    let payload = std::mem::take(payload);
+                    self.staged[at].1 = Staged::Edited(from..self.edits.len(), payload);
+                }
+            }
+            let applied = match &mut self.staged[at].1 {
+                Staged::Counted(_, payload) | Staged::Edited(_, payload) => {
+                    payload.get_mut().map_or(Ok(()), |payload| edit.apply(payload))
+                }
+                Staged::Full(_) | Staged::Freed => Ok(()),
+            };
+            self.check(node, applied);
+            return;
+        }
         let applied = match &mut self.staged[at].1 {
             Staged::Full(payload) => edit.apply(payload),
             Staged::Edited(edits, payload) => {
-                put_edit(edits, edit);
+                if edits.end != self.edits.len() {
+                    let from = self.edits.len();
+                    self.edits.extend_from_within(edits.clone());
+                    edits.start = from;
+                }
+                put_edit(&mut self.edits, edit);
+                edits.end = self.edits.len();
                 payload.get_mut().map_or(Ok(()), |payload| edit.apply(payload))
             }
-            Staged::Freed => Err(CodecError::BadField),
+            Staged::Counted(..) | Staged::Freed => Err(CodecError::BadField),
         };
         self.check(node, applied);
     }

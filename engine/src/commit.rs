@@ -6,6 +6,10 @@
 //!
 //! Promises: whole or nothing. Never: a slot swapped in another hold than the one that took the record's position.
 
+mod hot;
+
+pub(crate) use hot::commit_hot;
+
 use crate::arena::cell::{Cell, Outline, cell_bytes};
 use crate::change::{Access, Change, Changes, Expiry, Kind, Tier};
 use crate::collection::{NODE_NAME_BYTES, tree_of};
@@ -17,6 +21,7 @@ use crate::large::{Assembled, extents_of, sweep_payload, tree_payload};
 use crate::log::map::Pending;
 use crate::log::record::{RecordKind, Seq, padded, record_bytes};
 use crate::log::{Appended, Draft, FOREGROUND, Log, NoRoom, Purpose};
+use crate::options::ROOMY_CELL_BYTES_MAX;
 use crate::place::Place;
 use crate::planted::{self, Bug};
 use crate::run::Guards;
@@ -623,11 +628,25 @@ impl<'s> Step<'s> {
         let need = cell_bytes(key.space, key.bytes.len(), payload.len(), self.expiry.is_some());
         self.cell = match item.handle {
             Some((handle, old)) if old == need || Heap::class_bytes(old) == Heap::class_bytes(need) => Some(handle),
+            Some((handle, _)) if self.kind == Kind::ListNode => return self.take_roomy_cell(shard, handle, need),
             _ => {
                 self.fresh = true;
                 shard.alloc(need)
             }
         };
+        self.cell.is_none().then_some(need)
+    }
+
+    /// A cell for a leaf of a list that was changed. It grows or shrinks at an end, element by element, through a dozen sizes of
+    /// cells: it keeps one that is large enough, and a new one leaves room for as much again.
+    fn take_roomy_cell(&mut self, shard: &mut Shard, old: Handle, need: usize) -> Option<usize> {
+        if shard.heap.bytes(old).len() >= need {
+            self.cell = Some(old);
+            return None;
+        }
+        let need = need.max((2 * need).min(ROOMY_CELL_BYTES_MAX));
+        self.fresh = true;
+        self.cell = shard.alloc(need);
         self.cell.is_none().then_some(need)
     }
 
@@ -696,32 +715,11 @@ impl<'s> Step<'s> {
         let Some((at, old)) = at else { panic!("a slot that was found or inserted in this hold is still there") };
         let was_ghost = item.tier == Tier::Cold && shard.ghost.remembers(old.heat());
         let heat = if item.tier == Tier::Hot { (old.heat() + 1).min(3) } else { 0 };
-        // The old version goes.
         let delta = self.delta.and(appended);
-        if item.tier != Tier::Miss && item.old_place.is_some() && delta.is_none() {
-            inner.log.unname(item.old_place, item.old_bytes);
-            if item.last_delta.is_some() {
-                shard.deltas.remove(item.old_place);
-            }
-        }
+        let payload_bytes = self.payload.map_or(0, <[u8]>::len);
+        let (place, class) = self.change_version(inner, shard, key, item, old, payload_bytes, appended);
         match (self.payload, self.cell) {
             (Some(payload), Some(cell)) => {
-                let (place, class) = match delta {
-                    // The record of the last full version stays what a start begins with.
-                    Some(_) => (item.old_place, old.class()),
-                    None => appended.map_or((Place::NONE, 0), |a| (a.place, a.class)),
-                };
-                if let Some(delta) = delta {
-                    let dirty = Dirty {
-                        hash: item.hash,
-                        space: key.space,
-                        base_bytes: item.old_bytes,
-                        full_bytes: padded(record_bytes(key.bytes.len(), payload.len(), false)) as u32,
-                        first_seq: delta.seq,
-                        last_seq: delta.seq,
-                    };
-                    shard.deltas.note(place, dirty);
-                }
                 let object = Cell {
                     place,
                     kind: self.kind,
@@ -752,6 +750,43 @@ impl<'s> Step<'s> {
                 }
             }
         }
+    }
+}
+
+impl Step<'_> {
+    /// The old version goes, or gets a delta: where what is hot lies on the SSD now. `payload_bytes`: of the new version.
+    #[expect(clippy::too_many_arguments, reason = "one hold of the latches needs all of it")]
+    #[inline]
+    fn change_version(
+        &self,
+        inner: &Inner,
+        shard: &mut Shard,
+        key: &Key<'_>,
+        item: &Item,
+        old: Slot,
+        payload_bytes: usize,
+        appended: Option<Appended>,
+    ) -> (Place, u8) {
+        if let Some(delta) = self.delta.and(appended) {
+            let dirty = Dirty {
+                hash: item.hash,
+                space: key.space,
+                base_bytes: item.old_bytes,
+                full_bytes: padded(record_bytes(key.bytes.len(), payload_bytes, false)) as u32,
+                first_seq: delta.seq,
+                last_seq: delta.seq,
+            };
+            // The record of the last full version stays what a start begins with.
+            shard.deltas.note(item.old_place, dirty);
+            return (item.old_place, old.class());
+        }
+        if item.tier != Tier::Miss && item.old_place.is_some() {
+            inner.log.unname(item.old_place, item.old_bytes);
+            if item.last_delta.is_some() {
+                shard.deltas.remove(item.old_place);
+            }
+        }
+        appended.map_or((Place::NONE, 0), |a| (a.place, a.class))
     }
 }
 

@@ -122,9 +122,19 @@ pub(crate) enum Before {
 
 /// Appends one edit to a list of edits.
 pub(crate) fn put_edit(into: &mut Vec<u8>, edit: &NodeEdit<'_>) {
-    let mut bytes = Vec::with_capacity(64);
-    edit.encode(&mut bytes);
-    put_element(&bytes, into);
+    let at = into.len();
+    into.push(0);
+    edit.encode(into);
+    let bytes = into.len() - at - 1;
+    match into.get_mut(at) {
+        // Nearly every edit: its length takes one byte.
+        Some(length) if bytes < 0x80 => *length = bytes as u8,
+        _ => {
+            let edit = into.split_off(at + 1);
+            into.truncate(at);
+            put_element(&edit, into);
+        }
+    }
 }
 
 /// Applies a list of edits.
@@ -133,6 +143,14 @@ pub(crate) fn apply(edits: &[u8], payload: &mut Vec<u8>) -> Result<(), CodecErro
         NodeEdit::decode(edit?)?.apply(payload)?;
     }
     Ok(())
+}
+
+/// A payload with a list of edits applied.
+pub(crate) fn applied(edits: &[u8], old: &[u8]) -> Result<Vec<u8>, CodecError> {
+    let mut payload = Vec::with_capacity(old.len() + edits.len());
+    payload.extend_from_slice(old);
+    apply(edits, &mut payload)?;
+    Ok(payload)
 }
 
 /// Appends an entry to a delta record's payload.

@@ -22,7 +22,7 @@ use crate::index::{Slot, SlotRef};
 use crate::options::{DELTA_NODE_BYTES, DELTA_SHARE_MAX, DELTAS_MIN, NODES_PER_ROUND_MAX, READ_SHARE_MAX};
 use crate::place::{CLASS_SECTORS, Place, SECTOR_BYTES};
 use crate::run::{Guards, Need};
-use crate::shard::{Found, Shard, Sight};
+use crate::shard::{Found, Shard};
 use crate::tier::fetch::{Flight, Known};
 use smallvec::SmallVec;
 use std::cell::RefCell;
@@ -66,19 +66,28 @@ impl Inner {
 pub(crate) struct Met {
     collection: CollectionId,
     node: NodeId,
-    /// The twin space.
-    pub(crate) space: SpaceId,
-    hash: u64,
+    /// Its key.
+    pub(crate) key: NodeKey,
+    /// Its index hash.
+    pub(crate) hash: u64,
     /// Which of the shards.
     guard: usize,
     /// The slot, if it is hot.
     pub(crate) hot: Option<(SlotRef, Slot)>,
 }
 
+impl Met {
+    /// Is it this one?
+    #[inline]
+    fn is(&self, collection: CollectionId, node: NodeId) -> bool {
+        self.node == node && self.collection == collection
+    }
+}
+
 /// What a body asked for.
 #[derive(Default)]
 pub(crate) struct Asked {
-    pub(crate) met: SmallVec<[Met; 4]>,
+    pub(crate) met: SmallVec<[Met; 8]>,
     pub(crate) missed: Vec<NodeKey>,
     pub(crate) damage: Option<Error>,
 }
@@ -87,11 +96,10 @@ pub(crate) struct Asked {
 type Places = HashMap<(CollectionId, NodeId), usize>;
 
 /// What a source has been asked, and what it answered.
-#[derive(Default)]
 struct Answers<'g> {
-    asked: Asked,
+    asked: &'g mut Asked,
     /// The payloads of what was met.
-    payloads: SmallVec<[&'g [u8]; 4]>,
+    payloads: SmallVec<[&'g [u8]; 8]>,
     places: Option<Places>,
 }
 
@@ -104,14 +112,16 @@ pub(crate) struct Source<'g> {
 }
 
 impl<'g> Source<'g> {
+    /// A source that notes in `asked` what it is asked for.
     #[inline]
-    pub(crate) fn new(inner: &'g Inner, shards: SmallVec<[(usize, &'g Shard); 2]>, known: &'g Known) -> Source<'g> {
-        Source { inner, shards, known, answers: RefCell::default() }
-    }
-
-    /// What the body asked for.
-    pub(crate) fn into_asked(self) -> Asked {
-        self.answers.into_inner().asked
+    pub(crate) fn new(
+        inner: &'g Inner,
+        shards: SmallVec<[(usize, &'g Shard); 2]>,
+        known: &'g Known,
+        asked: &'g mut Asked,
+    ) -> Source<'g> {
+        let answers = RefCell::new(Answers { asked, payloads: SmallVec::new(), places: None });
+        Source { inner, shards, known, answers }
     }
 
     /// Looks a node up in the shards.
@@ -130,9 +140,9 @@ impl<'g> Source<'g> {
             return None;
         };
         let shard = self.shards[guard].1;
-        let met = |hot| Met { collection, node, space, hash, guard, hot };
-        if let Sight::Hot(at, slot, object) = shard.sight(&key.key(), hash) {
-            return Some((object.payload, met(Some((at, slot)))));
+        let met = |hot| Met { collection, node, key, hash, guard, hot };
+        if let Some((at, slot, payload)) = shard.sight_node(&key, hash) {
+            return Some((payload, met(Some((at, slot)))));
         }
         match shard.find(&key.key(), hash, self.known, &self.inner.log) {
             Found::Hot(at, slot, handle) => return Some((shard.cell(handle).payload, met(Some((at, slot))))),
@@ -156,7 +166,7 @@ impl<'g> Answers<'g> {
         if let Some(places) = &self.places {
             return places.get(&(collection, node)).map(|&at| self.payloads[at]);
         }
-        let at = self.asked.met.iter().position(|met| met.node == node && met.collection == collection)?;
+        let at = self.asked.place(collection, node)?;
         Some(self.payloads[at])
     }
 
@@ -179,6 +189,12 @@ impl<'g> Answers<'g> {
 }
 
 impl Asked {
+    /// Which of those that were read a node is.
+    #[inline]
+    pub(crate) fn place(&self, collection: CollectionId, node: NodeId) -> Option<usize> {
+        self.met.iter().position(|met| met.is(collection, node))
+    }
+
     fn note(&mut self, key: NodeKey) {
         if self.missed.len() < NODES_PER_ROUND_MAX && !self.missed.contains(&key) {
             self.missed.push(key);
@@ -192,7 +208,7 @@ impl NodeSource for Source<'_> {
         if let Some(payload) = answers.seen(collection, node) {
             return Some(payload);
         }
-        let (payload, met) = self.look(&mut answers.asked, space.twin(), collection, node)?;
+        let (payload, met) = self.look(answers.asked, space.twin(), collection, node)?;
         answers.remember(payload, met);
         Some(payload)
     }
@@ -315,15 +331,14 @@ impl Inner {
         for node in met {
             let shard = &mut guards[node.guard].1;
             match node.hot {
-                Some((at, slot)) if !moved => shard.touch(node.space, at, slot),
+                Some((at, slot)) if !moved => shard.touch(node.key.space, at, slot),
                 Some((_, slot)) => {
-                    if let Some((at, slot)) = shard.refind(node.space, node.hash, slot) {
-                        shard.touch(node.space, at, slot);
+                    if let Some((at, slot)) = shard.refind(node.key.space, node.hash, slot) {
+                        shard.touch(node.key.space, at, slot);
                     }
                 }
                 None => {
-                    let key = self.node_key(node.space, node.collection, node.node);
-                    self.promote_latched(shard, &key.key(), node.hash, known);
+                    self.promote_latched(shard, &node.key.key(), node.hash, known);
                 }
             }
         }

@@ -78,6 +78,8 @@ pub const SEGMENTS_PER_FLUSH: usize = 32;
 pub const DELTAS_MIN: usize = 16;
 /// Leaves of an abandoned tree that are removed in one group.
 pub const NODES_SWEPT_TOGETHER: usize = 16;
+/// Room that the cell of a changed leaf of a list has at most: a full leaf.
+pub const ROOMY_CELL_BYTES_MAX: usize = 2048 + 32;
 /// Nodes of collections that one round of reads brings at most.
 pub const NODES_PER_ROUND_MAX: usize = 128;
 /// Rounds of reads that a command over collections may take: each brings something new, or GC has moved what was there.
@@ -313,7 +315,7 @@ impl Options {
     pub fn slots_per_hold(&self) -> usize {
         let (least, most) = COLLECTED_BYTES.into_inner();
         let bytes = (self.max_memory / 16).clamp(least, most) as usize;
-        (bytes / 16 / self.recovery_threads() >> self.shard_bits()).clamp(64, SLOTS_PER_HOLD_MAX)
+        ((bytes / 16 / self.recovery_threads()) >> self.shard_bits()).clamp(64, SLOTS_PER_HOLD_MAX)
     }
 
     /// Changes that recovery replays together.

@@ -49,6 +49,8 @@ pub struct Overlay<'v, 'a> {
     views: &'v [Option<View<'v>>],
     spaces: Vec<SpaceId>,
     states: Vec<State<'a>>,
+    /// Keys that a command only told the watchers of.
+    touched: Vec<bool>,
     /// Nodes that the group has changed, by collection.
     nodes: BTreeMap<CollectionId, BTreeMap<NodeId, LayerNode>>,
     now_ms: u64,
@@ -60,11 +62,12 @@ pub struct Overlay<'v, 'a> {
 impl<'v, 'a> Overlay<'v, 'a> {
     /// A layer over the views of all keys of the group, which lie in these spaces. Who sees an expired key is decided by `now_ms`.
     pub fn new(views: &'v [Option<View<'v>>], spaces: impl Iterator<Item = SpaceId>, now_ms: u64) -> Self {
-        let states = views.iter().map(|_| State::Same).collect();
+        let states: Vec<State<'a>> = views.iter().map(|_| State::Same).collect();
         let spaces = spaces.collect();
         Overlay {
             views,
             spaces,
+            touched: vec![false; states.len()],
             states,
             nodes: BTreeMap::new(),
             now_ms,
@@ -137,6 +140,7 @@ impl<'v, 'a> Overlay<'v, 'a> {
             Expiry::Keep => seen.flatten(),
             Expiry::At(at_ms) => Some(at_ms),
         };
+        self.touched[key] |= matches!(change, Change::Touch);
         let state = &mut self.states[key];
         match change {
             Change::None => {}
@@ -171,6 +175,8 @@ impl<'v, 'a> Overlay<'v, 'a> {
                 State::Value(..) | State::Gone(_) => None,
             };
             match state {
+                // Whoever watches it is told, though it is what it was: LTRIM that trims nothing.
+                State::Same if self.touched[key] => changes.touch_key(key),
                 State::Same => {}
                 State::Expiring(at_ms) => changes.expire(key, expiry(at_ms)),
                 State::Value(kind, Bytes::Argument(bytes), at_ms) => changes.put(key, kind, bytes, expiry(at_ms)),
@@ -239,6 +245,19 @@ mod tests {
         assert_eq!(seen(&overlay, 0), None);
         assert_eq!(overlay.grown(0..2), 0);
         assert_eq!(overlay.grown([0].into_iter()), -1);
+    }
+
+    #[test]
+    fn a_command_that_only_tells_watchers_is_not_lost_in_a_group() {
+        // LTRIM between MULTI and EXEC that trimmed nothing did not abort who watched the list.
+        let views = [Some(OLD), Some(OLD)];
+        let mut overlay = Overlay::new(&views, std::iter::repeat_n(SpaceId(2), views.len()), 10);
+        overlay.step(&[1], |_, changes| changes.touch_key(0));
+        overlay.step(&[1], |_, _| {});
+        let mut changes = Changes::new(2);
+        overlay.finish(&mut changes, |_| true);
+        assert!(matches!(changes.get(0), Change::None));
+        assert!(matches!(changes.get(1), Change::Touch));
     }
 
     #[test]

@@ -72,7 +72,7 @@ impl Splitter {
     /// Segment and byte offset.
     #[inline]
     pub fn split(self, place: Place) -> (u32, u32) {
-        let segment = (u128::from(place.0) * u128::from(self.reciprocal) >> 64) as u64;
+        let segment = ((u128::from(place.0) * u128::from(self.reciprocal)) >> 64) as u64;
         (segment as u32, (place.0 - segment * self.units) as u32 * PLACE_UNIT_BYTES)
     }
 }

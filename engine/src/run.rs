@@ -226,8 +226,10 @@ impl Inner {
         let now_ms = || *asked.get_or_init(|| self.clock.now_ms());
         let mut items: SmallVec<[Item; 2]> = SmallVec::new();
         let mut tier = Tier::Miss;
-        let (result, mut seen_seq, asked) = {
-            let source = Source::new(self, guards.iter().map(|(n, shard)| (*n, &**shard)).collect(), known);
+        let mut asked = Asked::default();
+        let (result, mut seen_seq) = {
+            let shards = guards.iter().map(|(n, shard)| (*n, &**shard)).collect();
+            let source = Source::new(self, shards, known, &mut asked);
             let mut views: SmallVec<[Option<View<'_>>; 2]> = SmallVec::new();
             let mut seen_seq = 0;
             for (n, (((key, access), &hash), found)) in keys.iter().zip(&hashes).zip(founds).enumerate() {
@@ -253,9 +255,7 @@ impl Inner {
                 views.push(view);
             }
             changes.clear();
-            let result = body(&views, changes);
-            drop(views);
-            (result, seen_seq, source.into_asked())
+            (body(&views, changes), seen_seq)
         };
         if changes.wants_nodes() {
             return self.wanted(ground, &mut guards, asked);
@@ -264,6 +264,7 @@ impl Inner {
         if !asked.met.is_empty() && !planted::is(Bug::ReadsSkipNodes) {
             seen_seq = guards.iter().map(|(_, shard)| shard.high_seq).max().unwrap_or(seen_seq).max(seen_seq);
         }
+        changes.write_counts();
         let nodes = self.changed_nodes(keys, changes);
         let mut with_nodes: SmallVec<[(Key<'_>, Access); 2]> = SmallVec::new();
         if !nodes.is_empty() {

@@ -11,6 +11,7 @@ use crate::hash::Hasher;
 use crate::index::{Index, Slot, SlotRef, Spare, State};
 use crate::log::Log;
 use crate::log::record::{padded, record_bytes};
+use crate::nodes::NodeKey;
 use crate::options::TierPolicy;
 use crate::place::Place;
 use crate::policy::{Entry, Ghost, Look, Objects, S3Fifo, Victim};
@@ -231,6 +232,21 @@ impl Shard {
             (Some((at, slot)), Some(object)) => Sight::Hot(at, slot, object),
             (Some(_), None) => Sight::Unknown,
         }
+    }
+
+    /// Looks for a node in DRAM. `None`: it is not there, or perhaps cold.
+    #[inline]
+    pub(crate) fn sight_node(&self, node: &NodeKey, hash: u64) -> Option<(SlotRef, Slot, &[u8])> {
+        let space = self.space(node.space)?;
+        let mut payload = None;
+        let (at, slot) = space.index.find(hash, |_, slot| {
+            if slot.state() != State::Hot {
+                return true;
+            }
+            payload = cell::node_payload(self.heap.bytes(Handle::from_bits(slot.place())), &node.name);
+            payload.is_some()
+        })?;
+        Some((at, slot, payload?))
     }
 
     /// Finds the slot that is exactly this word again (positions move when others are inserted).
@@ -473,7 +489,8 @@ impl Shard {
                 .space(space)
                 .and_then(|s| s.index.find(hash, |_, s| s.state() == State::Hot && s.place() == from.bits()));
             let Some((at, slot)) = slot else { continue };
-            let Some(to) = self.heap.alloc(bytes) else { return false };
+            // As large as it was: a leaf of a list has more than it needs, and the policy counts what a cell takes.
+            let Some(to) = self.heap.alloc(self.heap.bytes(from).len()) else { return false };
             let copy: SmallVec<[u8; 512]> = SmallVec::from_slice(&self.heap.bytes(from)[..bytes]);
             self.heap.bytes_mut(to)[..bytes].copy_from_slice(&copy);
             if let Some(space) = self.space_mut(space) {

@@ -1,5 +1,7 @@
 //! The short road: a command on one key whose value is in DRAM, or which is not there at all.
 //!
+//! The same for a collection that is a tree, if all nodes that the body meets are hot and here, and it only edits them (`commit/hot.rs`).
+//!
 //! It takes the steps of the general road (`run.rs`) in their order, and leaves out the lists: one latch, one look, the body, the
 //! commit of one step. Whatever is not so simple (a cold slot, a held key, a value whose time is over, a string in extents, a
 //! change of expiry alone, a log that has failed) is left to the general road, before anything has changed.
@@ -10,10 +12,11 @@ use crate::Key;
 use crate::arena::cell::{Cell, Outline};
 use crate::change::{Access, Change, Changes, Done, Kind, Tier, View};
 use crate::collection::NodesOf;
-use crate::commit::{Item, Missing, Step, commit_one};
+use crate::commit::{Item, Missing, Step, commit_hot, commit_one};
 use crate::engine::Inner;
 use crate::index::{Slot, SlotRef};
-use crate::nodes::Source;
+use crate::nodes::{Asked, Source};
+use crate::planted::{self, Bug};
 use crate::run::count;
 use crate::serve::Summons;
 use crate::shard::{Shard, Sight};
@@ -71,7 +74,7 @@ impl Inner {
                     return Err(Short::General);
                 }
                 if !object.kind.is_string() && Root::is_root(object.payload) {
-                    return self.read_tree(shard, number, key, access, (at, slot), changes, body);
+                    return self.run_tree(shard, number, key, access, (at, slot), changes, body);
                 }
                 let view = view_of(&object, slot);
                 (body(&[Some(view)], changes), Some((at, slot, object.outline())), Tier::Hot)
@@ -92,10 +95,11 @@ impl Inner {
         Ok((result, Done { wait_seq, tier, read_us: 0, cause: 0 }))
     }
 
-    /// A look at a collection that is a tree, if all that is asked for is hot and in this shard. Changes of one are for the
-    /// general road.
+    /// A command on a collection that is a tree, if all that it asks for is hot and in this shard, and it changes nodes that are
+    /// there and nothing else: a split, a merge or another root is for the general road.
     #[expect(clippy::too_many_arguments, reason = "one hold of the latch needs all of it")]
-    fn read_tree<'a, R>(
+    #[inline(never)]
+    fn run_tree<'a, R>(
         &self,
         mut shard: MutexGuard<'_, Shard>,
         number: usize,
@@ -105,31 +109,52 @@ impl Inner {
         changes: &mut Changes<'a>,
         body: &mut impl FnMut(&[Option<View<'_>>], &mut Changes<'a>) -> R,
     ) -> Result<(R, Done), Short> {
-        if access.writes() {
+        if access == Access::Overwrite {
             return Err(Short::General);
         }
         let known = Known::default();
-        let (result, asked) = {
-            let source = Source::new(self, smallvec::smallvec![(number, &*shard)], &known);
+        let mut asked = Asked::default();
+        let result = {
+            let source = Source::new(self, smallvec::smallvec![(number, &*shard)], &known, &mut asked);
             let object = shard.cell(Handle::from_bits(slot.place()));
             let mut view = view_of(&object, slot);
             view.nodes = Some(NodesOf { source: &source, space: key.space });
-            let result = body(&[Some(view)], changes);
-            (result, source.into_asked())
+            body(&[Some(view)], changes)
         };
+        let seen_seq = shard.high_seq;
+        let (mut written, mut spans) = (0, Vec::new());
         if !changes.is_untouched() {
-            return Err(Short::General);
+            if !matches!(changes.get(0), Change::Touch) || changes.wants_nodes() || changes.nodes().is_empty() {
+                return Err(Short::General);
+            }
+            let mut rooms = std::mem::take(&mut changes.rooms);
+            let committed = commit_hot(self, &mut shard, &mut asked, changes, &mut rooms, &mut spans);
+            changes.rooms = rooms;
+            written = match committed {
+                Ok(Some(seq)) => seq,
+                Err(Missing::Cells(cells)) => return Err(Short::NoCell(number, cells[0].1)),
+                Ok(None) | Err(_) => return Err(Short::General),
+            };
+            if !shard.watches.is_empty() && !planted::is(Bug::WatchSkipsNodes) {
+                shard.watches.changed(key, false);
+            }
         }
         if access != Access::Peek {
             shard.touch(key.space, at, slot);
             for node in &asked.met {
                 if let Some((at, slot)) = node.hot {
-                    shard.touch(node.space, at, slot);
+                    shard.touch(node.key.space, at, slot);
                 }
             }
         }
-        let wait_seq = self.wait_short(shard.high_seq, 0)?;
+        let wait_seq = self.wait_short(seen_seq, written)?;
         count(&mut shard, Tier::Hot, false, access);
+        drop(shard);
+        if written > 0 {
+            self.pump_if_ripe();
+        }
+        // Spans that became empty go back here, without the latch.
+        drop(spans);
         Ok((result, Done { wait_seq, tier: Tier::Hot, read_us: 0, cause: 0 }))
     }
 

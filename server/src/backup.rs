@@ -7,8 +7,9 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use thermocline::Engine;
 use thermocline::backup::{self, BackupSource, Folder, Progress};
 
 use crate::command::reply::CommandError;
@@ -99,6 +100,7 @@ impl Backups {
         let source = server.engine().begin_backup().await?;
         let job = Job {
             state: self.0.clone(),
+            engine: server.engine().clone(),
             folder: PathBuf::from(folder),
             name: name.clone(),
             began_ms,
@@ -138,6 +140,7 @@ pub fn seconds_of(schedule: &str) -> Option<u64> {
 /// The thread's part.
 struct Job {
     state: Arc<Mutex<State>>,
+    engine: Engine,
     folder: PathBuf,
     name: String,
     began_ms: u64,
@@ -147,10 +150,10 @@ struct Job {
 
 impl Job {
     fn run(self, source: BackupSource) {
-        let began = Instant::now();
+        let began_us = self.engine.monotonic_us();
         tracing::info!(name = self.name, seq = source.seq(), folder = %self.folder.display(), "a backup has begun");
-        let result = self.copy(source, began);
-        let took = began.elapsed();
+        let result = self.copy(source, began_us);
+        let took = self.elapsed(began_us);
         match &result {
             Ok((seq, progress)) => tracing::info!(
                 name = self.name,
@@ -167,7 +170,11 @@ impl Job {
         state.last = Some(Last { name: self.name.clone(), began_ms: self.began_ms, took, result });
     }
 
-    fn copy(&self, source: BackupSource, began: Instant) -> Result<(u64, Progress), String> {
+    fn elapsed(&self, since_us: u64) -> Duration {
+        Duration::from_micros(self.engine.monotonic_us().saturating_sub(since_us))
+    }
+
+    fn copy(&self, source: BackupSource, began_us: u64) -> Result<(u64, Progress), String> {
         let seq = source.seq();
         let folder = Folder::open(&self.folder, true).map_err(|error| error.to_string())?;
         let mut go_on = |progress: Progress| loop {
@@ -182,7 +189,7 @@ impl Job {
                 0 => 0.0,
                 rate => progress.bytes_copied as f64 / rate as f64,
             };
-            match Duration::from_secs_f64(due_s).checked_sub(began.elapsed()) {
+            match Duration::from_secs_f64(due_s).checked_sub(self.elapsed(began_us)) {
                 None | Some(Duration::ZERO) => return true,
                 Some(early) => std::thread::sleep(early.min(GLANCE)),
             }

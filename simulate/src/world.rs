@@ -201,6 +201,7 @@ impl World {
             lenient: Cell::new(self.settings.profile == Profile::Errors),
             damaging: (self.settings.profile == Profile::Media).then(|| (self.disk.clone(), self.plan.segment_bytes)),
             trace: self.settings.trace,
+            asks_watermark: self.settings.trees,
             refused: Cell::default(),
             finished: Cell::default(),
         });

@@ -171,6 +171,28 @@ fn long_numbers(from: &[u8]) -> (usize, u32, usize, usize) {
     (at, space, key_bytes, payload_bytes)
 }
 
+/// The payload of a node with this name, if this is its cell: the short way of [`read`] for a key whose length is known and that
+/// never expires.
+#[inline]
+pub fn node_payload<'c, const N: usize>(from: &'c [u8], name: &[u8; N]) -> Option<&'c [u8]> {
+    const { assert!(N < 128) };
+    let (at, payload_bytes) = match *from {
+        [_, _, _, _, _, flags, (..128), key, value @ ..128, ..] if key == N as u8 && flags & FLAG_EXPIRY == 0 => {
+            (9, usize::from(value))
+        }
+        [_, _, _, _, _, flags, (..128), key, low, high @ ..128, ..] if key == N as u8 && flags & FLAG_EXPIRY == 0 => {
+            (10, usize::from(low & 127) | usize::from(high) << 7)
+        }
+        _ => {
+            let cell = read(from);
+            return (cell.key == name).then_some(cell.payload);
+        }
+    };
+    let rest = from.get(at..at + N + payload_bytes)?;
+    let (key, payload) = rest.split_first_chunk::<N>()?;
+    (key == name).then_some(payload)
+}
+
 /// The place in a cell.
 #[inline]
 pub fn place(from: &[u8]) -> Place {
@@ -181,6 +203,20 @@ pub fn place(from: &[u8]) -> Place {
 /// Changes the place in a cell.
 pub fn set_place(into: &mut [u8], place: Place) {
     into[..5].copy_from_slice(&place.bits().to_le_bytes()[..5]);
+}
+
+/// Changes the place in a cell, and whether the version there is an older one.
+pub fn set_version(into: &mut [u8], place: Place, deltas: bool) {
+    set_place(into, place);
+    into[5] = into[5] & !FLAG_DELTAS | if deltas { FLAG_DELTAS } else { 0 };
+}
+
+/// The payload in a cell, to change where it lies.
+pub fn payload_mut(into: &mut [u8]) -> &mut [u8] {
+    let cell = read(into);
+    let at = cell.payload.as_ptr().addr() - into.as_ptr().addr();
+    let bytes = cell.payload.len();
+    &mut into[at..at + bytes]
 }
 
 /// The place in a cell is that of its very version again.
@@ -226,6 +262,31 @@ mod tests {
                 (cell.place, cell.main, cell.space, cell.expiry)
             );
             assert_eq!((back.key, back.payload), (cell.key, cell.payload));
+        }
+    }
+
+    #[test]
+    fn both_ways_to_read_a_node_agree() {
+        for (space, payload, expiry) in
+            [(1, 5usize, None), (1, 300, None), (1, 20_000, None), (300, 5, None), (1, 5, Some(7))]
+        {
+            let payload = vec![9; payload];
+            let key = *b"fourteen bytes";
+            let cell = Cell {
+                place: Place::NONE,
+                kind: Kind::HashNode,
+                main: false,
+                deltas: false,
+                space: SpaceId(space),
+                expiry,
+                key: &key,
+                payload: &payload,
+            };
+            let mut into = vec![0; cell_bytes(cell.space, key.len(), payload.len(), expiry.is_some()) + 30];
+            write(&mut into, &cell);
+            assert_eq!(node_payload(&into, &key), Some(&payload[..]));
+            assert_eq!(node_payload(&into, b"other fourteen"), None);
+            assert_eq!(payload_mut(&mut into), payload);
         }
     }
 

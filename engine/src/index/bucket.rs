@@ -144,7 +144,7 @@ impl Bucket {
             sound &= (slot.bits() == word) & (slot.is_empty() != in_use) & (belongs | !in_use);
             let keep = keep & in_use;
             kept |= u64::from(keep) << at;
-            tags |= u64::from(keep) * 0xff << (at * 8);
+            tags |= (u64::from(keep) * 0xff) << (at * 8);
             self.slots[at] = slot.only_if(keep);
         }
         self.header = header & (OVERFLOW | tags | kept << CONTROL_SHIFT);

@@ -41,7 +41,7 @@ pub use glob::{Case, glob_match};
 pub use integer::{INTEGER_BYTES_MAX, IncrementError, increment, parse_integer, put_integer};
 pub use kind::Kind;
 pub use large_head::{LARGE_HEAD_BYTES, LargeHead};
-pub use packed::node_edit::NodeEdit;
+pub use packed::node_edit::{ChildCount, NodeEdit};
 pub use packed::root::{Root, TreeTop};
 pub use range::{get_range, index_range, is_crossed, length_after_set_range, put_set_range};
 pub use tree::nodes::{CollectionId, Fault, Missing, NodeId, Nodes};

@@ -241,6 +241,7 @@ impl Generator {
             // Without its count, a random pick is one nobody can compare; without ABSTTL, a value may live for a millisecond.
             0 if words.len() > 1
                 && !words[0].ends_with(b"RANDMEMBER")
+                && words[0] != b"HRANDFIELD"
                 && words[0] != b"RESTORE"
                 && words[0] != b"SSCAN" =>
             {

@@ -44,15 +44,20 @@ impl Tree {
         Ok(Found { path, run, element })
     }
 
-    /// Puts an element in a tree by hash, in place of the one with its field if there is one. True if it is new.
+    /// Puts an element in a tree by hash, in place of the one with its field if there is one, which is shown to `see`. True if
+    /// it is new.
     pub(crate) fn put<N: Nodes + ?Sized>(
         &mut self,
         nodes: &mut N,
         field: &[u8],
         hash: u64,
         element: &[u8],
+        see: impl FnOnce(&[u8]),
     ) -> Result<bool, Fault> {
         let Found { path, run, element: old } = self.find(nodes, field, hash)?;
+        if let Some((_, old)) = old {
+            see(old);
+        }
         match old {
             Some((_, old)) if old == element => Ok(false),
             Some((position, _)) => self.replace(nodes, &path, position, element).map(|()| false),
@@ -75,18 +80,22 @@ pub(crate) fn find<'n, N: Nodes + ?Sized>(nodes: &'n N, shape: Shape, field: &[u
     Ok(found.map(|(_, element)| element))
 }
 
-/// Puts an element in place of the one with its field, if there is one. True if it is new.
+/// Puts an element in place of the one with its field, if there is one, which is shown to `see`. True if it is new.
 pub(crate) fn put<N: Nodes + ?Sized>(
     nodes: &mut N,
     shape: Shape,
     field: &[u8],
     element: &[u8],
     expires: bool,
+    see: impl FnOnce(&[u8]),
 ) -> Result<bool, Fault> {
     let hash = nodes.hash(field);
     match body(nodes)? {
         Body::Run(run) => {
             let old = find_in_run(&run, shape, field, hash, NodeId::ROOT)?;
+            if let Some((_, old)) = old {
+                see(old);
+            }
             if old.is_some_and(|(_, old)| old == element) {
                 return Ok(false);
             }
@@ -97,7 +106,7 @@ pub(crate) fn put<N: Nodes + ?Sized>(
         }
         Body::Tree(root) => {
             let mut tree = root.first(shape);
-            let new = tree.put(nodes, field, hash, element)?;
+            let new = tree.put(nodes, field, hash, element, see)?;
             let changed = crate::Root { tree: tree.top, expiries: root.expiries | expires, ..root };
             put_root(nodes, Some(&root), &changed);
             Ok(new)

@@ -21,7 +21,19 @@ pub fn get<'n, N: Nodes + ?Sized>(nodes: &'n N, field: &[u8]) -> Result<Option<H
 
 /// Sets a field. True if it is new.
 pub fn set<N: Nodes + ?Sized>(nodes: &mut N, entry: &HashEntry<'_>) -> Result<bool, Fault> {
-    fields::put(nodes, Shape::Hash, entry.field, &entry.encode(), entry.expiry_ms.is_some())
+    fields::put(nodes, Shape::Hash, entry.field, &entry.encode(), entry.expiry_ms.is_some(), |_| {})
+}
+
+/// Sets a field, and answers what `judge` says of the entry that it had, if it had one.
+pub fn set_judging<N: Nodes + ?Sized>(
+    nodes: &mut N,
+    entry: &HashEntry<'_>,
+    judge: impl FnOnce(&HashEntry<'_>) -> bool,
+) -> Result<Option<bool>, Fault> {
+    let mut judged = Ok(None);
+    let see = |old: &[u8]| judged = decode(old).map(|old| Some(judge(&old)));
+    fields::put(nodes, Shape::Hash, entry.field, &entry.encode(), entry.expiry_ms.is_some(), see)?;
+    judged
 }
 
 /// Removes a field. True if there was one.

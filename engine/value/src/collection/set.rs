@@ -19,7 +19,7 @@ pub fn contains<N: Nodes + ?Sized>(nodes: &N, member: &[u8]) -> Result<bool, Fau
 
 /// Adds a member. True if it is new.
 pub fn add<N: Nodes + ?Sized>(nodes: &mut N, member: &[u8]) -> Result<bool, Fault> {
-    fields::put(nodes, Shape::Set, member, member, false)
+    fields::put(nodes, Shape::Set, member, member, false, |_| {})
 }
 
 /// Removes a member. True if there was one.

@@ -189,6 +189,8 @@ fn set_in_trees<N: Nodes + ?Sized>(nodes: &mut N, root: Root, entry: &ScoredMemb
     // Read only: the member, its old place, its new place.
     let found = second.find(nodes, entry.member, hash)?;
     let old = found.element.map(|(_, element)| decode(element)).transpose()?.map(|old| old.score);
+    let (second_path, second_length) = (found.path, found.run.len());
+    let second_position = found.element.map(|(position, _)| position);
     if old == Some(entry.score) {
         return Ok(false);
     }
@@ -196,25 +198,31 @@ fn set_in_trees<N: Nodes + ?Sized>(nodes: &mut N, root: Root, entry: &ScoredMemb
     let (new_path, new_position) = find_ordered(nodes, &first, key)?;
     let old_key = old.map(|old| Key { prefix: sortable(old), tail: entry.member });
     let element = entry.encode();
-    let mut stays = None;
-    if let Some(old_key) = old_key {
-        let (old_path, old_position) = find_old(nodes, &first, old_key)?;
-        let neighbour = new_position == old_position || new_position == old_position + 1;
-        if old_path.leaf == new_path.leaf && neighbour {
-            stays = Some(old_position);
-        }
-    }
+    let old_place = old_key.map(|old_key| find_old(nodes, &first, old_key)).transpose()?;
     // From here on everything is there: nothing can fail.
-    if let Some(position) = stays {
-        first.replace(nodes, &new_path, position, &element)?;
-    } else {
+    let moved = match &old_place {
+        Some((old_path, old_position)) => {
+            let neighbour = new_position == *old_position || new_position == old_position + 1;
+            if old_path.leaf == new_path.leaf && neighbour {
+                first.replace(nodes, &new_path, *old_position, &element)?;
+                true
+            } else {
+                first.relocate(nodes, (&new_path, new_position), (old_path, *old_position), &element)?
+            }
+        }
+        None => false,
+    };
+    if !moved {
         first.insert(nodes, &new_path, new_position, (0, &element))?;
         if let Some(old_key) = old_key {
             let (path, position) = find_old(nodes, &first, old_key)?;
             first.remove(nodes, &path, position, 1)?;
         }
     }
-    second.put(nodes, entry.member, hash, &element)?;
+    match second_position {
+        Some(position) => second.replace(nodes, &second_path, position, &element)?,
+        None => second.insert(nodes, &second_path, second_length, (tag_of(hash), &element))?,
+    }
     put_root(nodes, Some(&root), &Root { tree: first.top, second: Some(second.top), ..root });
     Ok(old.is_none())
 }

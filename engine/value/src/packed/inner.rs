@@ -24,7 +24,7 @@ use super::{IS_ROOT, NOT_A_RUN, header, resize_gap};
 use crate::codec::CodecError;
 use crate::tree::key::Key;
 use crate::tree::nodes::NodeId;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 
 const KEYED: u16 = 1 << 8;
 const TAILS: u16 = 1 << 9;
@@ -341,20 +341,28 @@ pub(crate) fn write<'k>(level: u8, keyed: bool, children: impl Iterator<Item = C
     }
 }
 
-/// Sets the count of a child. A child that is not here (any more) is no error and changes nothing: its new parent has
-/// the count already.
-pub(crate) fn set_count(payload: &mut [u8], place: usize, id: NodeId, count: u64) -> Result<(), CodecError> {
+/// Where the count of a child stands, to take this one. Nowhere (an empty range) if the child is not here (any more).
+#[inline]
+pub(crate) fn find_count(payload: &[u8], place: usize, id: NodeId, count: u64) -> Result<Range<usize>, CodecError> {
     let inner = Inner::open(payload)?;
     let width = count_width(inner.layout.level);
     if width < 8 && count >> (8 * width) != 0 {
         return Err(CodecError::BadField);
     }
     let here = place < inner.len() && inner.id(place) == id;
-    let Some(place) = (if here { Some(place) } else { (0..inner.len()).find(|&place| inner.id(place) == id) }) else {
-        return Ok(());
-    };
-    let at = inner.layout.counts() + width * place;
-    payload[at..at + width].copy_from_slice(&count.to_le_bytes()[..width]);
+    let place = if here { Some(place) } else { (0..inner.len()).find(|&place| inner.id(place) == id) };
+    Ok(place.map_or(0..0, |place| {
+        let at = inner.layout.counts() + width * place;
+        at..at + width
+    }))
+}
+
+/// Sets the count of a child. A child that is not here (any more) is no error and changes nothing: its new parent has
+/// the count already.
+pub(crate) fn set_count(payload: &mut [u8], place: usize, id: NodeId, count: u64) -> Result<(), CodecError> {
+    let at = find_count(payload, place, id, count)?;
+    let bytes = at.len();
+    payload[at].copy_from_slice(&count.to_le_bytes()[..bytes]);
     Ok(())
 }
 

@@ -14,15 +14,52 @@
 //! code; one that does not fit its payload is an error and changes nothing.
 //! Never: names the node that it changes: the log record that carries it does.
 
-use super::inner::{Child, insert_child, remove_child, set_count};
+use super::inner::{Child, find_count, insert_child, remove_child, set_count};
 use super::run::splice;
 use crate::codec::{CodecError, put_varint, take_varint};
 use crate::tree::key::Key;
 use crate::tree::nodes::NodeId;
+use std::ops::Range;
 
 /// A small change of one payload.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
 pub struct NodeEdit<'e>(pub(crate) Edit<'e>);
+
+/// How many elements are below a child: the edit that a change of one element needs in each node above it.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub struct ChildCount {
+    place: usize,
+    child: NodeId,
+    count: u64,
+}
+
+impl ChildCount {
+    /// The child.
+    #[inline]
+    pub fn child(&self) -> NodeId {
+        self.child
+    }
+
+    /// The same as an edit.
+    pub fn edit(&self) -> NodeEdit<'static> {
+        NodeEdit(Edit::ChildCount { place: self.place, child: self.child, count: self.count })
+    }
+
+    /// Where in this payload the count stands; nowhere (an empty range) if the child does not.
+    ///
+    /// # Errors
+    /// The payload does not take it.
+    pub fn find(&self, payload: &[u8]) -> Result<Range<usize>, CodecError> {
+        find_count(payload, self.place, self.child, self.count)
+    }
+
+    /// Writes the count into the bytes that [`ChildCount::find`] has named.
+    #[inline]
+    pub fn write(&self, into: &mut [u8]) {
+        let bytes = self.count.to_le_bytes();
+        into.copy_from_slice(&bytes[..into.len()]);
+    }
+}
 
 /// The kinds of edits. The numbers reach the disk: append, never renumber.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
@@ -55,6 +92,15 @@ impl<'e> NodeEdit<'e> {
     /// see "What the engine provides" in the crate's README.
     pub fn is_count(&self) -> bool {
         matches!(self.0, Edit::ChildCount { .. })
+    }
+
+    /// What it says, if it is the count of a child.
+    #[inline]
+    pub fn child_count(&self) -> Option<ChildCount> {
+        match self.0 {
+            Edit::ChildCount { place, child, count } => Some(ChildCount { place, child, count }),
+            _ => None,
+        }
     }
 
     /// Appends the bytes of the drawing.

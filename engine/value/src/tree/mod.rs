@@ -29,6 +29,7 @@ pub(crate) mod limits;
 pub(crate) mod nodes;
 mod parents;
 pub(crate) mod path;
+mod relocate;
 mod remove;
 mod scan;
 pub(crate) mod shape;

@@ -61,16 +61,14 @@ impl ParentEdit {
 impl Tree {
     /// The leaf of this path holds `count` elements now: all parents get their new counts.
     pub(crate) fn recount<N: Nodes + ?Sized>(&self, nodes: &mut N, path: &Path, count: u64) {
-        let (mut child, mut count) = (path.leaf, count);
-        let steps = path.steps();
-        for (depth, step) in steps.iter().enumerate().rev() {
+        let (mut child, mut more) = (path.leaf, None);
+        for step in path.steps().iter().rev() {
             let Ok(parent) = inner(nodes, step.node) else { return };
             let old = parent.count(step.place);
+            // What has changed in the leaf has changed in all that are above it.
+            let more = *more.get_or_insert(count.wrapping_sub(old));
+            let count = old.wrapping_add(more);
             nodes.edit(step.node, &NodeEdit(Edit::ChildCount { place: step.place, child, count }));
-            // What its own parent knows of this node, and what has just changed, is its new sum.
-            let Some(above) = depth.checked_sub(1).map(|above| steps[above]) else { return };
-            let Ok(above_node) = inner(nodes, above.node) else { return };
-            count = above_node.count(above.place).wrapping_sub(old).wrapping_add(count);
             child = step.node;
         }
     }

@@ -115,7 +115,7 @@ fn merge<N: Nodes + ?Sized>(
         let Some(other) = nodes.get(parent.id(neighbour)).and_then(|payload| Run::open(payload).ok()) else {
             continue;
         };
-        if other.check().is_err() || other.is_tagged() != run.is_tagged() || other.bytes() > leaf_bytes_fit(shape) {
+        if other.bytes() > leaf_bytes_fit(shape) || other.is_tagged() != run.is_tagged() || other.check().is_err() {
             continue;
         }
         let mut entries = super::insert::entries(run).ok()?;

@@ -6,7 +6,7 @@
 use thermocline::{Collection, Kind};
 use thermocline_value::{Extended, HashEntry, IncrementError, ParsedFloat, hash, increment, parse_float, put_integer};
 
-use super::{Doomed, existing, find, find_or_doom, finish, ready};
+use super::{Doomed, existing, find, find_or_doom, finish, lives, ready};
 use crate::command::context::Context;
 use crate::command::reply::CommandError;
 
@@ -35,13 +35,11 @@ fn set_pairs(context: &mut Context<'_, '_>) -> Result<i64, CommandError> {
         // One alone brings its own way down.
         ready(&collection, args.from(2).step_by(2))?;
     }
-    // Where no field expires, what is not new was there.
-    let may_expire = collection.is_run() || hash::may_expire(&collection)?;
     let mut created = 0;
     for (field, value) in args.from(2).step_by(2).zip(args.from(3).step_by(2)) {
-        let was_there = may_expire && find(context, &collection, field)?.is_some();
-        let is_new = hash::set(&mut collection, &HashEntry { field, value, expiry_ms: None })?;
-        created += i64::from(if may_expire { !was_there } else { is_new });
+        let entry = HashEntry { field, value, expiry_ms: None };
+        let was_there = hash::set_judging(&mut collection, &entry, |old| lives(context, old))?.unwrap_or(false);
+        created += i64::from(!was_there);
     }
     context.keep(0, collection)?;
     Ok(created)

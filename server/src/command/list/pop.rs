@@ -5,9 +5,9 @@
 use std::ops::Range;
 
 use thermocline::Collection;
-use thermocline_value::length;
+use thermocline_value::{length, list};
 
-use super::{End, answer_ranks, list_of, remove_ranks};
+use super::{End, MISCOUNTED, answer_ranks, list_of, remove_ranks};
 use crate::command::Args;
 use crate::command::context::Context;
 use crate::command::reply::CommandError;
@@ -57,7 +57,12 @@ fn take(
     ranks: Range<u64>,
     end: End,
 ) -> Result<(), CommandError> {
-    answer_ranks(context, &list, ranks.clone(), end)?;
+    if ranks.end - ranks.start == 1 {
+        // One alone brings its own way down.
+        context.reply.bulk(list::at(&list, ranks.start)?.ok_or(MISCOUNTED)?);
+    } else {
+        answer_ranks(context, &list, ranks.clone(), end)?;
+    }
     if ranks.end - ranks.start == length(&list)? {
         context.remove(key);
         return Ok(());

@@ -41,12 +41,11 @@ fn push_if_there(context: &mut Context<'_, '_>, end: End) -> Result<(), CommandE
 }
 
 fn push(context: &mut Context<'_, '_>, mut list: Collection<'_>, end: End) -> Result<(), CommandError> {
-    // What the first element needs is there for the others too.
-    list.ready(|list, missing| list::touch_insert(list, end.gap(), missing))?;
+    // The way down that the first element needs is there for the others too.
+    let length = length(&list)? + context.args.from(2).len() as u64;
     for element in context.args.from(2) {
         list::insert(&mut list, end.gap(), element)?;
     }
-    let length = length(&list)?;
     context.keep(0, list)?;
     context.reply.integer(length.cast_signed());
     Ok(())

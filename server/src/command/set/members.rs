@@ -16,7 +16,10 @@ const TARGET: usize = 1;
 pub(super) fn add(context: &mut Context<'_, '_>) -> Result<(), CommandError> {
     let args = context.args;
     let mut members = context.collection_or_new(0, Kind::Set)?;
-    ready_for(&members, args.from(2))?;
+    if args.len() > 3 {
+        // One alone brings its own way down.
+        ready_for(&members, args.from(2))?;
+    }
     let mut added = 0;
     for member in args.from(2) {
         added += i64::from(set::add(&mut members, member)?);

@@ -149,11 +149,19 @@ fn change(context: &mut Context<'_, '_>, increments: bool) -> Result<(), Command
     }
     let found = sorted_set_of(context, 0)?;
     let mut collection = found.unwrap_or_else(|| context.new_collection(Kind::SortedSet));
-    ready_each(&collection, &entries, |nodes, entry, missing| options.touch(nodes, entry, missing))?;
+    let ready = |nodes: &_| ready_each(nodes, &entries, |nodes, entry, missing| options.touch(nodes, entry, missing));
+    if entries.len() > 1 {
+        ready(&collection)?;
+    }
     let (mut added, mut changed) = (0, 0);
     let mut last = None;
     for entry in &entries {
-        last = match options.apply(&mut collection, entry)? {
+        let outcome = options.apply(&mut collection, entry);
+        if let (Err(CommandError::Nodes), true) = (&outcome, entries.len() == 1) {
+            // One alone finds its own way down. What is missing in both trees comes in one round.
+            ready(&collection)?;
+        }
+        last = match outcome? {
             Outcome::Added(score) => {
                 added += 1;
                 Some(score)

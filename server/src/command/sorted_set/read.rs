@@ -78,11 +78,7 @@ fn answer_rank(context: &mut Context<'_, '_>, backward: bool) -> Result<(), Comm
     }
     let mut found = None;
     if let Some(collection) = sorted_set_of(context, 0)? {
-        let member = args.at(2);
-        ready_each(&collection, [member], |nodes, member, missing| {
-            sorted_set::touch_member(nodes, member, None, missing)
-        })?;
-        found = sorted_set::rank(&collection, member)?;
+        found = sorted_set::rank(&collection, args.at(2))?;
         if let (Some((rank, _)), true) = (&mut found, backward) {
             *rank = length(&collection)?.saturating_sub(*rank + 1);
         }
