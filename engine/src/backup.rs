@@ -3,8 +3,8 @@
 //! ```text
 //!  begin    streams sealed at seq S | what S needs durable | superblock and map read | segments pinned
 //!  copy     segment after segment into the folder, emptiest first, each unpinned when it is there
-//!  folder   segment-00000c.e7.f01234567  an object: a segment as it was when epoch 7 of it ended with a footer of this checksum
-//!           segment-00000d.e2.s181   or, without a footer, with seq 181
+//!  folder   segment-00000c.e7.f01234567.l89ab..  an object: a segment as it was when epoch 7 of it ended with a footer of this checksum
+//!           segment-00000d.e2.s181.l89ab..       or, without a footer, with seq 181; and which directory it is from
 //!           NAME.superblock-0 ..     the small files of one backup
 //!           NAME.backup              its manifest (JSON): files, the objects that hold them, lengths and checksums
 //!  restore  the files of one manifest, checked, into an empty directory: what a start finds is what a crash at S had left
@@ -38,9 +38,14 @@ use thermocline_io::{BackendChoice, Buffer, DirectoryLock, Disk, FileId, Operati
 pub const FORMAT: u32 = 1;
 /// How the name of a manifest ends.
 const MANIFEST_ENDING: &str = ".backup";
+/// The file that says which directory this is. A restored one is another: it goes on from the same seqs with other values, and must not
+/// take the other's segments for its own. The first backup makes it; backups do not hold it.
+pub const LINEAGE_FILE: &str = "lineage";
 /// How the name of a file ends that is not whole yet.
 const PART_ENDING: &str = ".part";
 
+/// Digits in [`LINEAGE_FILE`].
+const LINEAGE_DIGITS: usize = 16;
 /// Longest name of a backup, in bytes.
 const NAME_BYTES_MAX: usize = 64;
 
@@ -113,6 +118,7 @@ pub struct BackupSource {
     inner: Arc<Inner>,
     seq: u64,
     created_ms: u64,
+    lineage: String,
     small: Vec<(&'static str, Vec<u8>)>,
     pinned: Vec<Pinned>,
 }
@@ -142,8 +148,15 @@ impl Engine {
             *pins = Pins { running: true, ..Pins::default() };
         }
         let created_ms = inner.clock.now_ms();
-        let mut source =
-            BackupSource { inner: inner.clone(), seq: 0, created_ms, small: Vec::new(), pinned: Vec::new() };
+        let generation = inner.superblock.lock().generation;
+        let mut source = BackupSource {
+            inner: inner.clone(),
+            seq: 0,
+            created_ms,
+            lineage: String::new(),
+            small: Vec::new(),
+            pinned: Vec::new(),
+        };
         let sealed = inner.log.seal_all(|segment, meta| {
             meta.pins.fetch_add(1, Ordering::AcqRel);
             inner.backup.lock().segments.push(segment);
@@ -156,17 +169,40 @@ impl Engine {
         };
         source.seq = seq;
         inner.wait_for_causes().await?;
+        source.lineage = inner.lineage().await?;
         for name in superblock::FILES.into_iter().chain(map::FILES) {
             if let Some(bytes) = inner.read_small(name).await? {
                 inner.pinned_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
                 source.small.push((name, bytes));
             }
         }
+        if inner.superblock.lock().generation != generation {
+            let words = "the log was healed, or appendonly was set, at this very moment; begin the backup again";
+            return Err(refused(words.into()));
+        }
         Ok(source)
     }
 }
 
 impl Inner {
+    /// Which directory this is: sixteen hexadecimal digits.
+    async fn lineage(&self) -> Result<String> {
+        if let Some(bytes) = self.read_small(LINEAGE_FILE).await? {
+            let digits = bytes.get(..LINEAGE_DIGITS).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+            if let Some(digits) = digits {
+                return Ok(String::from_utf8_lossy(digits).into_owned());
+            }
+        }
+        let seen = self.clock.now_ms() ^ u64::from(std::process::id()) << 40 ^ self.clock.monotonic_us() << 20;
+        let life = self.superblock.lock().generation << 52;
+        let number = (seen ^ life ^ self.log.last_seq()).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let mut block = vec![0; BLOCK_BYTES as usize];
+        let digits = format!("{number:016x}");
+        block[..LINEAGE_DIGITS].copy_from_slice(digits.as_bytes());
+        self.write_meta(LINEAGE_FILE, &[&block]).await?;
+        Ok(digits)
+    }
+
     /// All of a small file; `None`: it is not there.
     async fn read_small(&self, name: &str) -> Result<Option<Vec<u8>>> {
         let about = |error: &io::Error| Error::io(format!("reading {name}"), error);
@@ -234,8 +270,8 @@ impl BackupSource {
                 let source = meta.file().ok_or_else(|| refused(format!("{file} has gone")))?;
                 // A start knows the footers, and of the seqs only an upper bound.
                 let object = match read_footer_crc(&**disk, source, &file, segment_bytes, pinned.epoch)? {
-                    Some(crc) => format!("{file}.e{}.f{crc:08x}", pinned.epoch),
-                    None => format!("{file}.e{}.s{}", pinned.epoch, pinned.max_seq),
+                    Some(crc) => format!("{file}.e{}.f{crc:08x}.l{}", pinned.epoch, self.lineage),
+                    None => format!("{file}.e{}.s{}.l{}", pinned.epoch, pinned.max_seq, self.lineage),
                 };
                 match known.get(&object) {
                     Some(there) => {

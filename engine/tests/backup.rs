@@ -160,6 +160,32 @@ fn after_a_restart_a_backup_copies_what_is_new_too() {
     assert!(restored(&folder, "second", options(Durability::EverySecond)) == model);
 }
 
+/// It goes on with the seqs of the store that it is a copy of: its segments have the same numbers and epochs, and their footers tell of
+/// keys and lengths only.
+#[test]
+fn a_restored_store_does_not_take_the_other_ones_segments_for_its_own() {
+    let (data, copy, folder) = (disk(1), disk(3), disk(2));
+    let settings = || options(Durability::EverySecond);
+    let mut store = Store::open(&data, settings());
+    store.change("key 1", Some(b"at the moment")).unwrap();
+    let (manifest, _) = store.begin().unwrap().copy(&folder, "first", &mut |_| true).unwrap();
+    manifest.restore(&folder, &copy, &mut |_| true).unwrap();
+    // A crash: both have had as many lives then.
+    drop(store);
+    let (mut store, mut other) = (Store::open(&data, settings()), Store::open(&copy, settings()));
+    for (store, name, value) in [(&mut store, "second", b"one way"), (&mut other, "third", b"another")] {
+        store.change("key 2", Some(value)).unwrap();
+        store.begin().unwrap().copy(&folder, name, &mut |_| true).unwrap();
+    }
+    let objects = |name| Manifest::read(&folder, name).unwrap().files.into_iter().map(|file| file.object);
+    let shared: Vec<String> =
+        objects("third").filter(|object| objects("second").any(|other| other == *object)).collect();
+    assert!(shared.is_empty(), "{shared:?}");
+    for (name, value) in [("second", b"one way"), ("third", b"another")] {
+        assert_eq!(restored(&folder, name, settings())["key 2"], value, "{name}");
+    }
+}
+
 #[test]
 fn a_damaged_or_half_backup_is_never_restored_in_silence() {
     let (mut store, folder) = (Store::open(&disk(1), options(Durability::EverySecond)), disk(2));

@@ -104,7 +104,9 @@ impl Directory {
     /// Is this the name of one of our data files?
     pub fn is_ours(name: &str) -> bool {
         let small = [&superblock::FILES, &map::FILES, &checkpoint::FILES, &hot_list::FILES];
-        segment_of(name).is_some() || small.iter().any(|files| files.contains(&name))
+        segment_of(name).is_some()
+            || name == thermocline::backup::LINEAGE_FILE
+            || small.iter().any(|files| files.contains(&name))
     }
 
     fn read_superblocks(&mut self) -> Result<()> {

@@ -163,6 +163,7 @@ fn is_ours(name: &str) -> bool {
         || checkpoint::FILES.contains(&name)
         || hot_list::FILES.contains(&name)
         || name == "LOCK"
+        || name == crate::backup::LINEAGE_FILE
 }
 
 fn fresh_superblock(options: &Options, clock: &dyn Clock) -> Superblock {

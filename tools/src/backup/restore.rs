@@ -49,7 +49,7 @@ pub fn run(args: &RestoreArgs) -> Result<ExitCode> {
         print::json(&report)?;
     } else {
         print::text(&format!(
-            "{} restored to {}: {}, {}, everything up to seq {}\n\nstart a server on it, with a backup-dir of its own if it has one:\n  {}\n",
+            "{} restored to {}: {}, {}, everything up to seq {}\n\nstart a server on it:\n  {}\n",
             report.name,
             report.directory,
             print::count(report.files, "file"),
