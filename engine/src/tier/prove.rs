@@ -139,13 +139,20 @@ fn prove(
     for question in rest {
         let offset = offset_of(&question);
         let (from, bytes) = read_range(offset, question.class, 1, scan.segment_bytes);
-        let read = scan.read_blocks(disk, from..from + bytes, window)?;
-        let record = read.get((offset - from) as usize..);
-        match record.and_then(|record| Record::decode(scan.address().at(offset), record).ok()) {
-            Some(record) => {
-                let entry = scan.found(offset, &record).entry;
-                found.push((question.place, Proof::new(entry.hash, entry.bytes, entry.seq)));
-            }
+        let decode = |read: &[u8]| {
+            let record = Record::decode(scan.address().at(offset), read.get((offset - from) as usize..)?).ok()?;
+            let entry = scan.found(offset, &record).entry;
+            Some(Proof::new(entry.hash, entry.bytes, entry.seq))
+        };
+        let mut proof = decode(scan.read_blocks(disk, from..from + bytes, window)?);
+        if proof.is_none() {
+            // Perhaps a neighbour in its block cannot be read: then it is asked for alone.
+            let mut alone = vec![0; bytes as usize];
+            let read = scan.read(disk, from, &mut alone)?;
+            proof = decode(&alone[..read]);
+        }
+        match proof {
+            Some(proof) => found.push((question.place, proof)),
             None => unread.push(question),
         }
     }
