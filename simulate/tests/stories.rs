@@ -184,3 +184,12 @@ fn a_sweep_that_meets_a_bad_sector_lets_the_others_pass() {
 fn a_tree_behind_a_loss_is_not_served() {
     holds_with(536, Settings { profile: Profile::Media, trees: true, ..Settings::default() });
 }
+
+/// Twice: a key in SCAN. Whose a place is was asked by whole blocks of 4 KiB, and a bad sector of 512 bytes made its neighbours in the
+/// block unreadable too; a replayed key was then not recognised in the slot that it had, and got a second one. Now what cannot be read with
+/// its block is read alone.
+#[test]
+fn a_place_beside_a_bad_sector_is_still_proven() {
+    holds_on_a_damaging_disk(5492);
+    holds_on_a_damaging_disk(13772);
+}
