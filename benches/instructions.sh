@@ -20,8 +20,9 @@ pipeline=32
 bytes=64
 keys=1000
 gate=no
-# What the gate lets pass: 5 % above what was reached when it was last lowered (docs/BENCHMARKS.md, "Hot path").
-declare -A limits=([get]=1301 [set]=2061 [ping]=631)
+# What the gate lets pass: 2 to 5 % above what was reached when it was last set (docs/BENCHMARKS.md, "Hot path"). What the compiler
+# inlines changes from build to build, and is worth as much.
+declare -A limits=([get]=1320 [set]=2080 [ping]=605)
 
 usage() { sed -n '2,10s/^# \{0,1\}//p' "$0"; }
 while [ $# -gt 0 ]; do

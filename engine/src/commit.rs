@@ -622,7 +622,7 @@ impl<'s> Step<'s> {
     }
 
     /// Finds a cell for the new value: the old one if it has the right size. Answers how large a cell is missing, if one is.
-    #[inline]
+    #[inline(always)]
     fn take_cell(&mut self, shard: &mut Shard, key: &Key<'_>, item: &Item) -> Option<usize> {
         let payload = self.payload?;
         let need = cell_bytes(key.space, key.bytes.len(), payload.len(), self.expiry.is_some());
@@ -683,7 +683,7 @@ impl<'s> Step<'s> {
 
     /// Swaps the key's slot. Nothing here can fail. `moved`: slots may have moved since they were found.
     #[expect(clippy::too_many_arguments, reason = "one hold of the latches needs all of it")]
-    #[inline]
+    #[inline(always)]
     fn swap(
         &self,
         inner: &Inner,

@@ -220,7 +220,7 @@ impl Heap {
     }
 
     /// The whole cell. Panics on a handle that is not a cell of this heap.
-    #[inline]
+    #[inline(always)]
     pub fn bytes(&self, cell: Handle) -> &[u8] {
         match self.find(cell) {
             Some((_, cells, index)) => &cells.span.bytes()[cells.range(index)],

@@ -128,7 +128,7 @@ pub fn write(into: &mut [u8], cell: &Cell<'_>) {
 }
 
 /// Reads an object.
-#[inline]
+#[inline(always)]
 pub fn read(from: &[u8]) -> Cell<'_> {
     let flags = from[5];
     let (mut at, space, key_bytes, payload_bytes) = match *from {

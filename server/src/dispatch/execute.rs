@@ -532,7 +532,7 @@ pub(super) fn facts<'c>(server: &'c Server, session: &Session, row: &'static Row
 }
 
 #[expect(clippy::too_many_arguments, reason = "the parts of a context, which borrows each apart")]
-#[inline]
+#[inline(always)]
 pub(super) fn run_body<'a>(
     body: KeysBody,
     args: Args<'a>,
