@@ -98,8 +98,14 @@ impl Server {
     pub fn wait_until_loaded(&self) {
         let mut connection = self.connect();
         for _ in 0..TRIES {
-            if !connection.text(&["PING"]).starts_with("LOADING ") {
-                return;
+            match connection.answer_or_end(&["PING"]) {
+                Some(Value::Error(text)) if text.starts_with(b"LOADING ") => {}
+                Some(_) => return,
+                // One start of some hundred ends its first connection (docs/TESTING.md, "Open defects"): said, and asked again.
+                None => {
+                    println!("the server on port {} ended a connection that came while it started", self.port);
+                    connection = self.connect();
+                }
             }
             std::thread::sleep(PAUSE);
         }
@@ -178,6 +184,18 @@ impl Connection {
             }
             assert!(self.fill(), "the connection ended within an answer");
         }
+    }
+
+    /// Sends a command and reads its answer; `None`: the connection ended.
+    fn answer_or_end(&mut self, words: &[&str]) -> Option<Value> {
+        self.command(words);
+        while self.fill() {
+            if let Some((value, length)) = decode(&self.unread).expect("an answer") {
+                self.unread.drain(..length);
+                return Some(value);
+            }
+        }
+        None
     }
 
     /// Sends a command and reads its answer.
