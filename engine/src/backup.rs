@@ -21,9 +21,9 @@ use crate::Engine;
 use crate::engine::Inner;
 use crate::error::{Error, Result};
 use crate::log::{footer, map, record::u32_at, segment::SegmentState, segment_name, superblock};
-use crate::options::BLOCK_BYTES;
 use crate::options::{
-    BACKUP_MANIFEST_BYTES_MAX, BACKUP_PIECE_BYTES, BACKUP_ROOM_SEGMENTS, META_PIECE_BYTES, REMOVAL_RESERVE_SEGMENTS,
+    BACKUP_MANIFEST_BYTES_MAX, BACKUP_PIECE_BYTES, BACKUP_ROOM_SEGMENTS, BLOCK_BYTES, META_PIECE_BYTES,
+    REMOVAL_RESERVE_SEGMENTS,
 };
 use crate::tier::maps::Turn;
 use serde::{Deserialize, Serialize};
@@ -138,7 +138,7 @@ impl Engine {
         }
         if !inner.log.mode.logs() {
             let words = "a backup is a copy of the log, and with `appendonly no` there is none; CONFIG SET appendonly yes first";
-            return Err(Error::Backup { words: words.into() });
+            return Err(refused(words.into()));
         }
         {
             let mut pins = inner.backup.lock();
@@ -242,10 +242,11 @@ impl BackupSource {
     /// # Errors
     /// [`Error::Backup`] if a backup of this name is there, the log needs the segments, or `go_on` says no; [`Error::Io`].
     pub fn copy(self, folder: &dyn Disk, name: &str, go_on: &mut GoOn<'_>) -> Result<(Manifest, Progress)> {
-        let known = known_objects(folder, self.inner.log.store)?;
-        if Manifest::all(folder)?.iter().any(|(there, _)| there == name) {
+        let others = Manifest::all(folder)?;
+        if others.iter().any(|(there, _)| there == name) {
             return Err(refused(format!("there is a backup {name} in the folder already; choose another name")));
         }
+        let known = known_objects(folder, others, self.inner.log.store)?;
         let segment_bytes = u64::from(self.inner.log.segment_bytes);
         let mut progress = Progress { bytes_all: self.small_bytes(), ..Progress::default() };
         progress.bytes_all += self.pinned.len() as u64 * segment_bytes;
@@ -305,8 +306,7 @@ impl BackupSource {
     /// Is the segment what it was? One that became free in the moment of the pins was dead under the map that goes with it.
     fn is_kept(&self, pinned: &Pinned) -> bool {
         let meta = &self.inner.log.segments[pinned.segment as usize];
-        let is_kept = matches!(meta.state(), SegmentState::Sealed | SegmentState::Victim | SegmentState::Quarantined);
-        is_kept && meta.epoch() == pinned.epoch
+        meta.state().is_ended() && meta.epoch() == pinned.epoch
     }
 
     /// The log has not taken its segments back.
@@ -425,20 +425,7 @@ impl Manifest {
     /// [`Error::Backup`] names the first object that is missing or wrong; [`Error::Io`].
     pub fn check(&self, folder: &dyn Disk, go_on: &mut GoOn<'_>) -> Result<()> {
         let mut progress = Progress { bytes_all: self.bytes(), ..Progress::default() };
-        let mut piece = vec![0; BACKUP_PIECE_BYTES];
-        for file in &self.files {
-            let source = file.open(folder)?;
-            let (mut offset, mut crc) = (0, crc32fast::Hasher::new());
-            while offset < file.bytes {
-                let now = (file.bytes - offset).min(piece.len() as u64) as usize;
-                read_all(folder, source, &file.object, offset, &mut piece[..now])?;
-                crc.update(&piece[..now]);
-                (offset, progress.bytes) = (offset + now as u64, progress.bytes + now as u64);
-                ask(go_on, progress)?;
-            }
-            file.compare(crc.finalize())?;
-        }
-        Ok(())
+        self.files.iter().try_for_each(|file| file.check(folder, &mut progress, go_on))
     }
 
     /// Makes a data directory of it in an empty one. The superblock comes last: what is interrupted is no data directory. Blocking.
@@ -467,6 +454,20 @@ impl Manifest {
 }
 
 impl BackupFile {
+    /// Reads its object and compares the checksum; `progress` goes on by its bytes. Blocking.
+    ///
+    /// # Errors
+    /// [`Error::Backup`] if it is missing, has another length or fails its checksum; [`Error::Io`].
+    pub fn check(&self, folder: &dyn Disk, progress: &mut Progress, go_on: &mut GoOn<'_>) -> Result<()> {
+        let source = self.open(folder)?;
+        let crc = by_pieces(self.bytes, |offset, piece| {
+            read_all(folder, source, &self.object, offset, piece)?;
+            progress.bytes += piece.len() as u64;
+            ask(go_on, *progress)
+        })?;
+        self.compare(crc)
+    }
+
     fn open(&self, folder: &dyn Disk) -> Result<FileId> {
         let file = folder.open(&self.object).map_err(|error| Error::io(format!("opening {}", self.object), &error))?;
         let bytes =
@@ -558,9 +559,8 @@ fn refused(words: String) -> Error {
     Error::Backup { words }
 }
 
-/// The objects that backups of this store in the folder name.
-fn known_objects(folder: &dyn Disk, store: u32) -> Result<BTreeMap<String, BackupFile>> {
-    let all = Manifest::all(folder)?;
+/// The objects that all backups of a folder name, which must be of this store.
+fn known_objects(folder: &dyn Disk, all: Vec<(String, Manifest)>, store: u32) -> Result<BTreeMap<String, BackupFile>> {
     if let Some((name, _)) = all.iter().find(|(_, manifest)| manifest.store != store) {
         return Err(refused(format!("{name} in the folder is a backup of another store; choose another folder")));
     }
@@ -594,6 +594,19 @@ fn read_all(disk: &dyn Disk, file: FileId, name: &str, mut offset: u64, mut into
     Ok(())
 }
 
+/// Goes through so many bytes: `each` is given an offset and fills the piece there. Answers the checksum of all.
+fn by_pieces(bytes: u64, mut each: impl FnMut(u64, &mut [u8]) -> Result<()>) -> Result<u32> {
+    let (mut offset, mut crc) = (0, crc32fast::Hasher::new());
+    let mut memory = vec![0; bytes.min(BACKUP_PIECE_BYTES as u64) as usize];
+    while offset < bytes {
+        let now = (bytes - offset).min(memory.len() as u64) as usize;
+        each(offset, &mut memory[..now])?;
+        crc.update(&memory[..now]);
+        offset += now as u64;
+    }
+    Ok(crc.finalize())
+}
+
 /// The checksum that the footer of a segment carries; `None`: it has none of this epoch.
 fn read_footer_crc(disk: &dyn Disk, file: FileId, name: &str, segment_bytes: u64, epoch: u32) -> Result<Option<u32>> {
     let mut block = vec![0; BLOCK_BYTES as usize];
@@ -615,21 +628,16 @@ fn put(
     let about = |error: &io::Error| Error::io(format!("writing {name}"), error);
     let file = disk.create(&part, bytes).map_err(|error| about(&error))?;
     let mut copy = || {
-        let (mut offset, mut crc) = (0, crc32fast::Hasher::new());
-        let mut piece = vec![0; (bytes as usize).min(BACKUP_PIECE_BYTES)];
-        while offset < bytes {
-            let now = (bytes - offset).min(piece.len() as u64) as usize;
-            read(offset, &mut piece[..now])?;
-            crc.update(&piece[..now]);
-            disk.write_at(file, offset, &piece[..now]).map_err(|error| about(&error))?;
-            offset += now as u64;
-            progress.bytes += now as u64;
-            progress.bytes_copied += now as u64;
-            ask(go_on, *progress)?;
-        }
+        let crc = by_pieces(bytes, |offset, piece| {
+            read(offset, piece)?;
+            disk.write_at(file, offset, piece).map_err(|error| about(&error))?;
+            progress.bytes += piece.len() as u64;
+            progress.bytes_copied += piece.len() as u64;
+            ask(go_on, *progress)
+        })?;
         disk.sync(file).map_err(|error| about(&error))?;
         disk.rename(&part, name).map_err(|error| about(&error))?;
-        Ok(BackupFile { name: name.into(), object: name.into(), bytes, crc: crc.finalize() })
+        Ok(BackupFile { name: name.into(), object: name.into(), bytes, crc })
     };
     let copied = copy();
     if copied.is_err() {

@@ -117,8 +117,10 @@ impl fmt::Display for Error {
                 "the changes of one command or transaction take {bytes} bytes of the log, more than the {bytes_max} that are possible together; do it in parts, or set a larger maxdisk"
             ),
             Error::Io { what, words, .. } => write!(f, "{what}: {words}"),
-            Error::InUse { words } | Error::Format { words } | Error::InvalidOption { words } => f.write_str(words),
-            Error::Backup { words } => f.write_str(words),
+            Error::InUse { words }
+            | Error::Format { words }
+            | Error::InvalidOption { words }
+            | Error::Backup { words } => f.write_str(words),
             Error::Closed => f.write_str("the store is closed"),
         }
     }

@@ -11,6 +11,20 @@ use thermocline_io::{BackendChoice, lock_directory, open_directory};
 
 use crate::{Engine, Error, Options, RecoveryProgress, Result, SystemClock};
 
+/// Makes a data directory where none is, with a .gitignore. Blocking.
+///
+/// # Errors
+/// The file system refuses.
+pub fn make_directory(path: &Path) -> Result<()> {
+    let about = |what: &str| format!("{what} {}", path.display());
+    if !path.exists() {
+        std::fs::create_dir_all(path).map_err(|error| Error::io(about("cannot make the data directory"), &error))?;
+        #[expect(clippy::disallowed_methods, reason = "not a file of the store")]
+        std::fs::write(path.join(".gitignore"), "*\n").map_err(|error| Error::io(about("cannot write to"), &error))?;
+    }
+    Ok(())
+}
+
 impl Engine {
     /// Opens (or makes) the store in `path`. Blocking.
     ///
@@ -32,13 +46,7 @@ impl Engine {
     ) -> Result<Engine> {
         options.validate()?;
         let about = |what: &str| format!("{what} {}", path.display());
-        if !path.exists() {
-            std::fs::create_dir_all(path)
-                .map_err(|error| Error::io(about("cannot make the data directory"), &error))?;
-            #[expect(clippy::disallowed_methods, reason = "not a file of the store")]
-            std::fs::write(path.join(".gitignore"), "*\n")
-                .map_err(|error| Error::io(about("cannot write to"), &error))?;
-        }
+        make_directory(path)?;
         let lock = lock_directory(path).map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock => {
                 Error::InUse { words: format!("{error}; stop it, or choose another directory with --dir") }

@@ -183,7 +183,9 @@ impl Job {
                 if state.ending {
                     return false;
                 }
-                state.running = Some((self.name.clone(), progress));
+                if let Some(running) = &mut state.running {
+                    running.1 = progress;
+                }
             }
             let due_s = match self.bytes_per_second {
                 0 => 0.0,

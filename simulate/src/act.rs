@@ -96,7 +96,9 @@ impl<'p> Place<'p> {
                 let mut collection = match &view {
                     Some(view) if view.kind.is_string() => return Ok(seen),
                     Some(view) => self.collection(view),
-                    None => Collection::new(self.engine, edits.kind, Elements::empty_record(edits.kind), self.near),
+                    None => {
+                        Collection::new(self.engine, edits.kind, thermocline_value::empty_record(edits.kind), self.near)
+                    }
                 };
                 elements::change(&mut collection, edits)?;
                 collection.stage(changes, at, Expiry::Keep)?;

@@ -14,7 +14,6 @@
 
 use std::rc::Rc;
 use thermocline::Kind;
-use thermocline_value::{hash, list, set, sorted_set};
 
 /// Kinds of collections.
 pub const KINDS: [Kind; 4] = [Kind::Hash, Kind::List, Kind::Set, Kind::SortedSet];
@@ -115,16 +114,6 @@ impl Elements {
     /// A collection without elements.
     pub fn new(kind: Kind) -> Elements {
         Elements { kind, all: Vec::new() }
-    }
-
-    /// What the engine's record of it begins as.
-    pub fn empty_record(kind: Kind) -> &'static [u8] {
-        match kind {
-            Kind::List => list::EMPTY,
-            Kind::Set => set::EMPTY,
-            Kind::SortedSet => sorted_set::EMPTY,
-            _ => hash::EMPTY,
-        }
     }
 
     /// Changes them.

@@ -101,6 +101,14 @@ impl Directory {
         Ok(directory)
     }
 
+    /// The newest superblock, or the words for whoever cannot go on without one.
+    ///
+    /// # Errors
+    /// None holds.
+    pub fn need_superblock(&self) -> Result<&Superblock> {
+        self.superblock().context("no superblock holds: `thermocline verify` says more")
+    }
+
     /// Is this the name of one of our data files?
     pub fn is_ours(name: &str) -> bool {
         let small = [&superblock::FILES, &map::FILES, &checkpoint::FILES, &hot_list::FILES];

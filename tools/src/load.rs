@@ -105,24 +105,13 @@ pub fn run(args: &LoadArgs) -> Result<ExitCode> {
         format!("{source} was not loaded to its end; {} before it are in {shown}", print::count(counts.keys, "key"))
     })?;
     let report = Report { directory: shown.to_string(), source, counts, left_out, seconds };
-    if args.json {
-        print::json(&report)?;
-    } else {
-        print::text(&words(&report))?;
-    }
+    print::report(&report, args.json, words)?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn words(report: &Report) -> String {
     let Report { counts, left_out, .. } = report;
-    let mut out = format!(
-        "{} ({} with a time to live, {}, {}) loaded in {:.1} s\n",
-        print::count(counts.keys, "key"),
-        counts.expiring,
-        print::count(counts.elements, "element"),
-        print::bytes(counts.bytes),
-        report.seconds
-    );
+    let mut out = format!("{} loaded in {:.1} s\n", counts.words(), report.seconds);
     for (count, what) in [
         (left_out.expired, "had expired or went meanwhile"),
         (left_out.filtered, "did not pass the filter"),

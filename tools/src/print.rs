@@ -56,6 +56,11 @@ pub fn json(report: &impl Serialize) -> Result<()> {
     text(&(serde_json::to_string_pretty(report).context("writing JSON")? + "\n"))
 }
 
+/// The report as JSON for programs, or in words for people.
+pub fn report<R: Serialize>(report: &R, as_json: bool, words: impl FnOnce(&R) -> String) -> Result<()> {
+    if as_json { json(report) } else { text(&words(report)) }
+}
+
 /// Text to standard output. A reader that has left (`| head`) is no error.
 pub fn text(text: &str) -> Result<()> {
     match std::io::stdout().lock().write_all(text.as_bytes()) {

@@ -78,11 +78,7 @@ struct Report {
 /// Repairs and prints. Exit code 1: something is lost.
 pub fn run(args: &RepairArgs) -> Result<ExitCode> {
     let report = repair(args)?;
-    if args.json {
-        print::json(&report)?;
-    } else {
-        print::text(&words(&report))?;
-    }
+    print::report(&report, args.json, words)?;
     Ok(ExitCode::from(u8::from(report.lost + report.lost_at_start > 0)))
 }
 
@@ -158,14 +154,7 @@ fn copy(source: &ReadStore, target: &WriteStore, limit: usize, report: &mut Repo
 
 fn words(report: &Report) -> String {
     let Report { kept, losses, .. } = report;
-    let mut out = format!(
-        "{} ({} with a time to live, {}, {}) are in {}\n",
-        print::count(kept.keys, "key"),
-        kept.expiring,
-        print::count(kept.elements, "element"),
-        print::bytes(kept.bytes),
-        report.into
-    );
+    let mut out = format!("{} are in {}\n", kept.words(), report.into);
     if report.lost > 0 {
         out.push_str(&format!(
             "\nlost: {} ({} without a name)\n",

@@ -96,11 +96,7 @@ pub fn run(args: &StatsArgs) -> Result<ExitCode> {
         },
         engine: engine.stats().fields().into_iter().filter(|(name, _)| NAMES.contains(name)).collect(),
     };
-    if args.json {
-        print::json(&report)?;
-    } else {
-        print::text(&words(&report))?;
-    }
+    print::report(&report, args.json, words)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -45,7 +45,7 @@ impl ReadStore {
     /// In use, not ours, damaged beyond starting, or emptied by a crash under `appendonly no`.
     pub fn open(path: &Path, memory: u64) -> Result<ReadStore> {
         let directory = Directory::open(path)?;
-        let block = directory.superblock().context("no superblock holds: `thermocline verify` says more")?.clone();
+        let block = directory.need_superblock()?.clone();
         let shown = path.display();
         let below = open_directory(path, BackendChoice::Auto).with_context(|| format!("cannot open {shown}"))?;
         let segments = directory.segments.last().map_or(0, |(id, _)| u64::from(*id) + 1);

@@ -7,6 +7,16 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// What a program that serves or moves keys stands on.
+const PROGRAMS_USE: &[&str] = &[
+    "thermocline",
+    "thermocline-exchange",
+    "thermocline-io",
+    "thermocline-rdb",
+    "thermocline-value",
+    "thermocline-resp",
+];
+
 /// Which of our crates each crate may use. A new crate needs a line here.
 const ARROWS: &[(&str, &[&str])] = &[
     ("thermocline-io", &[]),
@@ -17,28 +27,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("thermocline", &["thermocline-io", "thermocline-memory", "thermocline-value"]),
     ("thermocline-exchange", &["thermocline", "thermocline-rdb", "thermocline-value"]),
     // The server's tests stand on the disk that lies; its code opens a directory through the engine.
-    (
-        "thermocline-server",
-        &[
-            "thermocline",
-            "thermocline-exchange",
-            "thermocline-io",
-            "thermocline-rdb",
-            "thermocline-value",
-            "thermocline-resp",
-        ],
-    ),
-    (
-        "thermocline-tools",
-        &[
-            "thermocline",
-            "thermocline-exchange",
-            "thermocline-io",
-            "thermocline-rdb",
-            "thermocline-value",
-            "thermocline-resp",
-        ],
-    ),
+    ("thermocline-server", PROGRAMS_USE),
+    ("thermocline-tools", PROGRAMS_USE),
     ("thermocline-simulate", &["thermocline", "thermocline-io", "thermocline-memory", "thermocline-value"]),
     (
         "thermocline-bench",

@@ -18,16 +18,6 @@ pub fn is_collection(kind: Kind) -> bool {
     matches!(kind, Kind::List | Kind::Hash | Kind::Set | Kind::SortedSet)
 }
 
-/// What the record of an empty collection of this kind begins as.
-pub fn empty_record(kind: Kind) -> &'static [u8] {
-    match kind {
-        Kind::List => list::EMPTY,
-        Kind::Set => set::EMPTY,
-        Kind::SortedSet => sorted_set::EMPTY,
-        _ => hash::EMPTY,
-    }
-}
-
 /// Which way a walk goes. Hashes and sets have no order: theirs is always forward.
 #[derive(Copy, Clone, Eq, PartialEq)]
 pub enum Way {

@@ -13,7 +13,7 @@
 mod elements;
 mod writer;
 
-pub use elements::{Walk, Way, add, copy, each, element_bytes, empty_record, is_collection, ready};
+pub use elements::{Walk, Way, add, copy, each, element_bytes, is_collection, ready};
 pub use writer::CollectionWriter;
 
 use thermocline::Kind;

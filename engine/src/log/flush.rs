@@ -5,8 +5,7 @@
 
 use super::chunk::ChunkHeader;
 use super::footer::FooterBuilder;
-use super::record::Address;
-use super::record::Seq;
+use super::record::{Address, Seq};
 use super::segment::{Segment, SegmentState};
 use super::{Chunk, ChunkState, FOREGROUND, Log, STREAMS, Tail};
 use crate::options::{BLOCK_BYTES, Durability, FLUSH_AGE_US, FLUSH_AGE_US_MAX, FLUSHES_IN_FLIGHT_MAX};
@@ -100,9 +99,8 @@ impl Log {
         for stream in 0..STREAMS {
             self.seal(&mut tail, stream);
         }
-        let is_kept = |state| matches!(state, SegmentState::Sealed | SegmentState::Victim | SegmentState::Quarantined);
         for (id, segment) in self.segments.iter().enumerate() {
-            if is_kept(segment.state()) && segment.file().is_some() {
+            if segment.state().is_ended() && segment.file().is_some() {
                 pin(id as u32, segment);
             }
         }

@@ -303,11 +303,16 @@ impl<'b> Stored<'b> {
         })
     }
 
-    /// Hash, length and seq of the record at an offset.
-    pub fn find(&self, offset: u32) -> Option<(KeyHash, u32, Seq)> {
-        let at = self.entries.binary_search_by_key(&offset, |entry| u32_at(entry, 12)).ok()?;
+    fn facts(&self, at: usize) -> (KeyHash, u32, Seq) {
         let entry = &self.entries[at];
-        Some((hash_of(entry), u32_at(entry, 16), self.min_seq + u64::from(u32_at(entry, 20))))
+        (hash_of(entry), u32_at(entry, 16), self.min_seq + u64::from(u32_at(entry, 20)))
+    }
+
+    /// Hash, length and seq of the record at an offset: what [`Stored::find_all`] is compared with.
+    #[cfg(test)]
+    fn find(&self, offset: u32) -> Option<(KeyHash, u32, Seq)> {
+        let at = self.entries.binary_search_by_key(&offset, |entry| u32_at(entry, 12)).ok()?;
+        Some(self.facts(at))
     }
 
     /// Hash, length and seq of the records at these offsets, which ascend; `None` where there is none.
@@ -325,8 +330,7 @@ impl<'b> Stored<'b> {
             match near.binary_search_by_key(&offset, |entry| u32_at(entry, 12)) {
                 Ok(at) => {
                     from += at;
-                    let entry = &self.entries[from];
-                    found(Some((hash_of(entry), u32_at(entry, 16), self.min_seq + u64::from(u32_at(entry, 20)))));
+                    found(Some(self.facts(from)));
                 }
                 Err(at) => {
                     from += at;

@@ -29,6 +29,13 @@ pub enum SegmentState {
     Quarantined = 5,
 }
 
+impl SegmentState {
+    /// Does a segment in this state hold records, and takes no more?
+    pub fn is_ended(self) -> bool {
+        matches!(self, SegmentState::Sealed | SegmentState::Victim | SegmentState::Quarantined)
+    }
+}
+
 const NO_FILE: u32 = u32::MAX;
 
 /// One segment.

@@ -29,7 +29,7 @@ mod tree;
 pub use bit_field::{FieldType, Overflow};
 pub use bits::{BitOperation, count_bits, find_bit, get_bit, put_bit_operation, set_bit};
 pub use codec::CodecError;
-pub use collection::{Census, children, hash, length, list, set, sorted_set, verify};
+pub use collection::{Census, children, empty_record, hash, length, list, set, sorted_set, verify};
 pub use common_subsequence::{
     CommonSubsequence, SharedRun, SubsequenceError, common_subsequence, common_subsequence_length,
 };

@@ -150,7 +150,7 @@ impl<'c, 'a> Context<'c, 'a> {
     }
 
     fn new_collection_near(&self, kind: Kind, near: (thermocline::SpaceId, &'c [u8])) -> Collection<'c> {
-        Collection::new(self.facts.engine(), kind, thermocline_exchange::empty_record(kind), near)
+        Collection::new(self.facts.engine(), kind, thermocline_value::empty_record(kind), near)
     }
 
     /// Stores what has changed of a collection that came from this key; an empty one is removed. Its expiry stays.

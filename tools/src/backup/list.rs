@@ -82,11 +82,7 @@ pub fn run(args: &ListArgs) -> Result<ExitCode> {
     let is_damaged = !damages.is_empty();
     let damages = damages.into_values().collect();
     let report = Report { folder: args.folder.display().to_string(), result, backups, damages };
-    if args.json {
-        print::json(&report)?;
-    } else {
-        print::text(&words(&report))?;
-    }
+    print::report(&report, args.json, words)?;
     Ok(ExitCode::from(u8::from(is_damaged)))
 }
 
@@ -99,23 +95,18 @@ fn key(file: &BackupFile) -> FileKey {
 
 /// Reads every file of every backup once. Answers those that are not what was copied, with the words.
 fn check(folder: &Folder, all: &[(String, Manifest)]) -> Result<BTreeMap<FileKey, String>> {
-    let files: BTreeMap<FileKey, (&Manifest, &BackupFile)> =
-        all.iter().flat_map(|(_, m)| m.files.iter().map(move |file| (key(file), (m, file)))).collect();
-    let bytes = files.keys().map(|(_, bytes, _)| bytes).sum();
-    let bar = progress::bar("check", bytes);
-    let mut damages = BTreeMap::new();
-    let mut done = 0;
-    for (key, (manifest, file)) in files {
-        let mut step = advance(&bar);
-        let Manifest { format, store, seq, created_ms, .. } = *manifest;
-        let one = Manifest { format, store, seq, created_ms, files: vec![file.clone()] };
-        let checked = one.check(folder.disk(), &mut |progress| {
-            step(Progress { bytes: done + progress.bytes, bytes_all: bytes, bytes_copied: 0 })
-        });
-        done += file.bytes;
-        if let Err(error) = checked {
+    let files: BTreeMap<FileKey, &BackupFile> =
+        all.iter().flat_map(|(_, manifest)| &manifest.files).map(|file| (key(file), file)).collect();
+    let bytes_all = files.keys().map(|(_, bytes, _)| bytes).sum();
+    let bar = progress::bar("check", bytes_all);
+    let mut step = advance(&bar);
+    let (mut damages, mut done) = (BTreeMap::new(), 0);
+    for (key, file) in files {
+        let mut progress = Progress { bytes: done, bytes_all, bytes_copied: 0 };
+        if let Err(error) = file.check(folder.disk(), &mut progress, &mut step) {
             damages.insert(key, error.to_string());
         }
+        done += file.bytes;
     }
     bar.finish_and_clear();
     Ok(damages)

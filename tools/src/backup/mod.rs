@@ -14,7 +14,7 @@ pub use restore::{RestoreArgs, run as restore};
 use crate::directory::Directory;
 use crate::store::{Memory, Wanted, WriteStore};
 use crate::{print, progress};
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use indicatif::ProgressBar;
 use serde::Serialize;
@@ -85,11 +85,7 @@ fn advance(bar: &ProgressBar) -> impl FnMut(Progress) -> bool {
 /// Makes a backup and prints.
 pub fn run(args: &BackupArgs) -> Result<ExitCode> {
     let report = backup(args)?;
-    if args.json {
-        print::json(&report)?;
-    } else {
-        print::text(&words(&report))?;
-    }
+    print::report(&report, args.json, words)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -119,7 +115,7 @@ fn backup(args: &BackupArgs) -> Result<Report> {
 /// Refuses what a start would make new or empty.
 fn check_source(path: &Path) -> Result<()> {
     let directory = Directory::open(path)?;
-    let block = directory.superblock().context("no superblock holds: `thermocline verify` says more")?;
+    let block = directory.need_superblock()?;
     if block.mode == 0 && !block.clean {
         bail!("{} holds nothing: `appendonly no`, and the last shutdown was not clean", path.display());
     }

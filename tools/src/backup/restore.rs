@@ -76,11 +76,7 @@ fn restore(args: &RestoreArgs) -> Result<Report> {
     if free < bytes {
         bail!("{name} takes {} and where {shown} is, {} are free", print::bytes(bytes), print::bytes(free));
     }
-    if !path.exists() {
-        std::fs::create_dir_all(path).with_context(|| format!("cannot make {shown}"))?;
-        #[expect(clippy::disallowed_methods, reason = "not a file of the store; as the engine makes it")]
-        std::fs::write(path.join(".gitignore"), "*\n").with_context(|| format!("cannot write to {shown}"))?;
-    }
+    thermocline::make_directory(path)?;
     let _lock = lock_directory(path).with_context(|| format!("cannot lock {shown}"))?;
     let into = open_directory(path, BackendChoice::Pool).with_context(|| format!("cannot open {shown}"))?;
     let bar = progress::bar("restore", bytes);

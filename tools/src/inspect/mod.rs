@@ -93,7 +93,7 @@ struct Totals<'d> {
 
 fn inspect(args: &InspectArgs) -> Result<Report> {
     let directory = Directory::open(&args.target.directory)?;
-    let block = directory.superblock().context("no superblock holds: `thermocline verify` says more")?;
+    let block = directory.need_superblock()?;
     let map = directory.map.as_ref();
     let of_database = map.map_or(&block.spaces, |map| &map.spaces);
     let mut totals = Totals {

@@ -153,7 +153,7 @@ impl Group<'_> {
         let mut changes = Changes::new(1);
         let run = engine.run(&keys, &mut changes, |views, changes| {
             let mut collection = match &views[0] {
-                _ if !begun => Collection::new(engine, head.kind, exchange::empty_record(head.kind), near),
+                _ if !begun => Collection::new(engine, head.kind, thermocline_value::empty_record(head.kind), near),
                 Some(view) if view.kind == head.kind => Collection::of(engine, view, near),
                 _ => return Staged::Gone,
             };

@@ -16,6 +16,7 @@ pub mod json_lines;
 pub mod rdb;
 pub mod redis;
 
+use crate::print;
 use anyhow::Result;
 use thermocline::Kind;
 use thermocline_rdb::Element;
@@ -86,6 +87,17 @@ impl Counts {
         self.keys += 1;
         self.expiring += u64::from(head.expires_at_ms.is_some());
         self.bytes += head.key.len() as u64;
+    }
+
+    /// `3 keys (1 with a time to live, 5 elements, 1.2 KiB)`.
+    pub fn words(&self) -> String {
+        format!(
+            "{} ({} with a time to live, {}, {})",
+            print::count(self.keys, "key"),
+            self.expiring,
+            print::count(self.elements, "element"),
+            print::bytes(self.bytes)
+        )
     }
 
     /// Counts an element.

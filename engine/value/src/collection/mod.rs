@@ -20,6 +20,7 @@ mod verify;
 pub use verify::{Census, verify};
 
 use crate::codec::CodecError;
+use crate::kind::Kind;
 use crate::packed::inner::Inner;
 use crate::packed::node_edit::{Edit, NodeEdit};
 use crate::packed::root::Root;
@@ -54,6 +55,16 @@ impl Root {
     #[inline]
     pub(crate) fn first(&self, shape: Shape) -> Tree {
         Tree { shape, top: self.tree }
+    }
+}
+
+/// What the record of an empty collection of this kind begins as.
+pub fn empty_record(kind: Kind) -> &'static [u8] {
+    match kind {
+        Kind::List => list::EMPTY,
+        Kind::Set => set::EMPTY,
+        Kind::SortedSet => sorted_set::EMPTY,
+        _ => hash::EMPTY,
     }
 }
 
