@@ -23,7 +23,6 @@ use crate::error::{Error, Result};
 use crate::log::{footer, map, record::u32_at, segment::SegmentState, segment_name, superblock};
 use crate::options::{
     BACKUP_MANIFEST_BYTES_MAX, BACKUP_PIECE_BYTES, BACKUP_ROOM_SEGMENTS, BLOCK_BYTES, META_PIECE_BYTES,
-    REMOVAL_RESERVE_SEGMENTS,
 };
 use crate::tier::maps::Turn;
 use serde::{Deserialize, Serialize};
@@ -331,7 +330,7 @@ impl Inner {
     /// Before writers wait for segments that a backup keeps, it is given up.
     pub(crate) fn take_back_from_backup(&self) {
         let (ready, absent) = self.log.free_segments();
-        if ready + absent > REMOVAL_RESERVE_SEGMENTS + self.log.flush_segments(0) + BACKUP_ROOM_SEGMENTS {
+        if ready + absent > self.log.growth_reserve(0) + BACKUP_ROOM_SEGMENTS {
             return;
         }
         let mut pins = self.backup.lock();

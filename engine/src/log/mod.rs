@@ -491,12 +491,17 @@ impl Log {
     fn reserve(&self, stream: usize, purpose: Purpose) -> usize {
         let of_flush = self.flush_segments(0);
         match purpose {
-            Purpose::Growth => REMOVAL_RESERVE_SEGMENTS + of_flush,
+            Purpose::Growth => self.growth_reserve(0),
             Purpose::Removal => GC_RESERVE_SEGMENTS + of_flush,
             Purpose::Sweep => GC_RESERVE_SEGMENTS - 1 + of_flush,
             Purpose::Gc if stream != FOREGROUND => of_flush,
             Purpose::Gc => 0,
         }
+    }
+
+    /// Free segments that growth leaves to others, were `more` bytes of nodes to have deltas besides.
+    pub(crate) fn growth_reserve(&self, more: u64) -> usize {
+        REMOVAL_RESERVE_SEGMENTS + self.flush_segments(more)
     }
 
     /// Segments that take all nodes with deltas and `more` bytes: an open one that is full, padding, and what they are.
@@ -511,7 +516,7 @@ impl Log {
     /// no map, and without a map no segment is free again.
     pub(crate) fn takes_delta(&self, bytes: u64) -> bool {
         self.deltas.flush_bytes() + bytes <= self.flush_bytes_max()
-            && self.tail.lock().free() > REMOVAL_RESERVE_SEGMENTS + self.flush_segments(bytes)
+            && self.tail.lock().free() > self.growth_reserve(bytes)
     }
 
     /// Bytes that appending all nodes with deltas may take.

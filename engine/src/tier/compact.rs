@@ -73,8 +73,7 @@ impl Inner {
     /// Free segments below which GC works.
     fn gc_threshold(&self) -> usize {
         let total = self.log.segments.len();
-        let reserve = REMOVAL_RESERVE_SEGMENTS + self.log.flush_segments(0);
-        (reserve + 4).max(total / 32).min(total / 2)
+        (self.log.growth_reserve(0) + 4).max(total / 32).min(total / 2)
     }
 
     /// Is GC needed?
@@ -88,7 +87,7 @@ impl Inner {
         self.gc_wanted.store(false, Ordering::Release);
         self.take_back_from_backup();
         let (ready, absent) = self.log.free_segments();
-        if ready + absent <= REMOVAL_RESERVE_SEGMENTS + self.log.flush_segments(0) {
+        if ready + absent <= self.log.growth_reserve(0) {
             // What is kept for nodes with deltas is better used: each map would wait for them, and the first only once.
             self.flush_deltas(Seq::MAX).await?;
         }

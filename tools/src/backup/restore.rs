@@ -45,20 +45,20 @@ struct Report {
 /// Restores and prints.
 pub fn run(args: &RestoreArgs) -> Result<ExitCode> {
     let report = restore(args)?;
-    if args.json {
-        print::json(&report)?;
-    } else {
-        print::text(&format!(
-            "{} restored to {}: {}, {}, everything up to seq {}\n\nstart a server on it:\n  {}\n",
-            report.name,
-            report.directory,
-            print::count(report.files, "file"),
-            print::bytes(report.bytes),
-            report.seq,
-            report.start
-        ))?;
-    }
+    print::report(&report, args.json, words)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn words(report: &Report) -> String {
+    format!(
+        "{} restored to {}: {}, {}, everything up to seq {}\n\nstart a server on it:\n  {}\n",
+        report.name,
+        report.directory,
+        print::count(report.files, "file"),
+        print::bytes(report.bytes),
+        report.seq,
+        report.start
+    )
 }
 
 fn restore(args: &RestoreArgs) -> Result<Report> {

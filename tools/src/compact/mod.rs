@@ -106,11 +106,7 @@ impl Paths {
 /// Compacts and prints.
 pub fn run(args: &CompactArgs) -> Result<ExitCode> {
     let report = compact(args)?;
-    if args.json {
-        print::json(&report)?;
-    } else {
-        print::text(&words(&report, args))?;
-    }
+    print::report(&report, args.json, |report| words(report, args))?;
     Ok(ExitCode::SUCCESS)
 }
 
