@@ -4,9 +4,10 @@
 
 use serde_json::Value;
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
+use thermocline_port::Port;
 
 const HASH: &[&str] = &["--prefix", "hash:", "--keys", "5", "--elements", "30", "-c", "3", "-P", "4"];
 const SET: &[&str] = &["--prefix", "set:", "--keys", "5", "--elements", "30", "-c", "3", "-P", "4"];
@@ -16,7 +17,7 @@ const LIST: &[&str] = &["--prefix", "list:", "--keys", "5", "--elements", "130",
 /// A redis-server of the test's own.
 struct Redis {
     child: Child,
-    port: u16,
+    port: Port,
     _dir: tempfile::TempDir,
 }
 
@@ -28,7 +29,7 @@ impl Redis {
             return None;
         }
         let dir = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = Port::reserve().unwrap();
         let child = Command::new("redis-server")
             .args([
                 "--port",
@@ -45,7 +46,7 @@ impl Redis {
             .unwrap();
         let redis = Self { child, port, _dir: dir };
         for _ in 0..500 {
-            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            if TcpStream::connect(("127.0.0.1", port.number())).is_ok() {
                 return Some(redis);
             }
             std::thread::sleep(Duration::from_millis(10));
@@ -55,7 +56,7 @@ impl Redis {
 
     /// Sends a line and reads until its answer has come.
     fn tell(&self, line: &str) -> String {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port.number())).unwrap();
         stream.write_all(format!("{line}\r\nQUIT\r\n").as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();

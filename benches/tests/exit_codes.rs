@@ -131,7 +131,7 @@ fn refused_writes_are_counted_by_their_code() {
 
 #[test]
 fn no_server_is_one_clear_sentence() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = thermocline_port::Port::reserve().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_thermocline-bench"))
         .args(["load", "--keys", "1", "--port", &port.to_string()])
         .output()

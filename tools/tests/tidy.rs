@@ -23,6 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("thermocline-memory", &[]),
     ("thermocline-rdb", &[]),
     ("thermocline-value", &[]),
+    ("thermocline-port", &[]),
     ("thermocline-resp", &[]),
     ("thermocline", &["thermocline-io", "thermocline-memory", "thermocline-value"]),
     ("thermocline-exchange", &["thermocline", "thermocline-rdb", "thermocline-value"]),

@@ -14,13 +14,13 @@ use crate::procfs::ProcessSample;
 use crate::wire::Speech;
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process_group};
-use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
+use thermocline_port::Port;
 
 /// A server that is not ready by then is given up.
 const READY_SECONDS_MAX: f64 = 60.0;
@@ -52,7 +52,7 @@ pub struct Server {
     /// Its name in the tables.
     pub name: String,
     /// Its port on the loopback.
-    pub port: u16,
+    pub port: Port,
     /// Its language.
     pub speech: Speech,
     /// By itself.
@@ -72,9 +72,8 @@ impl Server {
             .with_context(|| format!("cannot make a folder in {}", surroundings.dir.display()))?;
         let data = folder.path().join("data");
         std::fs::create_dir(&data)?;
-        // Free now; whoever takes it before the server does makes the server fail, and the failure is shown.
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let places = Places { port, dir: &data, memory_bytes: surroundings.memory_bytes };
+        let port = Port::reserve()?;
+        let places = Places { port: port.number(), dir: &data, memory_bytes: surroundings.memory_bytes };
         let words = spec.words(places)?;
         let output = output_file(folder.path())?;
         let mut command = Command::new(&words[0]);
@@ -96,7 +95,7 @@ impl Server {
         let clock = Clock::start();
         loop {
             self.check_alive()?;
-            match ask::version(self.port, self.speech) {
+            match ask::version(self.port.number(), self.speech) {
                 Ok(version) => return Ok(version),
                 Err(error) if clock.seconds() > READY_SECONDS_MAX => {
                     return Err(error.context(format!(
@@ -129,7 +128,7 @@ impl Server {
 
     /// Keys held now.
     pub fn keys(&self) -> Option<u64> {
-        ask::keys(self.port, self.speech).ok()
+        ask::keys(self.port.number(), self.speech).ok()
     }
 
     /// Waits until it does nothing; false if it does not come to rest.

@@ -5,16 +5,15 @@
 use crate::control::{Control, Target};
 use crate::wire::Speech;
 use anyhow::{Context as _, Result, bail};
-use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+use thermocline_port::Port;
 
 const NAME: &str = "thermocline-server";
 const LOG: &str = "server.log";
 const DATA: &str = "data";
-const ATTEMPTS: usize = 3;
 const READY_CHECKS: usize = 200;
 const READY_INTERVAL: Duration = Duration::from_millis(50);
 const LOG_LINES_SHOWN: usize = 5;
@@ -62,18 +61,7 @@ pub fn find() -> Result<PathBuf> {
 impl DemoServer {
     /// Starts it and waits until it answers.
     pub fn start(plan: &Plan) -> Result<Self> {
-        for _ in 1..ATTEMPTS {
-            // Another program may take the free port between finding and using it.
-            match Self::start_once(plan) {
-                Err(error) if format!("{error:#}").contains("in use") => {}
-                other => return other,
-            }
-        }
-        Self::start_once(plan)
-    }
-
-    fn start_once(plan: &Plan) -> Result<Self> {
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let port = Port::reserve()?;
         let path = plan.parent.join(format!("thermocline-demo-{}-{port}", std::process::id()));
         std::fs::create_dir(&path).with_context(|| format!("cannot make the folder {}", path.display()))?;
         let folder = Folder(path);
@@ -90,7 +78,7 @@ impl DemoServer {
             .process_group(0)
             .spawn()
             .with_context(|| format!("cannot start {}", plan.program.display()))?;
-        let target = Target::local(port, Speech::Resp);
+        let target = Target::local(port.number(), Speech::Resp);
         let mut server = Self { child, folder, target };
         for _ in 0..READY_CHECKS {
             if let Some(status) = server.child.try_wait()? {

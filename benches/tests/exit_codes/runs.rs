@@ -6,6 +6,7 @@ use serde_json::Value;
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+use thermocline_port::Port;
 
 const RESP: Speech = Speech::Resp { tiers: true };
 
@@ -150,14 +151,14 @@ fn an_unknown_workload_is_answered_with_its_neighbours() {
 /// A real server that dies with its guard.
 struct RealServer {
     child: Child,
-    port: u16,
+    port: Port,
     _folder: tempfile::TempDir,
 }
 
 impl RealServer {
     /// `None`, with a line that says so, when it is not installed.
     fn start(program: &str, arguments: &[&str]) -> Option<Self> {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = Port::reserve().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new(program);
         command.current_dir(folder.path()).args(arguments).arg(port.to_string());
@@ -167,7 +168,7 @@ impl RealServer {
         };
         let server = Self { child, port, _folder: folder };
         let began = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        while TcpStream::connect(("127.0.0.1", server.port.number())).is_err() {
             assert!(began.elapsed() < Duration::from_secs(20), "{program} does not answer");
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -187,7 +188,7 @@ fn round_trip(server: &RealServer, protocol: &str, version: &str) {
     for workload in ["ycsb-a", "ycsb-e", "ycsb-f", "twitter"] {
         let arguments =
             [workload, "--protocol", protocol, "--load", "--keys", "2000", "--requests", "20000", "-P", "4"];
-        let (code, passes) = run_on(server.port, &arguments);
+        let (code, passes) = run_on(server.port.number(), &arguments);
         assert_eq!(code, Some(0), "{passes:?}");
         let report = &passes[1];
         assert_eq!((&report["wrong"], &report["lost"]), (&0.into(), &0.into()), "{report}");
@@ -216,7 +217,7 @@ fn a_real_server_killed_in_the_middle_is_a_failure_in_words() {
     let Some(mut server) = RealServer::start("redis-server", &["--save", "", "--appendonly", "no", "--port"]) else {
         return;
     };
-    let port = server.port;
+    let port = server.port.number();
     let killer = std::thread::spawn(move || {
         std::thread::sleep(Duration::from_secs(1));
         server.child.kill().unwrap();

@@ -3,11 +3,12 @@
 //! Promises: a server and its directory end with the test, however it ends.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use thermocline_port::Port;
 use thermocline_resp::decode;
 
 const CONNECT_TRIES: usize = 200;
@@ -18,12 +19,12 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Server {
     process: Child,
     directory: PathBuf,
-    port: u16,
+    port: Port,
 }
 
 impl Server {
     pub fn start(program: &str, name: &str, options: &[&str]) -> std::io::Result<Server> {
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let port = Port::reserve()?;
         let directory = std::env::temp_dir().join(format!("differential-{name}-{}-{port}", std::process::id()));
         std::fs::create_dir_all(&directory)?;
         let process = Command::new(program)
@@ -40,7 +41,7 @@ impl Server {
     /// A connection to a server that serves.
     pub fn connect(&self) -> Client {
         for _ in 0..CONNECT_TRIES {
-            if let Ok(stream) = TcpStream::connect(("127.0.0.1", self.port)) {
+            if let Ok(stream) = TcpStream::connect(("127.0.0.1", self.port.number())) {
                 stream.set_nodelay(true).unwrap();
                 stream.set_read_timeout(Some(ANSWER_TIMEOUT)).unwrap();
                 let mut client = Client { stream };

@@ -5,11 +5,12 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use thermocline_port::Port;
 use thermocline_resp::{Value, decode};
 
 const TRIES: usize = 1200;
@@ -30,8 +31,8 @@ pub fn say(words: &str) {
 }
 
 /// The program on a directory, not started: `maxmemory` and `maxdisk` are for the caller to say.
-pub fn program(directory: &Path, directives: &[&str]) -> (Command, u16) {
-    let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its number").port();
+pub fn program(directory: &Path, directives: &[&str]) -> (Command, Port) {
+    let port = Port::reserve().expect("a port");
     let mut command = Command::new(env!("CARGO_BIN_EXE_thermocline-server"));
     command.args(["--port", &port.to_string(), "--workers", "2", "--dir"]).arg(directory).args(directives);
     (command, port)
@@ -45,7 +46,7 @@ pub fn resident_bytes_max(max_memory_bytes: u64) -> u64 {
 /// A running server.
 pub struct Server {
     process: Child,
-    port: u16,
+    port: Port,
     words: PathBuf,
 }
 
@@ -57,8 +58,7 @@ impl Server {
         server
     }
 
-    /// Returns when it serves. A connection that is cut meanwhile was perhaps somebody else's, who had the port a moment before:
-    /// only the end of the process is a failure.
+    /// Returns when it serves.
     fn wait_until_loaded(&mut self) {
         for _ in 0..TRIES {
             let answer = self.try_connect().map(|mut connection| {
@@ -69,7 +69,8 @@ impl Server {
                 Some(Ok(Value::Simple(pong))) if pong == b"PONG" => return,
                 Some(Ok(Value::Error(words))) if words.starts_with(b"LOADING ") => {}
                 Some(Ok(other)) => panic!("no answer to PING: {}", shown(&other)),
-                Some(Err(_)) | None => {
+                Some(Err(error)) => panic!("the server ended a connection without an answer: {error}"),
+                None => {
                     let end = self.process.try_wait().expect("a child");
                     assert!(end.is_none(), "the server ended by itself ({end:?}): {}", self.words());
                 }
@@ -135,7 +136,7 @@ impl Server {
     }
 
     fn try_connect(&self) -> Option<Connection> {
-        let stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        let stream = TcpStream::connect(("127.0.0.1", self.port.number())).ok()?;
         stream.set_nodelay(true).expect("a live socket");
         stream.set_read_timeout(Some(PATIENCE)).expect("a live socket");
         Some(Connection { stream, request: Vec::new(), unread: Vec::new(), start: 0 })

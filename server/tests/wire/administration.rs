@@ -3,7 +3,8 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use crate::support::{Server, free_port};
+use crate::support::Server;
+use thermocline_port::Port;
 use thermocline_resp::Value;
 
 fn pairs(value: Value) -> Vec<(String, String)> {
@@ -132,11 +133,11 @@ fn debug_obeys_its_switch() {
 
 #[test]
 fn the_metrics_port_answers_prometheus_and_health() {
-    let port = free_port();
+    let port = Port::reserve().expect("a port");
     let server = Server::start(&["--metrics-port", &port.to_string()]);
     server.connect().ask("SET a 1", "+OK\r\n");
     let fetch = |path: &str| {
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("the port is open");
+        let mut stream = TcpStream::connect(("127.0.0.1", port.number())).expect("the port is open");
         stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).expect("it takes a request");
         let mut text = String::new();
         stream.read_to_string(&mut text).expect("it answers");

@@ -1,7 +1,8 @@
 //! What all types have in common: payloads, copies, encodings, sorting, digests. Collections are made by RESTORE, so that these
 //! promises stand by themselves.
 
-use crate::support::{Connection, Server, free_port};
+use crate::support::{Connection, Server};
+use thermocline_port::Port;
 use thermocline_rdb::payload::{Encoder, Payload, decode, encode};
 use thermocline_rdb::{HashField, Options, ScoredMember, Settings, Value as Content, Version};
 use thermocline_resp::Value;
@@ -639,7 +640,7 @@ fn debug_reload_brings_the_log_to_the_device_and_changes_nothing() {
 /// A real Redis, if this machine has one.
 struct Redis {
     process: std::process::Child,
-    port: u16,
+    port: Port,
     _directory: tempfile::TempDir,
 }
 
@@ -654,7 +655,7 @@ impl Drop for Redis {
 impl Redis {
     fn start() -> Option<Redis> {
         let directory = tempfile::tempdir().expect("a directory");
-        let port = free_port();
+        let port = Port::reserve().expect("a port");
         let process = std::process::Command::new("redis-server")
             .args(["--port", &port.to_string(), "--save", "", "--appendonly", "no", "--enable-debug-command", "yes"])
             .arg("--dir")
@@ -665,7 +666,7 @@ impl Redis {
     }
 
     fn connect(&self) -> Connection {
-        crate::support::connect(self.port)
+        crate::support::connect(&self.port)
     }
 }
 

@@ -3,7 +3,9 @@
 use std::net::TcpListener;
 use std::process::Stdio;
 
-use crate::support::{Server, free_port, program, run_to_end};
+use thermocline_port::Port;
+
+use crate::support::{Server, program, run_to_end};
 
 /// Runs a start that must fail: its words on standard error.
 fn refused(words: &[&str]) -> String {
@@ -38,10 +40,9 @@ fn a_busy_port_proposes_another() {
 fn a_directory_in_use_is_refused() {
     let server = Server::start(&[]);
     let data = server.directory.path().join("data");
+    let port = Port::reserve().expect("a port");
     let (code, text) = run_to_end(
-        program()
-            .args(["--port", &free_port().to_string(), "--maxmemory", "64mb", "--maxdisk", "256mb", "--dir"])
-            .arg(&data),
+        program().args(["--port", &port.to_string(), "--maxmemory", "64mb", "--maxdisk", "256mb", "--dir"]).arg(&data),
     );
     assert_eq!(code, Some(1), "{text}");
     assert!(text.lines().count() == 1 && text.contains("in use"), "{text}");
@@ -59,9 +60,9 @@ fn help_and_version_are_printed() {
 #[test]
 fn six_lines_for_people_and_the_log_lines_that_scripts_wait_for() {
     let directory = tempfile::tempdir().expect("a directory");
-    let port = free_port().to_string();
+    let port = Port::reserve().expect("a port");
     let mut process = program()
-        .args(["--port", &port, "--maxmemory", "64mb", "--maxdisk", "256mb", "--dir"])
+        .args(["--port", &port.to_string(), "--maxmemory", "64mb", "--maxdisk", "256mb", "--dir"])
         .arg(directory.path())
         .stdout(Stdio::piped())
         .spawn()

@@ -120,9 +120,10 @@ fn a_start_that_fails_late_ends_the_process_with_its_reason() {
     });
     superblocks.for_each(|path| std::fs::remove_file(path).expect("it is ours"));
     let data = server.directory.path().join("data");
+    let port = thermocline_port::Port::reserve().expect("a port");
     let (code, words) = crate::support::run_to_end(
         crate::support::program()
-            .args(["--port", &crate::support::free_port().to_string(), "--maxmemory", "64mb", "--maxdisk", "256mb"])
+            .args(["--port", &port.to_string(), "--maxmemory", "64mb", "--maxdisk", "256mb"])
             .arg("--dir")
             .arg(&data),
     );

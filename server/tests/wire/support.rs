@@ -3,20 +3,16 @@
 //! Promises: each server has a directory and a port of its own, and both end with the test, however it ends.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use thermocline_port::Port;
 use thermocline_resp::{Value, decode};
 
 const TRIES: usize = 400;
 const PAUSE: Duration = Duration::from_millis(25);
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A port nobody uses right now.
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its number").port()
-}
 
 /// The program, not started.
 pub fn program() -> Command {
@@ -47,9 +43,9 @@ fn wait(process: &mut Child) -> Option<ExitStatus> {
 }
 
 /// A connection to whatever server listens there.
-pub fn connect(port: u16) -> Connection {
+pub fn connect(port: &Port) -> Connection {
     for _ in 0..TRIES {
-        if let Ok(stream) = TcpStream::connect(("127.0.0.1", port)) {
+        if let Ok(stream) = TcpStream::connect(("127.0.0.1", port.number())) {
             stream.set_nodelay(true).expect("a live socket");
             stream.set_read_timeout(Some(PATIENCE)).expect("a live socket");
             return Connection { stream, unread: Vec::new() };
@@ -62,7 +58,7 @@ pub fn connect(port: u16) -> Connection {
 /// A running server.
 pub struct Server {
     process: Process,
-    pub port: u16,
+    pub port: Port,
     pub directory: tempfile::TempDir,
 }
 
@@ -83,7 +79,7 @@ impl Server {
 
     /// Starts one on this directory, and returns at once.
     fn start_unasked(directory: tempfile::TempDir, directives: &[&str]) -> Server {
-        let port = free_port();
+        let port = Port::reserve().expect("a port");
         let process = program()
             .args(["--port", &port.to_string(), "--maxmemory", "64mb", "--maxdisk", "256mb", "--workers", "2", "--dir"])
             .arg(directory.path().join("data"))
@@ -98,14 +94,9 @@ impl Server {
     pub fn wait_until_loaded(&self) {
         let mut connection = self.connect();
         for _ in 0..TRIES {
-            match connection.answer_or_end(&["PING"]) {
-                Some(Value::Error(text)) if text.starts_with(b"LOADING ") => {}
-                Some(_) => return,
-                // One start of some hundred ends its first connection (docs/TESTING.md, "Open defects"): said, and asked again.
-                None => {
-                    println!("the server on port {} ended a connection that came while it started", self.port);
-                    connection = self.connect();
-                }
+            match connection.call(&["PING"]) {
+                Value::Error(text) if text.starts_with(b"LOADING ") => {}
+                _ => return,
             }
             std::thread::sleep(PAUSE);
         }
@@ -114,7 +105,7 @@ impl Server {
 
     /// A connection.
     pub fn connect(&self) -> Connection {
-        connect(self.port)
+        connect(&self.port)
     }
 
     /// Sends a signal.
@@ -184,18 +175,6 @@ impl Connection {
             }
             assert!(self.fill(), "the connection ended within an answer");
         }
-    }
-
-    /// Sends a command and reads its answer; `None`: the connection ended.
-    fn answer_or_end(&mut self, words: &[&str]) -> Option<Value> {
-        self.command(words);
-        while self.fill() {
-            if let Some((value, length)) = decode(&self.unread).expect("an answer") {
-                self.unread.drain(..length);
-                return Some(value);
-            }
-        }
-        None
     }
 
     /// Sends a command and reads its answer.

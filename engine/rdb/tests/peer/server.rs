@@ -3,12 +3,13 @@
 //! Promises: killed when dropped; every wait ends. Never: touches another server.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-const STARTS: usize = 5;
+use thermocline_port::Port;
+
 const TRIES: usize = 400;
 const PAUSE: Duration = Duration::from_millis(25);
 /// No answer of a test takes longer.
@@ -65,35 +66,31 @@ pub fn program() -> Option<String> {
 impl Server {
     /// Starts a server that loads `dump.rdb` in `directory` if there is one.
     pub fn start(program: &str, directory: &Path) -> Server {
-        for _ in 0..STARTS {
-            // The port is free now; if somebody takes it first, the server ends and another is tried.
-            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            let mut process = Command::new(program)
-                .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-                .args(["--enable-debug-command", "yes", "--loglevel", "warning", "--logfile", "server.log"])
-                .arg("--dir")
-                .arg(directory)
-                .current_dir(directory)
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap();
-            for _ in 0..TRIES {
-                if process.try_wait().unwrap().is_some() {
-                    break;
-                }
-                if let Ok(stream) = TcpStream::connect(("127.0.0.1", port)) {
-                    stream.set_read_timeout(Some(ANSWER_MAX)).unwrap();
-                    let mut server =
-                        Server { process, stream: BufReader::new(stream), directory: directory.to_owned() };
-                    server.wait_until_loaded();
-                    return server;
-                }
-                std::thread::sleep(PAUSE);
+        let port = Port::reserve().unwrap();
+        let mut process = Command::new(program)
+            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+            .args(["--enable-debug-command", "yes", "--loglevel", "warning", "--logfile", "server.log"])
+            .arg("--dir")
+            .arg(directory)
+            .current_dir(directory)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        for _ in 0..TRIES {
+            if process.try_wait().unwrap().is_some() {
+                break;
             }
-            process.kill().ok();
-            process.wait().unwrap();
+            if let Ok(stream) = TcpStream::connect(("127.0.0.1", port.number())) {
+                stream.set_read_timeout(Some(ANSWER_MAX)).unwrap();
+                let mut server = Server { process, stream: BufReader::new(stream), directory: directory.to_owned() };
+                server.wait_until_loaded();
+                return server;
+            }
+            std::thread::sleep(PAUSE);
         }
+        process.kill().ok();
+        process.wait().unwrap();
         panic!("{program} does not start in {}: see server.log there", directory.display());
     }
 
