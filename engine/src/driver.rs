@@ -10,7 +10,7 @@ use crate::engine::{Engine, Inner};
 use crate::error::Error;
 use crate::log::segment::SegmentState;
 use crate::log::segment_name;
-use crate::options::{Durability, READY_SEGMENTS, REMOVAL_RESERVE_SEGMENTS};
+use crate::options::{ADVISED_NOTES_PER_STEP, Durability, READY_SEGMENTS, REMOVAL_RESERVE_SEGMENTS};
 use crate::tier::checkpoint::Due;
 use crate::tier::compact::Gain;
 use crate::tier::expire::ExpiryWalk;
@@ -30,6 +30,7 @@ use thermocline_io::{Buffer, Completion, Operation, Queue, Request};
 const ZERO_BYTES: usize = 256 << 10;
 /// Pace of the periodic work.
 const TICK_US: u64 = 1_000;
+const ADVICE_US: u64 = 10_000;
 const KEEPER_US: u64 = 20_000;
 const EXPIRY_US: u64 = 100_000;
 /// Cells per shard that may stay put aside between commands.
@@ -228,6 +229,7 @@ impl Background {
             task(EXPIRY_US, Box::pin(expire(Arc::downgrade(inner)))),
             task(EXPIRY_US, Box::pin(sweep(Arc::downgrade(inner)))),
             task(KEEPER_US, Box::pin(keep(Arc::downgrade(inner)))),
+            task(ADVICE_US, Box::pin(advise(Arc::downgrade(inner)))),
             task(TICK_US, Box::pin(keep_maps(Arc::downgrade(inner)))),
             task(TICK_US, Box::pin(keep_hot_set(Arc::downgrade(inner)))),
         ];
@@ -427,6 +429,17 @@ async fn sweep(inner: Weak<Inner>) {
         if !closing && inner.sweep().await {
             yield_now().await;
             continue;
+        }
+        drop(inner);
+        next_period().await;
+    }
+}
+
+/// Keeps the sample of requests up to date.
+async fn advise(inner: Weak<Inner>) {
+    while let Some(inner) = inner.upgrade() {
+        while inner.digest_notes(ADVISED_NOTES_PER_STEP) {
+            yield_now().await;
         }
         drop(inner);
         next_period().await;

@@ -3,6 +3,7 @@
 //! Promises: `Engine` is a handle (`Send + Sync + Clone`); the disk, the clock and all randomness come from outside, so one
 //! thread can run everything from a seed. Never: a thread, a timer or a socket of its own.
 
+use crate::advise::Advising;
 use crate::change::{Key, SpaceId};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -118,6 +119,8 @@ pub(crate) struct Inner {
     pub(crate) doors: Doors,
     pub(crate) owners: AtomicU64,
     pub(crate) counters: Counters,
+    /// What other sizes of memory would do.
+    pub(crate) advising: Advising,
     pub(crate) recovery: RecoveryReport,
     pub(crate) max_memory: AtomicU64,
     pub(crate) client_bytes: AtomicI64,
@@ -233,6 +236,7 @@ impl Inner {
             + self.log.memory_bytes() as u64
             + self.read_buffers.kept_bytes() as u64
             + self.pinned_bytes.load(Ordering::Relaxed)
+            + self.advising.memory_bytes()
             + clients;
         let floor = if self.options.tiny { 192 << 10 } else { 1 << 20 };
         self.max_memory.load(Ordering::Relaxed).saturating_sub(others).max(floor)
@@ -302,6 +306,12 @@ impl Engine {
             doors: Doors::default(),
             owners: AtomicU64::new(1),
             counters: Counters::default(),
+            advising: Advising::new(
+                options.tier_policy,
+                options.max_memory,
+                clock.monotonic_us(),
+                options.advise && !options.tiny,
+            ),
             recovery: recovered.report,
             max_memory: AtomicU64::new(options.max_memory),
             client_bytes: AtomicI64::new(0),

@@ -8,6 +8,7 @@
 pub mod options;
 pub mod policy;
 
+mod advise;
 mod arena;
 pub mod backup;
 mod block_on;
@@ -47,6 +48,7 @@ mod tier;
 mod wait;
 mod watch;
 
+pub use advise::{Advice, AdvisedSize};
 pub use block_on::block_on;
 pub use change::{Access, Changes, Done, Expiry, Key, Kind, SpaceId, Tier, View};
 pub use clock::{Clock, ManualClock, SystemClock};

@@ -341,6 +341,7 @@ impl Inner {
                     self.promote_latched(shard, &node.key.key(), node.hash, known);
                 }
             }
+            self.note_node(shard, node);
         }
     }
 }

@@ -116,6 +116,16 @@ pub const HOT_LIST_ENTRY_BYTES: u64 = 8;
 pub const WARM_GAP_BYTES: u32 = 64 << 10;
 /// Bytes one read of a warm-up takes at most.
 pub const WARM_READ_BYTES: usize = 1 << 20;
+/// Sizes of memory that the advisor keeps models of, as parts of `maxmemory`.
+pub const ADVISED_SIZES: [f64; 8] = [0.125, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0];
+/// Notes of requests for keys of the sample that wait to be taken into account.
+pub const ADVISED_NOTES_MAX: usize = 4 << 10;
+/// Notes taken into account in one step: about 100 us.
+pub const ADVISED_NOTES_PER_STEP: usize = 256;
+/// Notes per second beyond which the sample is made smaller: together below 1 % of a core.
+pub const ADVISED_NOTES_PER_SECOND_MAX: usize = 20_000;
+/// Keys that the advisor keeps at most, each in a model of every size: together below 1 MiB.
+pub const ADVISED_KEYS_MAX: usize = 6 << 10;
 /// With fewer bytes in the arena, commands do not look ahead for their keys.
 pub const PREFETCH_BYTES_MIN: u64 = 4 << 20;
 /// Read buffers kept for reuse.
@@ -217,6 +227,8 @@ pub struct Options {
     pub hot_list: bool,
     /// Seconds between two hot-set lists.
     pub hot_list_seconds: u64,
+    /// A sample of the requests is kept for [`Engine::advise`](crate::Engine::advise).
+    pub advise: bool,
     /// Test option: segment size in bytes instead of the rule's.
     pub segment_bytes: Option<u64>,
     /// Test option: shards of the index instead of the rule's; a power of two.
@@ -244,6 +256,7 @@ impl Default for Options {
             checkpoint_gap_bytes: 128 << 20,
             hot_list: true,
             hot_list_seconds: 180,
+            advise: true,
             segment_bytes: None,
             shards: None,
             index_bits_kept: 64,

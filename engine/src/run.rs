@@ -442,11 +442,10 @@ impl Inner {
             let item = &items[n];
             let shard = &mut guards[item.guard].1;
             count(shard, item.tier, item.expired, *access);
-            if *access == Access::Peek || item.changed || !matches!(changes.get(n), crate::change::Change::None) {
-                continue;
-            }
+            let is_read =
+                *access != Access::Peek && !item.changed && matches!(changes.get(n), crate::change::Change::None);
             match item.tier {
-                Tier::Hot => {
+                Tier::Hot if is_read => {
                     // Nothing was inserted or removed by a command that changes nothing: the place still holds.
                     let there =
                         if changes.is_empty() && !removed { item.place() } else { item.still_there(shard, key) };
@@ -454,10 +453,14 @@ impl Inner {
                         shard.touch(key.space, at, slot);
                     }
                 }
-                Tier::Cold if *access != Access::Overwrite && !item.expired => {
+                Tier::Cold if is_read && *access != Access::Overwrite && !item.expired => {
                     self.promote_latched(shard, key, item.hash, known);
                 }
                 _ => {}
+            }
+            if self.is_sampled(item.hash) {
+                let found = if item.expired { Tier::Miss } else { item.tier };
+                self.note(shard, key, item.hash, found, *access);
             }
         }
     }

@@ -58,6 +58,8 @@ pub struct Counts {
     pub expired: u64,
     /// Keys stored or removed.
     pub changes: u64,
+    /// Nodes of collections asked for.
+    pub nodes: u64,
 }
 
 /// What a look without the SSD finds.

@@ -92,6 +92,9 @@ impl Inner {
         }
         let wait_seq = self.wait_short(shard.high_seq, 0)?;
         count(&mut shard, tier, false, access);
+        if self.is_sampled(hash) {
+            self.note(&shard, key, hash, tier, access);
+        }
         Ok((result, Done { wait_seq, tier, read_us: 0, cause: 0 }))
     }
 
@@ -144,11 +147,16 @@ impl Inner {
             for node in &asked.met {
                 if let Some((at, slot)) = node.hot {
                     shard.touch(node.key.space, at, slot);
+                    self.note_node(&mut shard, node);
                 }
             }
         }
         let wait_seq = self.wait_short(seen_seq, written)?;
         count(&mut shard, Tier::Hot, false, access);
+        let hash = self.hash_of(key);
+        if self.is_sampled(hash) {
+            self.note(&shard, key, hash, Tier::Hot, access);
+        }
         drop(shard);
         if written > 0 {
             self.pump_if_ripe();
@@ -208,6 +216,9 @@ impl Inner {
         }
         let wait_seq = self.wait_short(seen_seq, written)?;
         count(&mut shard, tier, false, access);
+        if self.is_sampled(hash) {
+            self.note(&shard, key, hash, tier, access);
+        }
         let mut summons = Summons::default();
         let cause = match shard.queues.is_empty() {
             true => 0,

@@ -89,6 +89,10 @@ impl Inner {
         for (cell, space) in self.space_of.iter().zip(&plan.after.of_database) {
             cell.store(space.0, Ordering::Release);
         }
+        let emptied = plan.after.of_database.iter().any(|space| !plan.before.of_database.contains(space));
+        if emptied {
+            self.advising.forget();
+        }
         *self.spaces.write() = plan.after.clone();
         self.move_watches(guards, &plan.before, &plan.after, touched);
         self.move_queues(guards, &plan.before, &plan.after);

@@ -6,12 +6,13 @@
 use super::belady::Belady;
 use super::input::{Key, Request, Requests};
 use super::queue::{Order, Queue};
-use super::tiering::Tiering;
+use super::sampled::Sampled;
 use crate::permutation::Permutation;
 use clap::ValueEnum;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use thermocline::TierPolicy;
+use thermocline::policy::Model;
 
 /// Requests between two looks at the stop flag.
 const STEPS_PER_LOOK: usize = 1 << 13;
@@ -20,6 +21,17 @@ const STEPS_PER_LOOK: usize = 1 << 13;
 pub trait Cache {
     /// The request at this place of the replay. True: its value was in DRAM.
     fn request(&mut self, place: usize, request: Request) -> bool;
+
+    /// What there is to say at the end, where not every request could be answered.
+    fn finish(&self, counts: Counts) -> Counts {
+        counts
+    }
+}
+
+impl Cache for Model {
+    fn request(&mut self, _place: usize, request: Request) -> bool {
+        Model::request(self, request.key.0, request.bytes)
+    }
 }
 
 /// The policies by name.
@@ -33,6 +45,8 @@ pub enum PolicyName {
     S3fifo,
     /// The engine's own code, as `tier-policy lru` runs it: LRU approximated by a second chance.
     SecondChance,
+    /// `s3fifo` as the server's TIER ADVISE estimates it, from a sample of the keys.
+    Advisor,
     /// The optimum, which knows the future: the value that is needed last leaves.
     Belady,
 }
@@ -45,6 +59,7 @@ impl PolicyName {
             Self::Fifo => "fifo",
             Self::S3fifo => "s3fifo",
             Self::SecondChance => "second-chance",
+            Self::Advisor => "advisor",
             Self::Belady => "belady",
         }
     }
@@ -54,8 +69,9 @@ impl PolicyName {
         match self {
             Self::Lru => Box::new(Queue::new(Order::Used, capacity_bytes)),
             Self::Fifo => Box::new(Queue::new(Order::Written, capacity_bytes)),
-            Self::S3fifo => Box::new(Tiering::new(TierPolicy::S3Fifo, capacity_bytes)),
-            Self::SecondChance => Box::new(Tiering::new(TierPolicy::Lru, capacity_bytes)),
+            Self::S3fifo => Box::new(Model::new(TierPolicy::S3Fifo, capacity_bytes)),
+            Self::SecondChance => Box::new(Model::new(TierPolicy::Lru, capacity_bytes)),
+            Self::Advisor => Box::new(Sampled::new(capacity_bytes)),
             Self::Belady => Box::new(Belady::new(capacity_bytes, Arc::clone(next_uses))),
         }
     }
@@ -121,5 +137,5 @@ pub fn replay(
             counts.hit_bytes += if hit { bytes } else { 0 };
         }
     }
-    Some(counts)
+    Some(cache.finish(counts))
 }

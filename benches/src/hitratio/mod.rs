@@ -9,7 +9,7 @@ mod cache;
 mod input;
 mod queue;
 mod report;
-mod tiering;
+mod sampled;
 
 pub use cache::{Cache, Counts, PolicyName, Shards, replay};
 pub use input::{Key, Request, Requests};

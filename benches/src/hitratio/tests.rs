@@ -3,6 +3,7 @@
 use super::*;
 use clap::{CommandFactory as _, Parser};
 use proptest::prelude::*;
+use std::path::PathBuf;
 
 #[derive(Debug, Parser)]
 struct Line {
@@ -108,6 +109,40 @@ fn the_command_line_is_consistent() {
     assert_eq!((name_of("x/web12.csv.zst"), name_of("zipf:0.8")), ("web12".to_owned(), "zipf:0.8".to_owned()));
 }
 
+/// Where a real trace lies, if it is there.
+fn trace(name: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../shared/traces/{name}.csv.zst"));
+    if !path.exists() {
+        println!("skipped: no {name}.csv.zst beside the repository");
+    }
+    path.exists().then_some(path)
+}
+
+/// The advisor's estimate beside the policy over all requests, in points of the hit ratio.
+fn off_by(name: &str, requests: &Requests) -> f64 {
+    let words = ["x", "--policies", "s3fifo,advisor", "--sizes", "1%,5%,10%,20%,40%"];
+    let report = curve(&arguments(&words), name.into(), requests, &AtomicBool::new(false));
+    println!("{report}");
+    let off = report.rows.chunks(2).map(|pair| 100.0 * (pair[0].hit_ratio - pair[1].hit_ratio).abs());
+    off.fold(0.0, f64::max)
+}
+
+#[test]
+fn the_advisor_is_within_two_points_of_the_policy_over_everything() {
+    let stop = AtomicBool::new(false);
+    for workload in ["zipf:0.99", "zipf:0.7", "twitter"] {
+        let requests = Requests::from_workload(&spec::named(workload).unwrap(), 1, 400_000, &stop).unwrap();
+        let off = off_by(workload, &requests);
+        assert!(off < 2.0, "{workload}: {off} points");
+    }
+    for name in ["web12", "cdn_adaptsize", "llm_conversation", "cp_block_io"] {
+        let Some(path) = trace(name) else { continue };
+        let requests = Requests::from_trace(&path, u64::MAX, ValueSizes::from_str("1000").unwrap(), &stop).unwrap();
+        let off = off_by(name, &requests);
+        assert!(off < 2.0, "{name}: {off} points");
+    }
+}
+
 #[test]
 fn the_real_traces_give_the_figures_of_the_design() {
     // Trace, requests, then LRU, S3-FIFO and the optimum at 10 % of the distinct bytes.
@@ -118,11 +153,7 @@ fn the_real_traces_give_the_figures_of_the_design() {
         ("orm_busy", 1_000_000, [0.858, 0.869, 0.913]),
     ];
     for (name, requests, wanted) in columns {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../shared/traces/{name}.csv.zst"));
-        if !path.exists() {
-            println!("skipped: no {name}.csv.zst beside the repository");
-            continue;
-        }
+        let Some(path) = trace(name) else { continue };
         let arguments = arguments(&[name, "--sizes", "10%"]);
         let stop = AtomicBool::new(false);
         let requests = Requests::from_trace(&path, requests, arguments.value_size, &stop).unwrap();

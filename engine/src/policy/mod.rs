@@ -2,8 +2,12 @@
 //!
 //! Promises: no clock, no I/O, no index; the caller answers for the objects through [`Objects`]. Never: waits.
 
+mod advisor;
+mod model;
 mod s3fifo;
 
+pub use advisor::{Advisor, Asked, BELOW_ALL, SAMPLED_BITS, Sample};
+pub use model::Model;
 pub use s3fifo::{Ghost, S3Fifo};
 
 /// An object as the policy's queues name it (the shard packs handle and tag into it).

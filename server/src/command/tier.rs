@@ -8,6 +8,7 @@ use thermocline::Tier;
 use super::context::SessionContext;
 use super::reply::CommandError;
 use super::row::{Body, Category, Flag, Flags, Group, Keys, Row, RowAccess, SessionFuture, Shape};
+use crate::config::memory;
 use crate::metrics::tier_fields;
 
 /// As clients read it.
@@ -27,6 +28,61 @@ fn info(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
         context.reply.bulk(value.as_bytes());
     }
     Ok(())
+}
+
+/// What these sizes of `maxmemory` would do; `TIER ADVISE [size ...]`.
+fn advise(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
+    let mut sizes = Vec::new();
+    for word in context.args.from(2) {
+        let text = String::from_utf8_lossy(word);
+        let bytes = memory::bytes(&text).filter(|&bytes| bytes >= thermocline::options::MAX_MEMORY_BYTES_MIN);
+        sizes.push(bytes.ok_or_else(|| {
+            CommandError::built(format_args!(
+                "ERR '{text}' is no size of maxmemory: give bytes such as 4gb, at least 64mb"
+            ))
+        })?);
+    }
+    if !context.server.settings.is_yes("tier-advise") {
+        return Err(CommandError::built(format_args!(
+            "ERR no requests are sampled: start the server with tier-advise yes"
+        )));
+    }
+    let Some(advice) = context.engine()?.advise(&sizes) else {
+        return Err(CommandError::built(format_args!(
+            "ERR nothing was read yet: ask again when clients have read for a while"
+        )));
+    };
+    let reply = &mut context.reply;
+    reply.map(7);
+    reply.bulk(b"maxmemory");
+    reply.integer(advice.max_memory as i64);
+    reply.bulk(b"reads_per_second");
+    reply.double(rounded(advice.reads_per_second, 1e1));
+    reply.bulk(b"sampled_keys");
+    reply.integer(advice.sampled_keys as i64);
+    reply.bulk(b"sample_rate");
+    reply.double(rounded(advice.sample_rate, 1e6));
+    reply.bulk(b"sampled_reads");
+    reply.integer(advice.sampled_reads as i64);
+    reply.bulk(b"sample_bytes");
+    reply.integer(advice.sample_bytes as i64);
+    reply.bulk(b"sizes");
+    reply.array(advice.sizes.len());
+    for size in &advice.sizes {
+        reply.map(3);
+        reply.bulk(b"maxmemory");
+        reply.integer(size.max_memory as i64);
+        reply.bulk(b"hot_share");
+        reply.double(rounded(size.hot_share, 1e4));
+        reply.bulk(b"ssd_reads_per_second");
+        reply.double(rounded(size.cold_reads_per_second, 1e1));
+    }
+    Ok(())
+}
+
+/// As many digits as the estimate deserves.
+fn rounded(value: f64, parts: f64) -> f64 {
+    (value * parts).round() / parts
 }
 
 fn key<'c>(mut context: SessionContext<'c>) -> SessionFuture<'c> {
@@ -100,6 +156,9 @@ fn help(context: &mut SessionContext<'_>) -> Result<(), CommandError> {
         &mut context.reply,
         "TIER",
         &[
+            "ADVISE [<maxmemory> ...]",
+            "    Return which share of the reads other sizes of maxmemory would serve from memory, and how many reads a",
+            "    second would go to the SSD: by a sample of what was asked for of late. Sizes as in the configuration: 4gb.",
             "BACKUP [<name>]",
             "    Begin a copy of everything acknowledged so far into backup-dir. Returns its name; INFO persistence",
             "    tells how far it is. `thermocline restore` makes a data directory of it.",
@@ -125,6 +184,16 @@ pub(super) const ROWS: &[Row] = &[Row {
     summary: "A container for commands about memory and SSD.",
     complexity: "Depends on subcommand.",
     subcommands: &[
+        Row {
+            name: "advise",
+            arity: -2,
+            flags: Flags::of(&[Flag::Admin]),
+            summary: "Returns what other sizes of maxmemory would do to the hit ratio.",
+            complexity: "O(N) where N is the number of sizes",
+            reply: Shape::Map,
+            body: Body::Plain(advise),
+            ..TIER
+        },
         Row {
             name: "backup",
             arity: -2,

@@ -73,6 +73,7 @@ impl Startup {
             },
             machine_bytes,
             index_bits_kept,
+            advise: settings.is_yes("tier-advise"),
             ..Options::default()
         };
         let backend = match settings.text("io-backend").as_str() {

@@ -190,6 +190,7 @@ pub const DIRECTIVES: &[Directive] = &[
     fixed("syslog-ident", Kind::Text, "redis"),
     fixed("tcp-backlog", Kind::Integer { min: 0, max: 2147483647 }, "511"),
     live("tcp-keepalive", Kind::Integer { min: 0, max: 2147483647 }, "300"),
+    fixed("tier-advise", Kind::Boolean, "yes"),
     fixed("tier-compression", Kind::Boolean, "no"),
     fixed("tier-index-bits", Kind::Integer { min: 4, max: 64 }, "64"),
     fixed("tier-policy", Kind::Choice(&["s3fifo", "lru"]), "s3fifo"),

@@ -152,3 +152,49 @@ fn the_metrics_port_answers_prometheus_and_health() {
     );
     assert!(fetch("/nope").starts_with("HTTP/1.1 404 "));
 }
+
+#[test]
+fn advice_about_memory_rests_on_what_was_read() {
+    let server = Server::start(&[]);
+    let mut connection = server.connect();
+    assert!(connection.text(&["TIER", "ADVISE"]).starts_with("ERR nothing was read yet"));
+    assert!(connection.text(&["TIER", "ADVISE", "lots"]).starts_with("ERR 'lots' is no size of maxmemory"));
+    assert!(connection.text(&["TIER", "ADVISE", "1mb"]).contains("at least 64mb"));
+    for round in 0..3 {
+        for key in 0..200 {
+            let key = format!("key:{key}");
+            match round {
+                0 => assert_eq!(connection.text(&["SET", &key, &"v".repeat(400)]), "OK"),
+                _ => assert_eq!(connection.text(&["GET", &key]).len(), 400),
+            }
+        }
+    }
+    connection.ask("HELLO 3", "");
+    connection.answer();
+    let advice = pairs_of(connection.call(&["TIER", "ADVISE", "64mb", "256mb"]));
+    assert_eq!(advice["sampled_keys"], Value::Integer(200), "{advice:?}");
+    // A note is lost if the background takes them away at that very moment.
+    assert!(matches!(advice["sampled_reads"], Value::Integer(380..=400)), "{advice:?}");
+    let Value::Array(sizes) = &advice["sizes"] else { panic!("{advice:?}") };
+    assert_eq!(sizes.len(), 2);
+    for (size, bytes) in sizes.iter().zip([64, 256]) {
+        let size = pairs_of(size.clone());
+        assert_eq!(size["maxmemory"], Value::Integer(bytes << 20));
+        assert_eq!(size["hot_share"], Value::Double(1.0), "everything fits: {size:?}");
+    }
+    // What was read of another store says nothing.
+    connection.ask("FLUSHALL", "+OK\r\n");
+    assert!(connection.text(&["TIER", "ADVISE"]).starts_with("ERR nothing was read yet"));
+    let silent = Server::start(&["--tier-advise", "no"]);
+    assert!(silent.connect().text(&["TIER", "ADVISE"]).contains("tier-advise yes"));
+}
+
+/// A map's values by their names.
+fn pairs_of(value: Value) -> std::collections::HashMap<String, Value> {
+    let Value::Map(pairs) = value else { panic!("no map: {value:?}") };
+    let text = |name| match name {
+        Value::Bulk(text) => String::from_utf8_lossy(&text).into_owned(),
+        other => panic!("no name: {other:?}"),
+    };
+    pairs.into_iter().map(|(name, value)| (text(name), value)).collect()
+}
