@@ -330,12 +330,12 @@ impl Inner {
 
     /// Logs the tombstone of an expired record. False: no room now.
     pub(crate) fn bury(&self, record: &Record<'_>, key: &crate::Key<'_>) -> bool {
-        if !self.log.mode.logs() {
-            return true;
-        }
         let is_tree = |kind: crate::Kind| !kind.is_string() && crate::collection::tree_of(record.payload).is_some();
         if matches!(record.kind, RecordKind::Value(kind) if kind == crate::Kind::LargeString || is_tree(kind)) {
             return false; // its extents or nodes are swept by the ordinary road
+        }
+        if !self.log.mode.logs() {
+            return true;
         }
         let draft = Draft {
             kind: RecordKind::Tombstone,
