@@ -537,6 +537,9 @@ impl Inner {
         run.shards.extend(needed.shards);
         run.shards.sort_unstable();
         run.shards.dedup();
+        if needed.forgets {
+            run.known.forget_dead(&self.log);
+        }
         let is_wanted = |name: &[u8]| needed.cold.iter().any(|node| node.name == name);
         for flight in needed.flights {
             let record = Landing(flight).await?;
