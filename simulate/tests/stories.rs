@@ -193,3 +193,32 @@ fn a_place_beside_a_bad_sector_is_still_proven() {
     holds_on_a_damaging_disk(5492);
     holds_on_a_damaging_disk(13772);
 }
+
+/// Hidden for ever: the parts of a large string, the nodes of a tree. Without a log GC dropped the head that it met after its time, and
+/// nobody was told that its parts are to be swept. Now GC leaves such a head to the ordinary removal, with or without a log.
+#[test]
+fn gc_drops_no_head_whose_parts_nobody_sweeps() {
+    holds(56892, 64);
+    holds_on_a_damaging_disk(11439);
+}
+
+/// Refused as damage: a sound record in the log's buffer. A value that just fitted a record got an expiry, which takes 8 bytes more, and the
+/// look at the buffer copied no more than the largest record has. Now a value that may expire one day leaves room for that.
+#[test]
+fn an_expiry_makes_no_record_too_large() {
+    holds_on_a_damaging_disk(36086);
+}
+
+/// Refused as too large: a look at a collection of 23 KB in a store of 1 MB. While it was read GC moved its nodes again and again, and all
+/// that had been read of them counted, 123 KB. Now what has moved is forgotten, and only the rest counts.
+#[test]
+fn what_gc_moves_under_a_reader_does_not_count_against_it() {
+    holds_with(1293, Settings { profile: Profile::Media, trees: true, ..Settings::default() });
+}
+
+/// Not a defect of the engine: a key whose time was over was watched, and removed in vain by a group that met damage at another key. The
+/// oracle entered a removal. Only what was there, or of which nobody knew whether it was, can be removed.
+#[test]
+fn a_removal_in_vain_beside_damage_is_no_change() {
+    holds_on_a_damaging_disk(21372);
+}
