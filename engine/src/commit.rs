@@ -189,6 +189,11 @@ impl Item {
         self.at
     }
 
+    /// Was it found in this slot of the shard behind this guard?
+    pub(crate) fn is_at(&self, guard: usize, slot: Slot) -> bool {
+        self.guard == guard && self.at.is_some_and(|at| at.1 == slot)
+    }
+
     /// The slot, found again (other keys of the group may have moved it).
     pub(crate) fn still_there(&self, shard: &Shard, key: &Key<'_>) -> Option<(SlotRef, Slot)> {
         let (_, slot) = self.at?;

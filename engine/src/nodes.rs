@@ -288,7 +288,8 @@ impl Inner {
             };
             let mut item = Item::absent(guard, hash);
             let shard = &guards[guard].1;
-            match shard.find(&node.key(), hash, known, &self.log) {
+            let found = shard.find(&node.key(), hash, known, &self.log);
+            match found.unless_taken(Access::Overwrite, |slot| items.iter().any(|item| item.is_at(guard, slot))) {
                 Found::Absent => {}
                 Found::Hot(at, slot, handle) => {
                     let object = shard.cell(handle);

@@ -236,6 +236,7 @@ impl Inner {
                 let at = guard_of(&guards, hash);
                 let shard = &guards[at].1;
                 seen_seq = seen_seq.max(shard.high_seq);
+                let found = found.unless_taken(*access, |slot| items.iter().any(|item| item.is_at(at, slot)));
                 let (mut item, mut view) = match self.see(shard, at, n, key, *access, hash, found, large, &now_ms) {
                     Ok(seen) => seen,
                     Err(Seen::Need(need)) => return Outcome::Need(need),
