@@ -515,7 +515,7 @@ impl Inner {
                         return Err(Error::OutOfMemory);
                     }
                     self.counters.write_waits.fetch_add(1, Ordering::Relaxed);
-                    self.pump(false);
+                    self.pump(self.is_to_flush(run.starved));
                     self.log.room.changed(ticket).await;
                 }
             }

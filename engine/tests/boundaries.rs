@@ -1,9 +1,9 @@
-//! Values at the edge of what a record takes, and records that GC meets after their time.
+//! Values at the edge of what a record, a slot or the memory takes, and records that GC meets after their time.
 
 mod store;
 
 use store::Store;
-use thermocline::{Access, Changes, Durability, Expiry, Kind, Options};
+use thermocline::{Access, Changes, Durability, Error, Expiry, Kind, Options, View};
 use thermocline_io::{FaultDisk, Faults};
 
 const DISK_BYTES: u64 = 64 << 20;
@@ -127,4 +127,37 @@ fn keys_that_all_look_like_a_damaged_one_are_stored_together() {
     }
     assert_eq!(store.engine.length(space), names.len() as u64);
     store.engine.check().unwrap();
+}
+
+/// The story: a group that needs more memory than there is waited for the log's buffers to be flushed before it was refused, and with
+/// `appendfsync no` nobody flushed them for half a minute. Now whoever waits long asks for a flush.
+#[test]
+fn what_finds_no_memory_is_refused_soon_in_every_mode() {
+    for durability in [Durability::None, Durability::No, Durability::EverySecond, Durability::Always] {
+        let disk = FaultDisk::new(DISK_BYTES, 11, Faults::default());
+        let mut store = Store::open(&disk, Options { max_memory: 1 << 20, ..store::options(durability) });
+        // The first flush is due at once, and the second when the mode says so.
+        for value in [0, 1] {
+            store.put(b"before", &[value; 900], Expiry::Clear);
+            (0..20_000 * u32::from(1 - value)).for_each(|_| store.turn());
+        }
+        let engine = store.engine.clone();
+        let space = engine.space(0);
+        let names: Vec<[u8; 1]> = (0..100).map(|number| [number]).collect();
+        let put_all = async {
+            let keys: Vec<_> = names.iter().map(|name| (engine.key(space, name), Access::Overwrite)).collect();
+            let mut changes = Changes::new(keys.len());
+            let body = |_: &[Option<View<'_>>], changes: &mut Changes<'_>| {
+                (0..keys.len())
+                    .for_each(|at| changes.put(at, Kind::String, &[2; RECORD_BYTES_MAX - 200], Expiry::Clear));
+            };
+            engine.run(&keys, &mut changes, body).await
+        };
+        let began_us = engine.monotonic_us();
+        assert!(matches!(store.finish(put_all), Err(Error::OutOfMemory)), "{durability:?}");
+        let waited_us = engine.monotonic_us() - began_us;
+        assert!(waited_us < 3_000_000, "{durability:?}: {waited_us} us");
+        assert_eq!(store.read(b"before").as_deref(), Some(&[1; 900][..]));
+        engine.check().unwrap();
+    }
 }

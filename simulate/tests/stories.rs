@@ -239,3 +239,10 @@ fn a_slot_in_damage_is_replaced_by_one_key_of_a_group() {
         holds_with(seed, Settings { profile: Profile::Media, hash_bits: 4, ..Settings::default() });
     }
 }
+
+/// Stuck for half a minute: groups that need more memory than there is. They waited for the log's buffers to be flushed before they were
+/// refused, and `appendfsync no` flushes them every thirty seconds. Now whoever waits long for memory asks for a flush.
+#[test]
+fn who_waits_for_memory_asks_for_a_flush() {
+    holds_with(2302, Settings { trees: true, ..Settings::default() });
+}
