@@ -335,7 +335,7 @@ impl World {
             let lenient = life.shared.lenient.get();
             life.switches.go_on(&mut life.shared.ledger.borrow_mut(), lenient)?;
         }
-        self.say(|| format!("{:?}", life.engine.stats()));
+        self.say(|| format!("{:?}\n{}", life.engine.stats(), life.engine.describe_segments()));
         Err(format!("STUCK: {} commands never end", life.clients.iter().flatten().count()))
     }
 
