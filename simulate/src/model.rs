@@ -115,6 +115,8 @@ impl<'l> Draft<'l> {
                 self.put(key, Entry { value: Value::Bytes(value.clone()), expiry: expiry_of(expiry) });
             }
             Act::Remove if self.replaced.contains(&key) || self.is_foggy(key) => self.remove(key),
+            // What an earlier part has put goes, even if its time was over at once: nothing of it is logged.
+            Act::Remove if self.changed.contains_key(&key) => self.remove(key),
             Act::Remove | Act::Leave => {
                 if old.is_some() {
                     self.remove(key);

@@ -246,3 +246,25 @@ fn a_slot_in_damage_is_replaced_by_one_key_of_a_group() {
 fn who_waits_for_memory_asks_for_a_flush() {
     holds_with(2302, Settings { trees: true, ..Settings::default() });
 }
+
+/// Stuck for ever: a group that needs three segments beside the reserve, in a store of sixteen. GC kept half of them free and rested, and
+/// that was one too few. Now GC goes on while somebody waits for as much as the largest group asks for.
+#[test]
+fn gc_makes_room_for_the_largest_group() {
+    holds_with(3092, Settings { trees: true, ..Settings::default() });
+    holds_with(3092, Settings { trees: true, profile: Profile::Media, ..Settings::default() });
+}
+
+/// Not a defect of the engine: a transaction put a key whose time was over at once, and removed it. The oracle kept the value as an effect,
+/// answered while the log had failed, and asked for all effects before it.
+#[test]
+fn what_a_transaction_puts_and_removes_is_no_effect() {
+    holds_with(109_762, Settings { profile: Profile::Errors, ..Settings::default() });
+}
+
+/// Served: a tree that never was. Damage had taken a change of its nodes out of the log, and behind it the key was renamed: the root went
+/// with the changed nodes, and those that were there were older. Now a root behind a loss is not served with nodes from before it.
+#[test]
+fn a_root_behind_a_loss_is_not_served_with_older_nodes() {
+    holds_with(3818, Settings { profile: Profile::Media, trees: true, ..Settings::default() });
+}
