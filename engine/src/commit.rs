@@ -189,6 +189,11 @@ impl Item {
         self.at
     }
 
+    /// Was it found in this slot of the shard behind this guard?
+    pub(crate) fn is_at(&self, guard: usize, slot: Slot) -> bool {
+        self.guard == guard && self.at.is_some_and(|at| at.1 == slot)
+    }
+
     /// The slot, found again (other keys of the group may have moved it).
     pub(crate) fn still_there(&self, shard: &Shard, key: &Key<'_>) -> Option<(SlotRef, Slot)> {
         let (_, slot) = self.at?;
@@ -290,10 +295,11 @@ pub(crate) fn commit(
 }
 
 impl Inner {
-    /// Whether a value fits in one record; larger ones are kept in extents.
+    /// Whether a value fits in one record; larger ones are kept in extents. What may expire one day leaves room for that, or a
+    /// change of its expiry alone would make a record that is too large.
     #[inline]
-    pub(crate) fn is_ordinary(&self, key_bytes: usize, value_bytes: usize, has_expiry: bool) -> bool {
-        padded(record_bytes(key_bytes, value_bytes, has_expiry)) <= self.record_bytes_max
+    pub(crate) fn is_ordinary(&self, key_bytes: usize, value_bytes: usize, may_expire: bool) -> bool {
+        padded(record_bytes(key_bytes, value_bytes, may_expire)) <= self.record_bytes_max
     }
 }
 
@@ -381,7 +387,8 @@ fn plan<'p>(
             Change::Put(kind, payload, expiry) => {
                 let bytes = changes.bytes(payload);
                 let expiry = item.expiry_after(expiry);
-                if inner.is_ordinary(key.bytes.len(), bytes.len(), expiry.is_some()) {
+                let may_expire = n < changes.keys() && kind != Kind::Extent;
+                if inner.is_ordinary(key.bytes.len(), bytes.len(), may_expire) {
                     out.push((n, kind, Some(Value::Staged(payload)), expiry));
                     continue;
                 }

@@ -8,7 +8,6 @@
 
 use crate::engine::{Engine, Inner};
 use crate::error::Error;
-use crate::log::segment::SegmentState;
 use crate::log::segment_name;
 use crate::options::{ADVISED_NOTES_PER_STEP, Durability, READY_SEGMENTS, REMOVAL_RESERVE_SEGMENTS};
 use crate::tier::checkpoint::Due;
@@ -355,11 +354,7 @@ async fn collect_garbage(inner: Weak<Inner>) {
             next_period().await;
             continue;
         }
-        let wanted = inner.gc_wanted.load(Ordering::Acquire)
-            && inner.log.segments.iter().any(|s| s.state() == SegmentState::Sealed);
-        if inner.needs_gc()
-            || (wanted && inner.log.room.is_waited_for() && inner.log.free_segments().0 <= READY_SEGMENTS)
-        {
+        if inner.needs_gc() || inner.is_waited_for_room() {
             match inner.collect().await {
                 Ok(freed) => {
                     let idle = freed == 0 && inner.maps.lock().victims.is_empty();

@@ -223,6 +223,8 @@ pub(crate) struct NodesNeeded {
     pub(crate) cold: Vec<NodeKey>,
     /// Shards that must be latched, too.
     pub(crate) shards: SmallVec<[usize; 2]>,
+    /// What is known has grown so large that what has moved meanwhile must go.
+    pub(crate) forgets: bool,
 }
 
 impl NodesNeeded {
@@ -258,9 +260,12 @@ impl Inner {
                 needed.flights.push(self.flight(shard, number, slot));
             }
         }
-        // What a command reads together is bounded; a first few nodes always fit.
+        // What a command reads together is bounded; a first few nodes always fit, and what GC has moved meanwhile is forgotten.
         if bytes > bytes_max && known.len() > NODES_PER_ROUND_MAX {
-            return Err(Error::OutOfMemory);
+            needed.forgets = true;
+            if bytes - known.bytes() + known.live_bytes(&self.log) > bytes_max {
+                return Err(Error::OutOfMemory);
+            }
         }
         Ok(needed)
     }
@@ -283,7 +288,8 @@ impl Inner {
             };
             let mut item = Item::absent(guard, hash);
             let shard = &guards[guard].1;
-            match shard.find(&node.key(), hash, known, &self.log) {
+            let found = shard.find(&node.key(), hash, known, &self.log);
+            match found.unless_taken(Access::Overwrite, |slot| items.iter().any(|item| item.is_at(guard, slot))) {
                 Found::Absent => {}
                 Found::Hot(at, slot, handle) => {
                     let object = shard.cell(handle);
@@ -307,6 +313,7 @@ impl Inner {
                 Ok(more) => {
                     needed.flights.extend(more.flights);
                     needed.cold.extend(more.cold);
+                    needed.forgets |= more.forgets;
                     needed
                         .shards
                         .extend(more.shards.into_iter().filter(|n| !needed.shards.contains(n)).collect::<Vec<_>>());

@@ -236,6 +236,7 @@ impl Inner {
                 let at = guard_of(&guards, hash);
                 let shard = &guards[at].1;
                 seen_seq = seen_seq.max(shard.high_seq);
+                let found = found.unless_taken(*access, |slot| items.iter().any(|item| item.is_at(at, slot)));
                 let (mut item, mut view) = match self.see(shard, at, n, key, *access, hash, found, large, &now_ms) {
                     Ok(seen) => seen,
                     Err(Seen::Need(need)) => return Outcome::Need(need),
@@ -517,7 +518,7 @@ impl Inner {
                         return Err(Error::OutOfMemory);
                     }
                     self.counters.write_waits.fetch_add(1, Ordering::Relaxed);
-                    self.pump(false);
+                    self.pump(self.is_to_flush(run.starved));
                     self.log.room.changed(ticket).await;
                 }
             }
@@ -540,6 +541,9 @@ impl Inner {
         run.shards.extend(needed.shards);
         run.shards.sort_unstable();
         run.shards.dedup();
+        if needed.forgets {
+            run.known.forget_dead(&self.log);
+        }
         let is_wanted = |name: &[u8]| needed.cold.iter().any(|node| node.name == name);
         for flight in needed.flights {
             let record = Landing(flight).await?;

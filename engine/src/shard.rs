@@ -5,7 +5,7 @@
 //! from the budget under the latch (what is needed is brought in from outside: spans, [`Spare`]).
 
 use crate::arena::cell::{self, Cell};
-use crate::change::{Key, SpaceId};
+use crate::change::{Access, Key, SpaceId};
 use crate::delta::DeltaTable;
 use crate::hash::Hasher;
 use crate::index::{Index, Slot, SlotRef, Spare, State};
@@ -84,6 +84,16 @@ pub enum Found<'k> {
     Corrupt(SlotRef, Slot),
     /// These must be read first.
     Unknown(SmallVec<[Slot; 2]>),
+}
+
+impl Found<'_> {
+    /// A slot in damage is that of the first key of a group that looks like it and is replaced: for the others there is none.
+    pub(crate) fn unless_taken(self, access: Access, is_taken: impl Fn(Slot) -> bool) -> Self {
+        match self {
+            Found::Corrupt(_, slot) if access == Access::Overwrite && is_taken(slot) => Found::Absent,
+            found => found,
+        }
+    }
 }
 
 /// What is guarded by one latch.

@@ -196,7 +196,7 @@ impl Inner {
         let step = match changes.get(0) {
             Change::Put(kind, payload, expiry) => {
                 let (bytes, expiry) = (changes.bytes(payload), item.expiry_after(expiry));
-                if !self.is_ordinary(key.bytes.len(), bytes.len(), expiry.is_some()) {
+                if !self.is_ordinary(key.bytes.len(), bytes.len(), true) {
                     return Err(Short::General);
                 }
                 Some(Step::new(0, kind, Some(bytes), expiry))

@@ -41,6 +41,8 @@ pub struct State {
     pub spaces: BTreeMap<u32, Keys>,
     /// Keys that answer an error: nobody knows what they are until they are written again.
     pub fog: BTreeSet<(u32, Number)>,
+    /// Keys that a start told to be lost, or to be what they were before, and what they should be, until they are written again.
+    pub lost: BTreeMap<(u32, Number), Option<Entry>>,
 }
 
 /// One change.
@@ -83,6 +85,12 @@ impl State {
         self.spaces.get(&space.0)?.get(&key).filter(|e| e.visible(now_ms))
     }
 
+    /// Is this what a lost key was?
+    pub fn was(&self, space: SpaceId, key: Number, entry: Option<&Entry>, now_ms: u64) -> bool {
+        let lost = self.lost.get(&(space.0, key));
+        lost.is_some_and(|lost| lost.as_ref().filter(|lost| lost.visible(now_ms)) == entry)
+    }
+
     /// Does nobody know what this key is?
     pub fn is_foggy(&self, space: SpaceId, key: Number) -> bool {
         self.fog.contains(&(space.0, key))
@@ -91,6 +99,9 @@ impl State {
     /// Applies an effect.
     pub fn apply(&mut self, effect: &Effect) {
         for delta in &effect.deltas {
+            if let Some((space, key)) = delta.key() {
+                self.lost.remove(&(space.0, key));
+            }
             match delta {
                 Delta::Put(space, key, entry) => {
                     self.fog.remove(&(space.0, *key));
@@ -127,6 +138,8 @@ pub struct Ledger {
     pub effects: Vec<Effect>,
     /// How many effects must survive.
     pub floor: usize,
+    /// The power has gone since: what was lost may be there again.
+    pub returns: bool,
     touched: BTreeMap<(u32, Number), usize>,
     /// The same, without changes that only whoever looks into a collection sees.
     outlined: BTreeMap<(u32, Number), usize>,

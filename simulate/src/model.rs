@@ -28,17 +28,16 @@ impl<'l> Draft<'l> {
         Draft { ledger, space, now_ms, replaced, changed: BTreeMap::new(), deltas: Vec::new() }
     }
 
-    /// The changes: of each key the last, and none of one that was not there before and is not in the end.
+    /// The changes: of each key the last, and none of one that was not there before and is not in the end. A damaged record replaced
+    /// unseen makes no difference to that: of a key that was known to be absent it was what was left of an expired value, or another
+    /// key's, and no reader and no watcher ever sees its removal.
     pub fn into_deltas(self) -> Vec<Delta> {
-        let Draft { ledger, space, now_ms, replaced, mut deltas, .. } = self;
+        let Draft { ledger, space, now_ms, mut deltas, .. } = self;
         let mut met = BTreeSet::new();
         deltas.reverse();
         deltas.retain(|delta| {
             let Some((_, key)) = delta.key() else { return true };
-            let was_there = || {
-                let is_unknown = replaced.contains(&key) || ledger.now.is_foggy(space, key);
-                is_unknown || ledger.now.get(space, key, now_ms).is_some()
-            };
+            let was_there = || ledger.now.is_foggy(space, key) || ledger.now.get(space, key, now_ms).is_some();
             met.insert(key) && (!matches!(delta, Delta::Remove(..)) || was_there())
         });
         deltas.reverse();
@@ -116,6 +115,8 @@ impl<'l> Draft<'l> {
                 self.put(key, Entry { value: Value::Bytes(value.clone()), expiry: expiry_of(expiry) });
             }
             Act::Remove if self.replaced.contains(&key) || self.is_foggy(key) => self.remove(key),
+            // What an earlier part has put goes, even if its time was over at once: nothing of it is logged.
+            Act::Remove if self.changed.contains_key(&key) => self.remove(key),
             Act::Remove | Act::Leave => {
                 if old.is_some() {
                     self.remove(key);

@@ -52,6 +52,7 @@ impl World {
                 return Err("a store without a log holds something after a crash".to_owned());
             }
             let mut ledger = ledger;
+            ledger.returns = self.power_cut;
             if unlogged {
                 ledger.floor = ledger.effects.len();
             }
@@ -67,7 +68,7 @@ impl World {
             return Err(words);
         }
         engine.check().map_err(|words| format!("after the audit: {words}"))?;
-        Ok(state_of(&engine, holding, &believed))
+        Ok(state_of(&engine, holding, &believed, now_ms))
     }
 
     /// How many effects the store holds, and the state after them. `wounded`: the disk has damaged a segment.
@@ -164,8 +165,8 @@ impl World {
     }
 }
 
-/// What the store holds. A key that answers an error is still believed to be what it was.
-fn state_of(engine: &Engine, holding: Holding, believed: &State) -> State {
+/// What the store holds. A key that answers an error is still believed to be what it was, and of one that is lost that is kept in mind.
+fn state_of(engine: &Engine, holding: Holding, believed: &State, now_ms: u64) -> State {
     let mut state = State::default();
     for (database, mut keys) in holding.keys.into_iter().enumerate() {
         let space = engine.space(database as u32);
@@ -173,6 +174,13 @@ fn state_of(engine: &Engine, holding: Holding, believed: &State) -> State {
             let was = believed.spaces.get(&space.0).and_then(|keys| keys.get(key));
             keys.extend(was.map(|entry| (*key, entry.clone())));
             state.fog.insert((space.0, *key));
+        }
+        for key in (0..=Number::MAX).filter(|key| !believed.is_foggy(space, *key)) {
+            let (have, want) = (keys.get(&key), believed.get(space, key, now_ms));
+            let before =
+                || believed.lost.get(&(space.0, key)).filter(|_| !believed.was(space, key, have, now_ms)).cloned();
+            let lost = if have == want { before() } else { Some(want.cloned()) };
+            state.lost.extend(lost.map(|lost| ((space.0, key), lost)));
         }
         state.databases.push(space);
         state.spaces.insert(space.0, keys);

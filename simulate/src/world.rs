@@ -59,6 +59,8 @@ pub(crate) struct World {
     pub(crate) writer: u64,
     pub(crate) report: Report,
     pub(crate) ever: Ever,
+    /// The power has gone since the last start.
+    pub(crate) power_cut: bool,
 }
 
 pub(crate) struct Life {
@@ -79,7 +81,8 @@ impl World {
         let disk = FaultDisk::new(DISK_BYTES, random.word(), Faults::default());
         let fuse = Fuse::new(disk.clone());
         let clock = Arc::new(ManualClock::at_ms(1_000_000));
-        World { random, plan, settings, disk, fuse, clock, writer: 0, report: Report::default(), ever: Ever::default() }
+        let (report, ever) = (Report::default(), Ever::default());
+        World { random, plan, settings, disk, fuse, clock, writer: 0, report, ever, power_cut: false }
     }
 
     pub(crate) fn say(&self, words: impl FnOnce() -> String) {
@@ -107,6 +110,7 @@ impl World {
             }
             let mut life_now = self.life(engine, durability);
             let state = self.audit(&mut life_now, before.take(), durability, interrupted)?;
+            self.power_cut = false;
             if life == self.plan.lives {
                 return self.settle_hidden(&mut life_now);
             }
@@ -158,6 +162,8 @@ impl World {
     /// The power goes, or the process is killed.
     fn crash(&mut self) {
         if self.random.chance(600) {
+            self.say(|| "the power goes".to_owned());
+            self.power_cut = true;
             self.disk.power_cut();
         } else {
             self.disk.kill();
@@ -185,7 +191,7 @@ impl World {
                 Err(error) if !self.fuse.blown() => return Err(format!("the store does not start: {error}")),
                 Err(_) => {}
             }
-            self.say(|| "the power goes during recovery".to_owned());
+            self.say(|| "recovery is cut short".to_owned());
             interrupted = true;
             self.crash();
         }
@@ -329,7 +335,7 @@ impl World {
             let lenient = life.shared.lenient.get();
             life.switches.go_on(&mut life.shared.ledger.borrow_mut(), lenient)?;
         }
-        self.say(|| format!("{:?}", life.engine.stats()));
+        self.say(|| format!("{:?}\n{}", life.engine.stats(), life.engine.describe_segments()));
         Err(format!("STUCK: {} commands never end", life.clients.iter().flatten().count()))
     }
 

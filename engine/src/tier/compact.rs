@@ -13,7 +13,9 @@ use crate::log::record::{Record, RecordKind, Seq, padded};
 use crate::log::segment::SegmentState;
 use crate::log::walk::{Step, Walk};
 use crate::log::{Draft, FOREGROUND, NoRoom, Purpose, STREAMS};
-use crate::options::{BLOCK_BYTES, GC_READ_BYTES, GC_RECORDS_PER_STEP, GC_RESERVE_SEGMENTS, REMOVAL_RESERVE_SEGMENTS};
+use crate::options::{
+    BLOCK_BYTES, GC_READ_BYTES, GC_RECORDS_PER_STEP, GC_RESERVE_SEGMENTS, READY_SEGMENTS, REMOVAL_RESERVE_SEGMENTS,
+};
 use crate::place::Place;
 use crate::planted::{self, Bug};
 use crate::tier::sweep::yield_now;
@@ -80,6 +82,14 @@ impl Inner {
     pub(crate) fn needs_gc(&self) -> bool {
         let (ready, absent) = self.log.free_segments();
         ready + absent < self.gc_threshold()
+    }
+
+    /// Does somebody wait for room that GC could make? The largest group asks for more segments than GC keeps free in a small store.
+    pub(crate) fn is_waited_for_room(&self) -> bool {
+        let (ready, absent) = self.log.free_segments();
+        let is_short = ready <= READY_SEGMENTS || ready + absent < self.log.growth_reserve(0) + READY_SEGMENTS;
+        let is_wanted = self.gc_wanted.load(Ordering::Acquire) && self.log.room.is_waited_for();
+        is_short && is_wanted && self.log.segments.iter().any(|s| s.state() == SegmentState::Sealed)
     }
 
     /// One round of GC: empties victims, writes a map, frees them. Returns how many segments became free.
@@ -330,12 +340,12 @@ impl Inner {
 
     /// Logs the tombstone of an expired record. False: no room now.
     pub(crate) fn bury(&self, record: &Record<'_>, key: &crate::Key<'_>) -> bool {
-        if !self.log.mode.logs() {
-            return true;
-        }
         let is_tree = |kind: crate::Kind| !kind.is_string() && crate::collection::tree_of(record.payload).is_some();
         if matches!(record.kind, RecordKind::Value(kind) if kind == crate::Kind::LargeString || is_tree(kind)) {
             return false; // its extents or nodes are swept by the ordinary road
+        }
+        if !self.log.mode.logs() {
+            return true;
         }
         let draft = Draft {
             kind: RecordKind::Tombstone,

@@ -67,6 +67,12 @@ impl KnownRecord {
         self.address
     }
 
+    /// It is still what lies at its place.
+    fn is_live(&self, log: &Log) -> bool {
+        let segment = &log.segments[self.address.segment as usize];
+        segment.epoch() == self.address.epoch && segment.live.lock().is_live(self.address.offset)
+    }
+
     /// The record (checked when it arrived).
     pub fn record(&self) -> Record<'_> {
         let bytes = match &self.bytes {
@@ -103,12 +109,27 @@ impl Known {
             Some(at) => self.records[at] = record,
             None => self.records.push(record),
         }
-        let count = self.records.len();
-        if count > KNOWN_SEARCHED_MAX {
+        self.index();
+    }
+
+    fn index(&mut self) {
+        if self.records.len() > KNOWN_SEARCHED_MAX {
             let places = self.places.get_or_insert_default();
             let indexed = places.len();
             places.extend(self.records[indexed..].iter().enumerate().map(|(n, record)| (record.place, indexed + n)));
         }
+    }
+
+    /// Bytes of the records that still lie where they were read.
+    pub fn live_bytes(&self, log: &Log) -> u64 {
+        self.records.iter().filter(|record| record.is_live(log)).map(|record| record.range.len() as u64).sum()
+    }
+
+    /// Forgets what has moved or died since it was read: nothing names it any more.
+    pub fn forget_dead(&mut self, log: &Log) {
+        self.records.retain(|record| record.is_live(log));
+        self.places = None;
+        self.index();
     }
 
     fn position(&self, place: Place) -> Option<usize> {

@@ -368,6 +368,12 @@ impl Inner {
         Ok(())
     }
 
+    /// Is it time for a growing write that waits for memory to ask for a flush of all that is buffered? With `appendfsync no` the next one
+    /// is half a minute away.
+    pub(crate) fn is_to_flush(&self, starved: u32) -> bool {
+        starved.is_multiple_of(STARVED_MAX)
+    }
+
     /// Has a growing write waited in vain so often that it must be refused?
     pub(crate) fn is_stuck(&self, starved: u32) -> bool {
         // While something is on its way to the disk, waiting is not in vain.

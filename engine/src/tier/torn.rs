@@ -6,7 +6,8 @@
 //!  served       A', what P' says  |                                  | no      | no          | yes
 //! ```
 //! So a node that was changed behind a loss is not served, unless its whole tree was made there: what is left of an older tree is
-//! as it was before the loss, and the rest of it is an error.
+//! as it was before the loss, and the rest of it is an error. The same goes for a root that was written behind a loss (a key that was
+//! renamed, say): nobody knows whether it goes with the nodes that are there, so its topmost node is not served either.
 //!
 //! Promises: no collection is served that never was. Never: costs anything while nothing is lost.
 
@@ -115,12 +116,15 @@ impl Builder<'_> {
                 _ => {}
             }
         }
+        let mut tops = Vec::new();
         for (space, root) in &trees.roots {
             if trees.is_whole(*space, root) {
                 self.torn.born.insert((*space, root.collection.0));
             }
+            let of_root = [Some(root.tree), root.second].into_iter().flatten();
+            tops.extend(of_root.map(|top| (*space, root.collection, top.node)));
         }
-        for (space, collection, node) in trees.changed {
+        for (space, collection, node) in trees.changed.into_iter().chain(tops) {
             if !self.torn.born.contains(&(space, collection.0)) {
                 let hash = self.hasher.hash(space, &node_name(collection, node));
                 self.torn.nodes.insert((space.0, words_of(hash)));
