@@ -424,6 +424,7 @@ fn existing(
         cuts = merged_cuts(old_cuts, &outcome, &scans);
         settle_segments(&segments, segment_bytes, &scans);
     }
+    report.steps.replay_us = step_us();
     tell_segments(&scans, options, &mut report)?;
     for &damaged in &report.quarantined {
         segments[damaged as usize].set_state(SegmentState::Quarantined);
@@ -509,6 +510,7 @@ fn replay(
     let disk = builder.disk;
     let (records, bytes) = tail.size();
     progress.expect(records, bytes);
+    builder.expect(records);
     for scan in scans.iter().filter(|scan| scan.stream != 0 && scan.has_beyond()) {
         let mut copies = Vec::new();
         scan.beyond(disk, |found| {
@@ -520,12 +522,23 @@ fn replay(
         copies.iter().try_for_each(|found| builder.replay(scans, found))?;
     }
     let mut group: Vec<Found> = Vec::new();
+    let mut met = 0;
     let mut outcome = tail.walk(disk, scans, map.last_seq, old_cuts, |found| {
-        progress.step(1);
+        met += 1;
+        if met % RECORDS_PER_STEP == 0 {
+            progress.steps(RECORDS_PER_STEP, RECORDS_PER_STEP);
+        }
         if found.entry.flags & FLAG_FIRST != 0 {
             group.clear();
         }
         let last = found.entry.flags & FLAG_LAST != 0;
+        if last && group.is_empty() {
+            // Most groups are one record, and there are millions.
+            builder.note_losses(scans, std::slice::from_ref(&found))?;
+            builder.replay(scans, &found)?;
+            *last_seq = found.entry.seq;
+            return Ok(());
+        }
         group.push(found);
         if last {
             builder.note_losses(scans, &group)?;
