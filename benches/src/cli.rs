@@ -8,6 +8,7 @@ use crate::device::DeviceArguments;
 use crate::embedded::EngineArguments;
 use crate::hitratio::HitRatioArguments;
 use crate::page::ReportArguments;
+use crate::restart::RestartArguments;
 use crate::wire::{KeyText, Speech};
 use crate::workload::schedule::{PaceArguments, positive};
 use crate::workload::{Speaker, ValueSizes, parse_bytes};
@@ -46,6 +47,8 @@ pub enum Command {
     HitRatio(HitRatioArguments),
     /// Runs two or more servers against each other in interleaved rounds.
     Compare(CompareArguments),
+    /// Measures starts after SIGTERM and kill -9, with and without a checkpoint, and how hot the first minute is.
+    Restart(RestartArguments),
     /// Turns results (JSON) into a page with plots.
     Report(ReportArguments),
     /// Shows a server with 64 MB of DRAM and 1 GiB of data, live.
@@ -64,6 +67,7 @@ impl Command {
             Self::Device(arguments) => &arguments.output,
             Self::HitRatio(arguments) => &arguments.output,
             Self::Compare(arguments) => &arguments.output,
+            Self::Restart(arguments) => &arguments.output,
             Self::Report(arguments) => &arguments.output,
             Self::Demo(arguments) => &arguments.output,
         }

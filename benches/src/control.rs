@@ -63,6 +63,11 @@ impl Control {
         Ok(control)
     }
 
+    /// The next answers may take so long.
+    pub fn wait_for(&mut self, longest: Duration) -> Result<()> {
+        Ok(self.stream.set_read_timeout(Some(longest))?)
+    }
+
     /// Sends one command of RESP and waits for its answer.
     pub fn call(&mut self, arguments: &[&str]) -> Result<Value> {
         let mut output = Vec::new();

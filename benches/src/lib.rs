@@ -23,6 +23,7 @@ pub mod procfs;
 pub mod progress;
 pub mod record;
 pub mod report;
+pub mod restart;
 pub mod run;
 pub mod spec;
 pub mod tally;

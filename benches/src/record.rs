@@ -7,6 +7,7 @@ use crate::compare::CompareReport;
 use crate::device::DeviceReport;
 use crate::hitratio::HitRatioReport;
 use crate::report::Report;
+use crate::restart::RestartReport;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -55,6 +56,8 @@ pub enum Results {
     HitRatio(HitRatioReport),
     /// `compare`.
     Compare(CompareReport),
+    /// `restart`.
+    Restart(RestartReport),
 }
 
 impl fmt::Display for Results {
@@ -64,6 +67,7 @@ impl fmt::Display for Results {
             Self::Device(report) => report.fmt(f),
             Self::HitRatio(report) => report.fmt(f),
             Self::Compare(report) => report.fmt(f),
+            Self::Restart(report) => report.fmt(f),
         }
     }
 }

@@ -53,6 +53,7 @@ pub fn run(command: &Command, stop: &AtomicBool) -> Result<Outcome> {
         Command::Device(arguments) => crate::device::run(arguments, stop),
         Command::HitRatio(arguments) => crate::hitratio::run(arguments, stop),
         Command::Compare(arguments) => crate::compare::run(arguments, stop),
+        Command::Restart(arguments) => crate::restart::run(arguments, stop),
         Command::Report(arguments) => crate::page::run(arguments, stop),
         Command::Demo(arguments) => crate::demo::run(arguments, stop),
     }

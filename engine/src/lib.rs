@@ -63,7 +63,7 @@ pub use overlay::Overlay;
 pub use queue::Waiter;
 pub use run::{Attempt, GroupEnd, Later};
 pub use space::{Location, SpacePlan};
-pub use stats::{CloseReport, RecoveryReport, Stats};
+pub use stats::{CloseReport, RecoveryReport, RecoverySteps, Stats};
 pub use thermocline_io::BackendChoice;
 pub use tier::progress::RecoveryProgress;
 pub use watch::Watcher;

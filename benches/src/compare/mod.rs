@@ -29,6 +29,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use cores::Cores;
 use memory_group::MemoryGroup;
+pub(crate) use progress::Rounds;
 use rounds::{Ending, Plan};
 use scene::{Pass, Scene};
 use server::Surroundings;
@@ -60,6 +61,14 @@ Data eight times the DRAM (an eviction cache shows which share it keeps):
     --target 'extstore=memcached -u root -l 127.0.0.1 -p {port} -m {memory_mb} -t 1 -o ext_path={dir}/ext:16g,ext_item_size=128'
 (extstore leaves items below ext_item_size, 512 B with their key and head, in DRAM: without the option 400 B values never reach
 the SSD. The heads of all items stay in DRAM.)
+
+What a durable write costs: the log beside none, and a flush for every answer beside Redis's:
+  thermocline-bench compare --suite durability --seconds 2 \\
+    --target 'everysec=thermocline-server --port {port} --dir {dir} --maxmemory 1gb --appendfsync everysec' \\
+    --target 'none=thermocline-server --port {port} --dir {dir} --maxmemory 1gb --appendonly no'
+  thermocline-bench compare --suite durability --seconds 2 \\
+    --target 'ours=thermocline-server --port {port} --dir {dir} --maxmemory 1gb --appendfsync always' \\
+    --target 'redis=redis-server --port {port} --dir {dir} --save \"\" --appendonly yes --appendfsync always'
 
 Hashes, sets, sorted sets and lists, small and large, without a log and with one:
   thermocline-bench compare --suite collections --rounds 3 --seconds 1 \\

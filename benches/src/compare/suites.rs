@@ -10,6 +10,7 @@ pub const SUITES: &[(&str, &str)] = &[
     ("larger-than-memory", include_str!("suites/larger-than-memory.toml")),
     ("dram-per-key", include_str!("suites/dram-per-key.toml")),
     ("dram-per-cold-key", include_str!("suites/dram-per-cold-key.toml")),
+    ("durability", include_str!("suites/durability.toml")),
     ("collections", include_str!("suites/collections.toml")),
     ("dram-per-element", include_str!("suites/dram-per-element.toml")),
     (COLD_COLLECTIONS, include_str!("suites/cold-collections.toml")),

@@ -26,6 +26,7 @@ use anyhow::{Context as _, Result, anyhow};
 use clap::Args;
 use live::{IN_FLIGHT_MAX, Live};
 use mix::Mix;
+pub(crate) use server::find as find_server;
 use server::{DemoServer, Plan};
 use std::path::PathBuf;
 use std::sync::Mutex;

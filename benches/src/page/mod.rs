@@ -17,6 +17,7 @@ mod palette;
 mod passes;
 mod plots;
 mod read;
+mod restart;
 mod section;
 #[cfg(test)]
 mod tests;
@@ -101,6 +102,7 @@ fn section_of(record: &Record) -> Section {
             let names: Vec<&str> = report.targets.iter().map(|target| target.name.as_str()).collect();
             (names.join(" beside "), compare::section(report))
         }
+        Results::Restart(report) => ("Starts".to_owned(), restart::section(report)),
     };
     section.title = title;
     let machine = &record.machine;

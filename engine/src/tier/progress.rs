@@ -67,6 +67,11 @@ impl RecoveryProgress {
 
     /// A job is done, and so many records were met in it.
     pub(crate) fn step(&self, records: u64) {
+        self.steps(1, records);
+    }
+
+    /// So many jobs are done, and so many records were met in them.
+    pub(crate) fn steps(&self, jobs: u64, records: u64) {
         let mut left = records;
         while left > 0 {
             let delay_us = self.delay_us.load(Ordering::Relaxed);
@@ -77,7 +82,7 @@ impl RecoveryProgress {
             self.records.fetch_add(some, Ordering::Relaxed);
             left -= some;
         }
-        self.jobs_done.fetch_add(1, Ordering::Relaxed);
+        self.jobs_done.fetch_add(jobs, Ordering::Relaxed);
     }
 }
 

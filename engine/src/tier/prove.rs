@@ -10,10 +10,11 @@ use crate::error::Result;
 use crate::hash::KeyHash;
 use crate::index::Slot;
 use crate::log::record::{Record, Seq, padded};
-use crate::place::{Place, read_range};
+use crate::place::{Place, Splitter, read_range};
 use crate::tier::parallel::in_parallel;
 use crate::tier::scan_log::{Met, SegmentScan};
 use crate::tier::window::Window;
+use parking_lot::Mutex;
 use thermocline_io::Disk;
 
 /// Places of one segment from which on its footer is read instead of the records.
@@ -22,7 +23,7 @@ const RECORDS_MAX: usize = 16;
 const BYTES_PER_READ: usize = 64 << 10;
 
 /// A place that a slot names, the class of the read that holds its record, and the number of whoever asks.
-#[derive(Copy, Clone, Eq, PartialEq, Ord, PartialOrd, Debug)]
+#[derive(Copy, Clone, Default, Eq, PartialEq, Ord, PartialOrd, Debug)]
 pub(crate) struct Question {
     place: u64,
     class: u8,
@@ -65,34 +66,75 @@ pub(crate) fn words_of(hash: KeyHash) -> [u32; 3] {
     [(hash.0 >> 96) as u32, (hash.0 >> 64) as u32, (hash.0 >> 32) as u32]
 }
 
-/// Answers all questions that can be answered, each at the number of its asker (they count from 0, without gaps).
+/// Answers all questions that can be answered, each at the number of its asker (they count from 0, without gaps). There are so many
+/// `segments`.
 pub(crate) fn answers(
     disk: &dyn Disk,
     scans: &[SegmentScan<'_>],
     segment_bytes: u32,
+    segments: usize,
     threads: usize,
-    mut questions: Vec<Question>,
+    questions: &[Question],
 ) -> Result<Vec<Option<Proof>>> {
-    questions.sort_unstable();
-    let segment_of = |question: &Question| Place::from_bits(question.place).split(segment_bytes).0;
-    let groups: Vec<&[Question]> = questions.chunk_by(|a, b| segment_of(a) == segment_of(b)).collect();
+    let mut by_segment = vec![Question::default(); questions.len()];
+    let groups = grouped(questions, &mut by_segment, segments, Splitter::new(segment_bytes));
     let found =
         in_parallel(threads, groups.len(), Default::default, |(found, window): &mut (Vec<_>, Window), number| {
-            let segment = segment_of(&groups[number][0]);
-            if let Some(scan) = scans.iter().find(|s| s.segment == segment) {
-                found.push((number, prove(disk, scan, groups[number], window)?));
+            let (segment, group) = &mut *groups[number].lock();
+            group.sort_unstable();
+            if let Some(scan) = scans.iter().find(|s| s.segment == *segment) {
+                found.push((number, prove(disk, scan, group, window)?));
             }
             Ok(())
         })?;
     let mut answers = vec![None; questions.len()];
     for (number, proofs) in found.into_iter().flat_map(|(found, _)| found) {
         let mut proofs = proofs.into_iter().peekable();
-        for question in groups[number] {
+        for question in groups[number].lock().1.iter() {
             while proofs.next_if(|(place, _)| *place < question.place).is_some() {}
             answers[question.asker as usize] = proofs.peek().filter(|(place, _)| *place == question.place).map(|p| p.1);
         }
     }
     Ok(answers)
+}
+
+type Group<'q> = Mutex<(u32, &'q mut [Question])>;
+
+/// The questions of each segment of which there are any, side by side in `into`, in no order: whoever takes a group sorts it.
+fn grouped<'q>(
+    questions: &[Question],
+    into: &'q mut [Question],
+    segments: usize,
+    splitter: Splitter,
+) -> Vec<Group<'q>> {
+    let segment_of = |question: &Question| splitter.split(Place::from_bits(question.place)).0 as usize;
+    let mut counts = vec![0; segments];
+    // A place in no segment has no answer.
+    for question in questions {
+        if let Some(count) = counts.get_mut(segment_of(question)) {
+            *count += 1;
+        }
+    }
+    let mut ends = Vec::with_capacity(segments);
+    let mut next = 0;
+    for count in &counts {
+        ends.push(next);
+        next += count;
+    }
+    for question in questions {
+        if let Some(end) = ends.get_mut(segment_of(question)) {
+            into[*end] = *question;
+            *end += 1;
+        }
+    }
+    let mut rest = into;
+    let mut groups = Vec::new();
+    for (segment, count) in counts.into_iter().enumerate().filter(|(_, count)| *count > 0) {
+        let (group, others) = rest.split_at_mut(count);
+        groups.push(Mutex::new((segment as u32, group)));
+        rest = others;
+    }
+    groups
 }
 
 /// Proofs of places of one segment, in their order. `asked`: sorted, a place perhaps more than once.
@@ -162,4 +204,34 @@ fn prove(
     }
     found.sort_by_key(|p| p.0);
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_question_is_in_the_group_of_its_segment_once() {
+        let segment_bytes = 64 << 10;
+        let question = |segment: u32, at: u32| Question {
+            place: Place::new(segment, at * 16, segment_bytes).bits(),
+            class: 0,
+            asker: segment * 100 + at,
+        };
+        let asked: Vec<Question> =
+            [(3, 9), (0, 1), (3, 2), (7, 5), (0, 8), (3, 2)].map(|(segment, at)| question(segment, at)).to_vec();
+        let mut into = vec![Question::default(); asked.len()];
+        let groups = grouped(&asked, &mut into, 5, Splitter::new(segment_bytes));
+        let groups: Vec<(u32, Vec<Question>)> = groups
+            .into_iter()
+            .map(Mutex::into_inner)
+            .map(|(segment, group)| {
+                group.sort_unstable();
+                (segment, group.to_vec())
+            })
+            .collect();
+        let zero = vec![question(0, 1), question(0, 8)];
+        let three = vec![question(3, 2), question(3, 2), question(3, 9)];
+        assert_eq!(groups, [(0, zero), (3, three)], "segment 7 is none of five: its place has no answer");
+    }
 }

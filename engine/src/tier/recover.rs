@@ -50,6 +50,9 @@ use std::sync::atomic::Ordering;
 use thermocline_io::Disk;
 use thermocline_memory::Region;
 
+/// The replay tells its progress once in so many records.
+const RECORDS_PER_STEP: u64 = 64;
+
 /// Everything that opening needs.
 pub(crate) struct Recovered {
     pub(crate) store: u32,
@@ -150,7 +153,7 @@ pub(crate) fn recover(
     } else if report.fresh {
         blank(disk, options, &block, &names, report)?
     } else {
-        existing(disk, options, &block, newest, &names, report, progress)?
+        existing(disk, options, &block, newest, &names, report, progress, clock)?
     };
     recovered.report.us = clock.monotonic_us().saturating_sub(began_us);
     Ok(recovered)
@@ -323,6 +326,7 @@ fn newest_map(disk: &dyn Disk, store: u32, notes: &mut Vec<String>) -> Result<Op
     Ok(Some((bytes.len() as u64, map)))
 }
 
+#[expect(clippy::too_many_arguments, reason = "called once, by the one who has it all")]
 fn existing(
     disk: &Arc<dyn Disk>,
     options: &Options,
@@ -331,7 +335,13 @@ fn existing(
     names: &[String],
     mut report: RecoveryReport,
     progress: &RecoveryProgress,
+    clock: &dyn Clock,
 ) -> Result<Recovered> {
+    let mut step_began_us = clock.monotonic_us();
+    let mut step_us = || {
+        let now_us = clock.monotonic_us();
+        now_us.saturating_sub(std::mem::replace(&mut step_began_us, now_us))
+    };
     let segment_bytes = block.segment_bytes;
     let map_generation = newest.as_ref().map_or(0, |(_, map)| map.generation);
     let headers = checkpoint_headers(&**disk, block.store, map_generation)?;
@@ -377,6 +387,7 @@ fn existing(
     };
     let (mut scans, old_cuts, tail) = survey.look(depth)?;
     survey.adopt(&scans);
+    report.steps.survey_us = step_us();
     if options.recovery == RecoveryMode::Strict {
         tell_segments(&scans, options, &mut report)?; // the reason first: what follows from it is told later
     }
@@ -391,12 +402,14 @@ fn existing(
     }
     report.clean = depth == Depth::Map && loaded.is_some();
     report.checkpoint = loaded.is_some();
+    report.steps.checkpoint_us = step_us();
     progress.enter("reading footers");
     let usable = loaded.map(|l| l.usable).unwrap_or_default();
     base(&mut builder, &mut scans, &usable, block.format, progress)?;
     if options.recovery == RecoveryMode::Strict {
         check_live(&**disk, &scans, builder.threads, progress)?;
     }
+    report.steps.footers_us = step_us();
     progress.enter("replaying the log");
     let mut next_seq = block.next_seq.max(map.b).max(tail.highest_seq + 1);
     let (mut last_seq, mut cuts) = (map.last_seq, Vec::new());
@@ -411,6 +424,7 @@ fn existing(
         cuts = merged_cuts(old_cuts, &outcome, &scans);
         settle_segments(&segments, segment_bytes, &scans);
     }
+    report.steps.replay_us = step_us();
     tell_segments(&scans, options, &mut report)?;
     for &damaged in &report.quarantined {
         segments[damaged as usize].set_state(SegmentState::Quarantined);
@@ -496,6 +510,7 @@ fn replay(
     let disk = builder.disk;
     let (records, bytes) = tail.size();
     progress.expect(records, bytes);
+    builder.expect(records);
     for scan in scans.iter().filter(|scan| scan.stream != 0 && scan.has_beyond()) {
         let mut copies = Vec::new();
         scan.beyond(disk, |found| {
@@ -507,12 +522,23 @@ fn replay(
         copies.iter().try_for_each(|found| builder.replay(scans, found))?;
     }
     let mut group: Vec<Found> = Vec::new();
+    let mut met = 0;
     let mut outcome = tail.walk(disk, scans, map.last_seq, old_cuts, |found| {
-        progress.step(1);
+        met += 1;
+        if met % RECORDS_PER_STEP == 0 {
+            progress.steps(RECORDS_PER_STEP, RECORDS_PER_STEP);
+        }
         if found.entry.flags & FLAG_FIRST != 0 {
             group.clear();
         }
         let last = found.entry.flags & FLAG_LAST != 0;
+        if last && group.is_empty() {
+            // Most groups are one record, and there are millions.
+            builder.note_losses(scans, std::slice::from_ref(&found))?;
+            builder.replay(scans, &found)?;
+            *last_seq = found.entry.seq;
+            return Ok(());
+        }
         group.push(found);
         if last {
             builder.note_losses(scans, &group)?;
@@ -523,6 +549,7 @@ fn replay(
         }
         Ok(())
     })?;
+    progress.steps(met % RECORDS_PER_STEP, met % RECORDS_PER_STEP);
     if planted::is(Bug::PartialGroup) {
         for found in group.drain(..) {
             builder.replay(scans, &found)?;

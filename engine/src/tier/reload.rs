@@ -17,7 +17,7 @@ use crate::place::{Place, Splitter};
 use crate::planted::{self, Bug};
 use crate::tier::parallel::in_parallel;
 use crate::tier::progress::RecoveryProgress;
-use crate::tier::rebuild::Builder;
+use crate::tier::rebuild::{Builder, HeapAhead};
 use crate::tier::window::Window;
 use thermocline_io::{Disk, FileId};
 use thermocline_memory::prefetch_read;
@@ -142,6 +142,7 @@ struct Loader {
     /// In this frame.
     records: u64,
     bad: bool,
+    heap: HeapAhead,
 }
 
 /// Per segment: what the map says, if checkpoint and map know all of it in one epoch.
@@ -181,8 +182,15 @@ fn load(
     progress: &RecoveryProgress,
 ) -> Result<Option<Loaded>> {
     let frames = &candidate.table.frames;
-    progress.expect(frames.len(), frames.iter().map(|frame| u64::from(frame.bytes)).sum());
-    let state = || Loader { window: Window::default(), slots: vec![0; builder.segments.len()], records: 0, bad: false };
+    let bytes: u64 = frames.iter().map(|frame| u64::from(frame.bytes)).sum();
+    progress.expect(frames.len(), bytes);
+    let state = || Loader {
+        window: Window::default(),
+        slots: vec![0; builder.segments.len()],
+        records: 0,
+        bad: false,
+        heap: HeapAhead::of(bytes),
+    };
     let loaders = in_parallel(builder.threads, frames.len(), state, |loader, number| {
         if !loader.bad {
             loader.bad = !load_frame(builder, candidate.file, &frames[number], believed, loader)?;
@@ -210,7 +218,8 @@ fn load_frame(
     believed: &[Option<Believed<'_>>],
     loader: &mut Loader,
 ) -> Result<bool> {
-    let Loader { window, slots, records, .. } = loader;
+    let Loader { window, slots, records, heap, .. } = loader;
+    heap.take(frame.bytes as usize);
     let whole = (frame.bytes as usize).next_multiple_of(BLOCK_BYTES as usize);
     let Ok(read) = builder.disk.read_at(file, frame.offset, window.room(whole)) else { return Ok(false) };
     let Some(bytes) = window.bytes().get(..frame.bytes as usize).filter(|bytes| bytes.len() <= read) else {

@@ -18,7 +18,8 @@ use crate::hash::KeyHash;
 use crate::index::{Slot, SlotRef};
 use crate::log::footer::Entry;
 use crate::log::record::{Seq, padded};
-use crate::place::{Place, class_of};
+use crate::log::segment::Segment;
+use crate::place::{Place, Splitter, class_of};
 use crate::shard::Shard;
 use crate::tier::parallel::in_parallel;
 use crate::tier::prove::{self, Proof, Question, words_of};
@@ -110,6 +111,48 @@ impl Part {
 /// Places that the changes of one run have named, with their proofs.
 type Own = Vec<(u64, Proof)>;
 
+/// What becomes of a place's live bit.
+#[derive(Copy, Clone)]
+enum Mark {
+    Named { offset: u32, bytes: u32, expiry: Option<u64> },
+    Unnamed { offset: u32, bytes: u32 },
+}
+
+/// What one thread keeps while it changes shards.
+struct Hand {
+    own: Own,
+    /// Live bits of each segment, in the order of the changes. What is replayed lies in few segments, so all threads would wait for
+    /// their locks at every record; and the bits of one segment together are in the cache.
+    marks: Vec<Vec<Mark>>,
+    splitter: Splitter,
+}
+
+impl Hand {
+    fn new(segments: usize, segment_bytes: u32) -> Hand {
+        Hand { own: Own::new(), marks: vec![Vec::new(); segments], splitter: Splitter::new(segment_bytes) }
+    }
+
+    /// The value of a slot is live no more.
+    fn unname(&mut self, slot: Slot, bytes: u32) {
+        let (segment, offset) = self.splitter.split(Place::from_bits(slot.place()));
+        self.own.retain(|(place, _)| *place != slot.place());
+        self.marks[segment as usize].push(Mark::Unnamed { offset, bytes });
+    }
+
+    /// A key's changes are all of one shard, so that the order of its marks is kept although shards are in none.
+    fn settle(&mut self, segments: &[Segment]) {
+        for (segment, marks) in segments.iter().zip(&mut self.marks).filter(|(_, marks)| !marks.is_empty()) {
+            let mut live = segment.live.lock();
+            for mark in marks.drain(..) {
+                match mark {
+                    Mark::Named { offset, bytes, expiry } => live.name(offset, bytes, expiry),
+                    Mark::Unnamed { offset, bytes } => live.unname(offset, bytes),
+                }
+            }
+        }
+    }
+}
+
 /// What was asked for one run, and the answers.
 #[derive(Copy, Clone)]
 struct Known<'q> {
@@ -151,11 +194,14 @@ impl Builder<'_> {
             firsts.push(first);
             questions.extend(part.questions.iter().map(|question| question.asked_by(first)));
         }
-        let answers = prove::answers(self.disk, scans, self.segment_bytes, self.threads, questions)?;
-        in_parallel(self.threads, parts.len(), Own::new, |own, number| {
+        let segments = self.segments.len();
+        let answers = prove::answers(self.disk, scans, self.segment_bytes, segments, self.threads, &questions)?;
+        let hand = || Hand::new(self.segments.len(), self.segment_bytes);
+        in_parallel(self.threads, parts.len(), hand, |hand, number| {
             let part = &parts[number];
             let answers = &answers[firsts[number]..];
-            self.change_all(number, part, answers, own);
+            self.change_all(number, part, answers, hand);
+            hand.settle(self.segments);
             Ok(())
         })?;
         self.batch.clear();
@@ -183,20 +229,20 @@ impl Builder<'_> {
         (part.questions, part.ends) = (questions, ends);
     }
 
-    fn change_all(&self, number: usize, part: &Part, answers: &[Option<Proof>], own: &mut Own) {
+    fn change_all(&self, number: usize, part: &Part, answers: &[Option<Proof>], hand: &mut Hand) {
         let mut seed = self.seeds[number].lock();
         let (mut first, mut met) = (0, 0);
         for (run, &end) in part.runs().zip(&part.ends) {
             let asked = first..end as usize;
             let known = Known { questions: &part.questions[asked.clone()], answers: &answers[asked] };
-            own.clear();
+            hand.own.clear();
             for turn in run {
                 met += 1;
                 if let Some(later) = part.turns.get(met + PREFETCH_AHEAD) {
                     prefetch_read(&self.batch[later.at as usize]);
                 }
                 self.prefetch(&seed, part.turns.get(met + PREFETCH_AHEAD));
-                self.change(&mut seed, turn.hash, &self.batch[turn.at as usize], own, known);
+                self.change(&mut seed, turn.hash, &self.batch[turn.at as usize], hand, known);
             }
             first = end as usize;
         }
@@ -210,18 +256,17 @@ impl Builder<'_> {
         }
     }
 
-    fn change(&self, seed: &mut ShardSeed, hash: u64, change: &Change, own: &mut Own, known: Known<'_>) {
+    fn change(&self, seed: &mut ShardSeed, hash: u64, change: &Change, hand: &mut Hand, known: Known<'_>) {
         let ShardSeed { spaces, spare } = seed;
         let space = ShardSeed::space_of(spaces, SpaceId(change.space), self.shard_bits, self.base_bits);
         let mut proof = None;
         let found: Option<(SlotRef, Slot)> = space.index.find(hash, |_, slot| {
-            proof = known.proof_of(own, slot.place()).filter(|p| p.hash == change.hash);
+            proof = known.proof_of(&hand.own, slot.place()).filter(|p| p.hash == change.hash);
             proof.is_some()
         });
         if !change.value {
             if let (Some((at, old)), Some(proof)) = (found, proof) {
-                self.unname(old, proof.bytes);
-                own.retain(|(place, _)| *place != old.place());
+                hand.unname(old, proof.bytes);
                 space.index.remove(at);
                 space.expiring -= u64::from(old.has_ttl());
             }
@@ -235,8 +280,7 @@ impl Builder<'_> {
             // Of two copies of one version GC's newer one counts: a checkpoint that was written meanwhile knows that one.
             (Some(_), Some(proof)) if proof.seq > change.seq => return,
             (Some((at, old)), Some(proof)) => {
-                self.unname(old, proof.bytes);
-                own.retain(|(place, _)| *place != old.place());
+                hand.unname(old, proof.bytes);
                 match (old.has_ttl(), slot.has_ttl()) {
                     (false, true) => space.expiring += 1,
                     (true, false) => space.expiring -= 1,
@@ -251,8 +295,8 @@ impl Builder<'_> {
                 space.expiring += u64::from(slot.has_ttl());
             }
         }
-        own.push((place.bits(), Proof { hash: change.hash, bytes, seq: change.seq }));
+        hand.own.push((place.bits(), Proof { hash: change.hash, bytes, seq: change.seq }));
         let expiry = change.has_expiry.then_some(change.expiry);
-        self.segments[change.segment as usize].live.lock().name(change.offset, bytes, expiry);
+        hand.marks[change.segment as usize].push(Mark::Named { offset: change.offset, bytes, expiry });
     }
 }

@@ -415,9 +415,20 @@ impl<'m> SegmentScan<'m> {
     }
 
     /// Walks the chunks of `from..to`.
-    pub(crate) fn walk(&self, disk: &dyn Disk, from: u32, to: u32, mut visit: impl FnMut(Met)) -> Result<()> {
+    pub(crate) fn walk(&self, disk: &dyn Disk, from: u32, to: u32, visit: impl FnMut(Met)) -> Result<()> {
+        self.walk_in(disk, from, to, &mut Window::default(), visit)
+    }
+
+    /// The same in memory that was used before.
+    pub(crate) fn walk_in(
+        &self,
+        disk: &dyn Disk,
+        from: u32,
+        to: u32,
+        window: &mut Window,
+        mut visit: impl FnMut(Met),
+    ) -> Result<()> {
         let mut walk = Walk::new(self.address(), Some(self.epoch), from, self.segment_bytes);
-        let mut window = Window::default();
         window.cut(0);
         let mut base = 0;
         loop {
@@ -439,7 +450,7 @@ impl<'m> SegmentScan<'m> {
                     // No more than is asked for: the foreground is read chunk by chunk.
                     let ahead = to.saturating_sub(start).next_multiple_of(BLOCK_BYTES).min(WINDOW_BYTES as u32);
                     let want = (from - start).saturating_add(bytes).max(ahead).min(self.segment_bytes - start);
-                    let read = self.read_blocks(disk, start..start + want, &mut window)?.len();
+                    let read = self.read_blocks(disk, start..start + want, window)?.len();
                     base = start;
                     if read <= (from - start) as usize {
                         return Ok(());

@@ -5,11 +5,12 @@
 
 use crate::error::Result;
 use crate::log::chunk::{CHUNK_HEADER_BYTES, ChunkHeader};
-use crate::log::footer::{ENTRY_BYTES, Entry};
+use crate::log::footer::{ENTRY_BYTES, Entry, Stored};
 use crate::log::map::Map;
 use crate::log::record::{Record, Seq, padded};
 use crate::log::superblock::{Cut, Superblock};
 use crate::tier::scan_log::{Found, Met, SegmentScan, is_fact};
+use crate::tier::window::Window;
 use thermocline_io::Disk;
 
 /// A run of the stream: a chunk, or what a footer tells of.
@@ -174,6 +175,7 @@ impl Tail {
         let mut outcome = Outcome::default();
         let mut last = last_seq;
         let mut broken = false;
+        let mut window = Window::default();
         for (run, vouched) in self.runs.iter().zip(self.vouchers()) {
             let scan = &scans[run.scan];
             let cut = cut_of(cuts, scan);
@@ -199,7 +201,7 @@ impl Tail {
                 continue;
             }
             if run.sealed {
-                last = sealed(disk, scan, cut, last, &mut outcome, &mut visit)?;
+                last = sealed(disk, scan, cut, last, &mut window, &mut outcome, &mut visit)?;
                 continue;
             }
             if vouched < run.last_seq {
@@ -211,7 +213,7 @@ impl Tail {
             let mut hole = None;
             let mut damage = Vec::new();
             let mut failed = Ok(());
-            scan.walk(disk, run.offset, run.offset + run.bytes, |met| {
+            scan.walk_in(disk, run.offset, run.offset + run.bytes, &mut window, |met| {
                 let mut found = match met {
                     _ if hole.is_some() || failed.is_err() => return,
                     Met::Record(found) => found,
@@ -276,11 +278,12 @@ impl Facts {
     /// So few are read one by one.
     const FEW: usize = 8;
 
-    fn read(disk: &dyn Disk, scan: &SegmentScan<'_>, all: &[Found]) -> Result<Facts> {
-        let of_facts = || all.iter().map(|found| &found.entry).filter(|entry| is_fact(entry.kind));
+    fn read(disk: &dyn Disk, scan: &SegmentScan<'_>, all: impl Iterator<Item = Entry>) -> Result<Facts> {
+        let of_facts: Vec<Entry> = all.filter(|entry| is_fact(entry.kind)).collect();
         let mut facts = Facts { from: 0, bytes: Vec::new() };
-        let (Some(first), Some(last)) = (of_facts().next(), of_facts().next_back()) else { return Ok(facts) };
-        if of_facts().count() > Facts::FEW {
+        if let [first, .., last] = &of_facts[..]
+            && of_facts.len() > Facts::FEW
+        {
             facts.from = first.offset;
             facts.bytes.resize((last.offset + last.bytes - first.offset) as usize, 0);
             let read = scan.read(disk, facts.from, &mut facts.bytes)?;
@@ -307,16 +310,18 @@ fn sealed(
     scan: &SegmentScan<'_>,
     cut: u32,
     mut last: Seq,
+    window: &mut Window,
     outcome: &mut Outcome,
     visit: &mut impl FnMut(Found) -> Result<()>,
 ) -> Result<Seq> {
-    let mut all = Vec::new();
-    scan.beyond(disk, |found| all.push(found))?;
-    let facts = Facts::read(disk, scan, &all)?;
-    for mut found in all {
-        if found.entry.seq <= last || found.entry.offset >= cut {
+    let footer = scan.footer(disk, window)?;
+    let beyond = || footer.iter().flat_map(Stored::entries).filter(|entry| entry.offset >= scan.covered);
+    let facts = Facts::read(disk, scan, beyond())?;
+    for entry in beyond() {
+        if entry.seq <= last || entry.offset >= cut {
             continue;
         }
+        let mut found = Found { segment: scan.segment, entry, fact: Vec::new(), losses: 0 };
         last = found.entry.seq;
         if is_fact(found.entry.kind) {
             match facts.get(disk, scan, &found.entry)? {
