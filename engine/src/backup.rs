@@ -11,11 +11,15 @@
 //! ```
 //! A sealed segment never changes until it is reused under another epoch, so a later backup names the objects that are there and
 //! copies the rest: each manifest is whole, and the folder grows by what is new. The checkpoint and the hot-set list are left out: a start
-//! does without.
+//! does without. What is in a folder beside whole backups: [`folder`].
 //!
 //! Promises: everything acknowledged before [`Engine::begin_backup`] is in it and nothing newer, groups whole; a backup counts once its
 //! manifest has its name, and that comes last. Never: stops writers (one that would take the log's last segments is given up), links to
 //! files of the store (they are reused in place), reads a folder's object without its checksum.
+
+mod folder;
+
+pub use folder::{Listing, prune};
 
 use crate::Engine;
 use crate::engine::Inner;
@@ -26,7 +30,7 @@ use crate::options::{
 };
 use crate::tier::maps::Turn;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -241,11 +245,11 @@ impl BackupSource {
     /// # Errors
     /// [`Error::Backup`] if a backup of this name is there, the log needs the segments, or `go_on` says no; [`Error::Io`].
     pub fn copy(self, folder: &dyn Disk, name: &str, go_on: &mut GoOn<'_>) -> Result<(Manifest, Progress)> {
-        let others = Manifest::all(folder)?;
-        if others.iter().any(|(there, _)| there == name) {
+        let others = Listing::read(folder)?;
+        if others.has(name) {
             return Err(refused(format!("there is a backup {name} in the folder already; choose another name")));
         }
-        let known = known_objects(folder, others, self.inner.log.store)?;
+        let known = known_objects(folder, others.backups, self.inner.log.store)?;
         let segment_bytes = u64::from(self.inner.log.segment_bytes);
         let mut progress = Progress { bytes_all: self.small_bytes(), ..Progress::default() };
         progress.bytes_all += self.pinned.len() as u64 * segment_bytes;
@@ -299,6 +303,10 @@ impl BackupSource {
         let manifest =
             Manifest { format: FORMAT, store: self.inner.log.store, seq: self.seq, created_ms: self.created_ms, files };
         manifest.write(folder, name)?;
+        // It is made: what is only in the way of the next ones does not unmake it.
+        if let Err(error) = folder::remove_unnamed(folder) {
+            tracing::warn!(%error, "what interrupted backups have left was not removed");
+        }
         Ok((manifest, progress))
     }
 
@@ -386,21 +394,6 @@ impl Manifest {
             FORMAT => Err(refused(format!("{file_name} names files outside its folder; nothing is read"))),
             format => Err(refused(format!("{file_name} has format {format}; this build reads format {FORMAT}"))),
         }
-    }
-
-    /// The names of all backups in a folder, oldest first, with their manifests.
-    ///
-    /// # Errors
-    /// As [`Manifest::read`].
-    pub fn all(folder: &dyn Disk) -> Result<Vec<(String, Manifest)>> {
-        let mut all = Vec::new();
-        for entry in folder.list().map_err(|error| Error::io("listing the folder of backups", &error))? {
-            if let Some(name) = entry.name.strip_suffix(MANIFEST_ENDING) {
-                all.push((name.to_owned(), Manifest::read(folder, name)?));
-            }
-        }
-        all.sort_by(|(a, left), (b, right)| (left.created_ms, a).cmp(&(right.created_ms, b)));
-        Ok(all)
     }
 
     /// Bytes of all its files.
@@ -530,26 +523,6 @@ impl Folder {
     }
 }
 
-/// Removes all but the `keep` newest backups of a folder, and what no other backup names. Answers the names of what went.
-///
-/// # Errors
-/// As [`Manifest::all`].
-pub fn prune(folder: &dyn Disk, keep: usize) -> Result<Vec<String>> {
-    let all = Manifest::all(folder)?;
-    let (old, kept) = all.split_at(all.len().saturating_sub(keep));
-    let remove = |name: &str| folder.remove(name).map_err(|error| Error::io(format!("removing {name}"), &error));
-    // Manifests first: an object that nothing names is only waste.
-    for (name, _) in old {
-        remove(&manifest_name(name))?;
-    }
-    let named: BTreeSet<&str> = kept.iter().flat_map(|(_, m)| &m.files).map(|file| file.object.as_str()).collect();
-    let objects: BTreeSet<&str> = old.iter().flat_map(|(_, m)| &m.files).map(|file| file.object.as_str()).collect();
-    for object in objects.difference(&named) {
-        remove(object)?;
-    }
-    Ok(old.iter().map(|(name, _)| name.clone()).collect())
-}
-
 fn manifest_name(name: &str) -> String {
     format!("{name}{MANIFEST_ENDING}")
 }
@@ -575,9 +548,7 @@ fn known_objects(folder: &dyn Disk, all: Vec<(String, Manifest)>, store: u32) ->
 fn ask(go_on: &mut GoOn<'_>, progress: Progress) -> Result<()> {
     match go_on(progress) {
         true => Ok(()),
-        false => {
-            Err(refused("interrupted; what was copied so far is used by the next backup or removed with it".into()))
-        }
+        false => Err(refused("interrupted; what was copied so far is removed when the next backup is made".into())),
     }
 }
 

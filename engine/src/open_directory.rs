@@ -45,16 +45,20 @@ impl Engine {
         progress: &RecoveryProgress,
     ) -> Result<Engine> {
         options.validate()?;
-        let about = |what: &str| format!("{what} {}", path.display());
         make_directory(path)?;
         let lock = lock_directory(path).map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock => {
                 Error::InUse { words: format!("{error}; stop it, or choose another directory with --dir") }
             }
-            _ => Error::io(about("cannot lock the data directory"), &error),
+            io::ErrorKind::PermissionDenied => Error::Io {
+                what: "cannot lock the data directory".into(),
+                kind: error.kind(),
+                words: format!("{error}; it and its files must belong to the user who runs this"),
+            },
+            _ => Error::io("cannot lock the data directory", &error),
         })?;
-        let disk =
-            open_directory(path, choice).map_err(|error| Error::io(about("cannot open the data directory"), &error))?;
+        // Errors from below name the directory.
+        let disk = open_directory(path, choice).map_err(|error| Error::io("cannot open the data directory", &error))?;
         let engine = Engine::open_with(disk, options, Arc::new(SystemClock::new()), progress)?;
         let _ = engine.inner.lock.set(lock);
         Ok(engine)

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use store::{Store, options};
-use thermocline::backup::{self, Manifest};
+use thermocline::backup::{self, Listing, Manifest};
 use thermocline::{Access, Changes, Durability, Error, Expiry, Kind, Options};
 use thermocline_io::{Disk, FaultDisk, Faults};
 
@@ -140,7 +140,7 @@ fn a_second_backup_copies_what_is_new_and_an_old_one_goes_without_it() {
     assert_eq!(backup::prune(&folder, 1).unwrap(), ["first"]);
     assert!(folder.list().unwrap().len() < files_before);
     assert!(restored(&folder, "second", options(Durability::EverySecond)) == model);
-    let names: Vec<String> = Manifest::all(&folder).unwrap().into_iter().map(|(name, _)| name).collect();
+    let names: Vec<String> = Listing::read(&folder).unwrap().backups.into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["second"]);
 }
 
@@ -194,7 +194,7 @@ fn a_damaged_or_half_backup_is_never_restored_in_silence() {
     let interrupted =
         store.begin().unwrap().copy(&folder, "half", &mut |progress| progress.bytes < 200_000).unwrap_err();
     assert!(interrupted.to_string().starts_with("interrupted"), "{interrupted}");
-    assert!(Manifest::all(&folder).unwrap().is_empty());
+    assert!(Listing::read(&folder).unwrap().backups.is_empty());
     let (manifest, _) = store.begin().unwrap().copy(&folder, "whole", &mut |_| true).unwrap();
 
     let object = &manifest.files[0].object;
@@ -213,6 +213,58 @@ fn a_damaged_or_half_backup_is_never_restored_in_silence() {
     assert!(!there.iter().any(|name| name.starts_with("superblock")), "what is left is no data directory: {there:?}");
     let full = manifest.restore(&folder, &into, &mut |_| true).unwrap_err();
     assert!(full.to_string().contains("choose an empty one"), "{full}");
+}
+
+fn names(folder: &dyn Disk) -> Vec<String> {
+    folder.list().unwrap().into_iter().map(|entry| entry.name).collect()
+}
+
+/// They stayed for ever: each interrupted backup cost the folder what it had copied, and no `backup-keep` gave it back.
+#[test]
+fn what_an_interrupted_backup_left_goes_with_the_next_one() {
+    let (mut store, folder) = (Store::open(&disk(1), options(Durability::EverySecond)), disk(2));
+    let (mut model, mut random) = (Model::new(), SmallRng::seed_from_u64(7));
+    store.work(2_000, &mut model, &mut random);
+    store.begin().unwrap().copy(&folder, "half", &mut |progress| progress.bytes < 200_000).unwrap_err();
+    assert!(names(&folder).iter().any(|name| name.starts_with("half.")), "{:?}", names(&folder));
+    folder.create("notes.txt", 4096).unwrap();
+    store.work(2_000, &mut model, &mut random);
+    let (manifest, _) = store.begin().unwrap().copy(&folder, "whole", &mut |_| true).unwrap();
+    let mut expected: Vec<String> = manifest.files.into_iter().map(|file| file.object).collect();
+    expected.extend(["notes.txt".to_owned(), "whole.backup".to_owned()]);
+    let mut there = names(&folder);
+    expected.sort();
+    there.sort();
+    assert_eq!(there, expected);
+    assert!(restored(&folder, "whole", options(Durability::EverySecond)) == model);
+}
+
+/// One manifest that was not understood made a folder useless: no backup in it, no list, no restore, no next backup.
+#[test]
+fn a_manifest_that_is_not_understood_hides_no_other_and_nothing_is_removed_beside_it() {
+    let (mut store, folder) = (Store::open(&disk(1), options(Durability::EverySecond)), disk(2));
+    let (mut model, mut random) = (Model::new(), SmallRng::seed_from_u64(7));
+    store.work(500, &mut model, &mut random);
+    store.begin().unwrap().copy(&folder, "old", &mut |_| true).unwrap();
+    let later = folder.create("later.backup", 4096).unwrap();
+    folder.write_at(later, 0, &[b'?'; 4096]).unwrap();
+    store.work(500, &mut model, &mut random);
+    let taken = store.begin().unwrap().copy(&folder, "later", &mut |_| true).unwrap_err();
+    assert!(taken.to_string().contains("there is a backup later"), "{taken}");
+    store.begin().unwrap().copy(&folder, "new", &mut |_| true).unwrap();
+
+    let listing = Listing::read(&folder).unwrap();
+    let understood: Vec<&str> = listing.backups.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(understood, ["old", "new"]);
+    assert_eq!((listing.not_understood.len(), listing.not_understood[0].0.as_str()), (1, "later"));
+    let before = names(&folder);
+    let refused = backup::prune(&folder, 1).unwrap_err().to_string();
+    assert!(refused.contains("later.backup") && refused.contains("move it away"), "{refused}");
+    assert_eq!(names(&folder), before);
+    assert!(restored(&folder, "new", options(Durability::EverySecond)) == model);
+
+    folder.remove("later.backup").unwrap();
+    assert_eq!(backup::prune(&folder, 1).unwrap(), ["old"]);
 }
 
 #[test]

@@ -198,7 +198,8 @@ impl Job {
         };
         let (_, progress) = source.copy(folder.disk(), &self.name, &mut go_on).map_err(|error| error.to_string())?;
         if self.keep > 0 {
-            let gone = backup::prune(folder.disk(), self.keep).map_err(|error| error.to_string())?;
+            let gone = backup::prune(folder.disk(), self.keep)
+                .map_err(|error| format!("the backup was made, and older ones were not removed: {error}"))?;
             if !gone.is_empty() {
                 tracing::info!(?gone, "old backups were removed");
             }

@@ -16,6 +16,7 @@ pub mod dispatch;
 pub mod load;
 pub mod metrics;
 pub mod net;
+pub mod notify;
 pub mod run;
 pub mod server;
 pub mod session;

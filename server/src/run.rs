@@ -15,6 +15,7 @@ use crate::config::{Given, Settings, Startup, memory};
 use crate::load::load;
 use crate::metrics;
 use crate::net::{Worker, WorkerHandle, accept, listen};
+use crate::notify::Notify;
 use crate::server::{About, Server};
 
 /// A start that is over by then is not seen by clients.
@@ -26,7 +27,7 @@ const IDLE_MS: u64 = 1000;
 /// Buffers below this are not worth a wake-up.
 const IDLE_BUFFER_BYTES_MIN: u64 = 8 << 10;
 
-const HELP: &str = "\
+pub(crate) const HELP: &str = "\
 thermocline-server: a Redis-speaking server whose memory reaches onto the SSD.
 
 Usage: thermocline-server [FILE.conf] [--directive value ...]
@@ -38,9 +39,11 @@ The file has the syntax of redis.conf; directives on the command line win over i
   --port 6379            --bind 127.0.0.1
   --appendfsync everysec always: an answer means it is on the device; everysec: at most a second is lost
   --requirepass WORDS    clients must AUTH
+  --backup-dir FOLDER    where TIER BACKUP and backup-schedule keep backups
   --metrics-port 9121    Prometheus text and /health
   --io-backend auto      uring, pool
   --workers 0            threads (0: one for each core)
+  --supervised systemd   tell systemd when the store is open (units of Type=notify)
   --help, --version
 ";
 
@@ -95,6 +98,7 @@ async fn serve(words: &[String]) -> Result<(), String> {
         max_memory: startup.options.max_memory,
         max_disk: startup.options.max_disk,
     };
+    let notify = Notify::new(&settings.text("supervised"), std::env::var_os("NOTIFY_SOCKET"));
     let server = Arc::new(Server::loading(settings, about));
     let (workers, handles) = start_workers(&server)?;
     let mut loading = pin!(load(&server, &startup, &handles));
@@ -108,6 +112,7 @@ async fn serve(words: &[String]) -> Result<(), String> {
     }
     tokio::spawn(keep_house(server.clone()));
     if loaded.is_none() {
+        notify.loading();
         loaded = tokio::select! {
             loaded = &mut loading => Some(loaded),
             () = asked_to_end(&server, &mut interrupts, &mut terminations) => None,
@@ -118,11 +123,13 @@ async fn serve(words: &[String]) -> Result<(), String> {
             introduce(&startup, &server);
             tracing::info!("Thermocline {}, PID: {}", env!("CARGO_PKG_VERSION"), std::process::id());
             tracing::info!("Ready to accept connections tcp");
+            notify.ready();
             asked_to_end(&server, &mut interrupts, &mut terminations).await;
         }
         Some(Err(sentence)) => return Err(sentence),
         None => tracing::info!("The store was still being loaded: its files are left as a crash would leave them"),
     }
+    notify.stopping();
     server.begin_shutdown();
     tokio::select! {
         closed = finish(&server) => closed?,
@@ -173,6 +180,12 @@ fn introduce(startup: &Startup, server: &Server) {
         Durability::EverySecond => "appendfsync everysec: a crash loses at most the last second",
         Durability::Always => "appendfsync always: what was acknowledged is on the device",
     };
+    if options.max_memory > options.machine_bytes {
+        let (wanted, there) = (memory::human(options.max_memory), memory::human(options.machine_bytes));
+        tracing::warn!(
+            "maxmemory is {wanted}, and the machine (or its cgroup) has {there}: the system will end the server when it is full"
+        );
+    }
     println!("  DRAM        {} (maxmemory)", memory::human(options.max_memory));
     println!("  SSD         {} (maxdisk)", memory::human(options.max_disk));
     println!("  directory   {}", startup.directory.display());

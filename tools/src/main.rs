@@ -14,6 +14,7 @@ mod dump;
 mod inspect;
 mod load;
 mod manual;
+mod owner;
 mod print;
 mod progress;
 mod repair;

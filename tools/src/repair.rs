@@ -12,7 +12,7 @@ use crate::transfer::Counts;
 use crate::transfer::filter::Filter;
 use crate::transfer::from_store::{Counting, FromStore, Lost, databases};
 use crate::transfer::into_store::IntoStore;
-use crate::{print, progress};
+use crate::{owner, print, progress};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde::Serialize;
@@ -119,6 +119,7 @@ fn repair(args: &RepairArgs) -> Result<Report> {
     if args.into.exists() {
         clear_empty(&args.into)?;
     }
+    owner::take_over(&args.directory, &unfinished)?;
     std::fs::rename(&unfinished, &args.into).with_context(|| format!("renaming {} to {into}", unfinished.display()))?;
     Ok(report)
 }

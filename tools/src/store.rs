@@ -4,10 +4,10 @@
 //! directory as it is. Never: a second reading of the format beside the engine's.
 
 use crate::directory::Directory;
-use crate::print;
+use crate::{owner, print};
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use thermocline::options::{SEGMENT_BYTES_MAX, SEGMENTS_MIN};
 use thermocline::{BackendChoice, Durability, Engine, EvictionPolicy, Options, SystemClock, block_on};
@@ -89,6 +89,7 @@ impl ReadStore {
 pub struct WriteStore {
     /// The store.
     pub engine: Engine,
+    path: PathBuf,
     driver: std::thread::JoinHandle<()>,
 }
 
@@ -137,16 +138,17 @@ impl WriteStore {
         let engine = Engine::open_directory(path, options, BackendChoice::Auto)
             .map_err(|error| anyhow::anyhow!("{shown} cannot be opened: {error}"))?;
         let driver = engine.spawn_driver().context("cannot start the thread that drives the disk")?;
-        Ok(WriteStore { engine, driver })
+        Ok(WriteStore { engine, path: path.to_owned(), driver })
     }
 
-    /// Makes everything durable and leaves the directory as a clean shutdown does.
+    /// Makes everything durable and leaves the directory as a clean shutdown does, its owner's.
     ///
     /// # Errors
     /// The disk is full or fails.
     pub fn close(self) -> Result<()> {
         block_on(self.engine.close()).context("the store could not be closed")?;
-        self.driver.join().map_err(|_| anyhow::anyhow!("the thread that drives the disk has panicked"))
+        self.driver.join().map_err(|_| anyhow::anyhow!("the thread that drives the disk has panicked"))?;
+        owner::give_back(&self.path)
     }
 }
 

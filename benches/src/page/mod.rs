@@ -7,7 +7,6 @@
 mod bars;
 mod canvas;
 mod compare;
-mod date;
 mod device;
 mod figure;
 mod hitratio;
@@ -110,7 +109,7 @@ fn section_of(record: &Record) -> Section {
     let machine = format!("{}, {} cores, {memory} RAM, Linux {}", machine.cpu, machine.cores, machine.kernel);
     section.facts.extend([
         ("machine".to_owned(), machine),
-        ("date".to_owned(), date::utc(record.started_unix_s)),
+        ("date".to_owned(), format!("{} UTC", thermocline::utc(record.started_unix_s))),
         ("tool".to_owned(), record.tool.clone()),
     ]);
     section.commands.insert(0, command_line(&record.command));

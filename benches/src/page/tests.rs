@@ -109,7 +109,8 @@ fn a_full_result_has_every_figure_in_order() {
     );
     let names: std::collections::HashSet<_> = plots::placed_in(0, &sections[0]).map(|placed| placed.name).collect();
     assert_eq!(names.len(), 14, "each figure has its own name");
-    for words in ["2026-11-24 09:37 UTC", "CPU, 2 cores, 8 GiB RAM", "thermocline-bench run &#39;a b&#39;", "1 k/s"] {
+    for words in ["2026-11-24 09:37:24 UTC", "CPU, 2 cores, 8 GiB RAM", "thermocline-bench run &#39;a b&#39;", "1 k/s"]
+    {
         assert!(page.contains(words), "{words:?} is missing");
     }
     assert!(!page.contains("class=\"alerts\"") && !page.contains("/somewhere/"));

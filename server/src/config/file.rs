@@ -34,7 +34,7 @@ impl Given {
         let mut given = Given::default();
         let mut words = words;
         if let Some((first, rest)) = words.split_first()
-            && !first.starts_with("--")
+            && !first.starts_with('-')
         {
             given.read_file(Path::new(first), 0)?;
             given.file = Some(PathBuf::from(first));
@@ -160,6 +160,9 @@ mod tests {
         assert!(given(&["--prot", "1"]).unwrap_err().contains("--prot: there is no such directive"));
         assert!(given(&["--port", "99999"]).unwrap_err().contains("between 0 and 65535"));
         assert!(given(&["--port"]).unwrap_err().contains("a value is missing"));
+        assert!(
+            given(&["-p", "1"]).unwrap_err().contains("'-p' is not understood: directives are written --name value")
+        );
         assert!(given(&["/nowhere/x.conf"]).unwrap_err().contains("/nowhere/x.conf"));
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("a.conf");

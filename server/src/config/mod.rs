@@ -6,6 +6,8 @@
 mod directive;
 mod file;
 pub mod memory;
+#[cfg(test)]
+mod packaged;
 mod startup;
 mod table;
 

@@ -6,6 +6,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use thermocline::options::{SEGMENT_BYTES_MIN, SEGMENTS_MIN};
 use thermocline::{BackendChoice, Durability, EvictionPolicy, Options, RecoveryMode, TierPolicy};
 
 use super::{Given, Settings, memory, place};
@@ -14,6 +15,8 @@ use super::{Given, Settings, memory, place};
 const DISK_RESERVE_PERCENT: u64 = 5;
 /// And at least so much.
 const DISK_RESERVE_BYTES_MIN: u64 = 2 << 30;
+/// Less than this is no store: 64 of the smallest segments.
+const DISK_BYTES_MIN: u64 = SEGMENTS_MIN * SEGMENT_BYTES_MIN;
 
 /// What a start needs to know.
 pub struct Startup {
@@ -134,7 +137,15 @@ fn default_disk(directory: &Path) -> Result<u64, String> {
     let space = space(directory)?;
     let reserve = (space.whole / 100 * DISK_RESERVE_PERCENT).max(DISK_RESERVE_BYTES_MIN);
     // What our own files take is ours to use again.
-    Ok((space.free + space.ours).saturating_sub(reserve))
+    match (space.free + space.ours).saturating_sub(reserve) {
+        bytes if bytes < DISK_BYTES_MIN => Err(format!(
+            "where {} is, {} are free, and {} of them are left alone; make room, choose another dir, or set maxdisk yourself",
+            directory.display(),
+            memory::human(space.free),
+            memory::human(reserve)
+        )),
+        bytes => Ok(bytes),
+    }
 }
 
 fn space(directory: &Path) -> Result<Space, String> {
@@ -163,11 +174,19 @@ mod tests {
 
     #[test]
     fn defaults_follow_the_machine_and_config_get_tells_them() {
-        let (start, settings) = startup(&[]);
+        // The disk of a machine that tests may be as good as full.
+        let (start, settings) = startup(&["--maxdisk", "1gb"]);
         assert_eq!(start.options.max_memory, memory::machine_bytes() / 2);
         assert_eq!(settings.text("maxmemory"), start.options.max_memory.to_string());
         assert!(start.options.workers >= 1);
         assert_eq!(start.options.durability, Durability::EverySecond);
+    }
+
+    /// A full disk was told as "maxdisk is 0 bytes", which nobody had said.
+    #[test]
+    fn a_file_system_without_room_is_told_as_that() {
+        let error = default_disk(Path::new("/proc/nowhere")).unwrap_err();
+        assert!(error.contains("are free") && error.contains("set maxdisk yourself"), "{error}");
     }
 
     #[test]

@@ -87,6 +87,17 @@ fn metrics(server: &Server) -> String {
             line(&mut page, name, "gauge", value);
         }
     }
+    for (name, value) in server.backups.fields() {
+        match name {
+            // What has not been yet has no line: `absent()` finds it, and no rule takes -1 for a time.
+            "backup_last_status" if value != "none" => {
+                line(&mut page, "backup_last_ok", "gauge", u8::from(value == "ok"));
+            }
+            "backup_last_status" | "backup_last_name" | "backup_last_error" => {}
+            _ if value == "-1" => {}
+            _ => line(&mut page, name, "gauge", value),
+        }
+    }
     let _ = writeln!(page, "# TYPE thermocline_commands_total counter");
     let _ = writeln!(page, "# TYPE thermocline_command_microseconds_total counter");
     for id in every() {

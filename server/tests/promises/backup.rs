@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use thermocline::backup::{Folder, Manifest, prune};
+use thermocline::backup::{Folder, Listing, Manifest, prune};
 
 use thermocline_resp::Value;
 
@@ -94,7 +94,7 @@ fn a_backup_under_load_is_a_prefix_of_what_each_client_wrote() {
 
     let folder = Folder::open(&folder_path, false).expect("the folder");
     let names: Vec<String> =
-        Manifest::all(folder.disk()).expect("manifests").into_iter().map(|named| named.0).collect();
+        Listing::read(folder.disk()).expect("manifests").backups.into_iter().map(|named| named.0).collect();
     assert_eq!(names, ["two", "three"], "two are kept");
     assert!(prune(folder.disk(), 2).expect("nothing to do").is_empty());
     for (name, before, after) in moments.into_iter().skip(1) {

@@ -198,3 +198,31 @@ fn pairs_of(value: Value) -> std::collections::HashMap<String, Value> {
     };
     pairs.into_iter().map(|(name, value)| (text(name), value)).collect()
 }
+
+#[test]
+fn the_metrics_page_tells_how_the_last_backup_went() {
+    let port = Port::reserve().expect("a port");
+    let folder = tempfile::tempdir().expect("a directory");
+    let backups = folder.path().join("backups");
+    let server = Server::start(&["--metrics-port", &port.to_string(), "--backup-dir", backups.to_str().expect("text")]);
+    let page = || {
+        let mut stream = TcpStream::connect(("127.0.0.1", port.number())).expect("the port is open");
+        stream.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").expect("it takes a request");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).expect("it answers");
+        text
+    };
+    let before = page();
+    assert!(before.contains("thermocline_backup_in_progress 0\n"), "{before}");
+    assert!(!before.contains("thermocline_backup_last_"), "there was none: {before}");
+    for (name, ok) in [("7", 1), ("7", 0)] {
+        server.connect().ask(&format!("TIER BACKUP {name}"), "$1\r\n7\r\n");
+        let mut text = page();
+        while !text.contains(&format!("thermocline_backup_last_ok {ok}\n")) {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            text = page();
+        }
+        assert!(text.contains("thermocline_backup_last_time "), "{text}");
+        assert!(!text.contains("backup_last_name") && !text.contains("backup_last_error"), "{text}");
+    }
+}

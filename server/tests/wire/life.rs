@@ -1,7 +1,9 @@
 //! The life of the process: how it refuses to start, and how it ends.
 
 use std::net::TcpListener;
-use std::process::Stdio;
+use std::os::unix::net::UnixDatagram;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use thermocline_port::Port;
 
@@ -91,6 +93,44 @@ fn a_termination_is_graceful_and_the_data_is_there_again() {
     assert_eq!(server.wait().code(), Some(0));
     let again = Server::start(&["--dir", server.directory.path().join("data").to_str().expect("text")]);
     again.connect().ask("GET a", "$4\r\nkept\r\n");
+}
+
+#[test]
+fn systemd_hears_when_the_store_is_open_and_when_it_is_being_closed() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let socket = directory.path().join("notify");
+    let listener = UnixDatagram::bind(&socket).expect("a socket");
+    listener.set_read_timeout(Some(Duration::from_secs(60))).expect("a time");
+    let heard = || {
+        let mut bytes = [0; 256];
+        let count = listener.recv(&mut bytes).expect("words");
+        String::from_utf8_lossy(&bytes[..count]).into_owned()
+    };
+    let mut process = program()
+        .args([
+            "--supervised",
+            "systemd",
+            "--port",
+            &free_port().to_string(),
+            "--maxmemory",
+            "64mb",
+            "--maxdisk",
+            "256mb",
+            "--dir",
+        ])
+        .arg(directory.path().join("data"))
+        .env("NOTIFY_SOCKET", &socket)
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("it starts");
+    let first = heard();
+    // A start that takes longer than a moment says so.
+    let ready = if first.starts_with("STATUS=Opening") { heard() } else { first };
+    assert!(ready.starts_with("READY=1\n"), "{ready}");
+    let ended = Command::new("kill").args(["-TERM", &process.id().to_string()]).status().expect("kill runs");
+    assert!(ended.success());
+    assert!(heard().starts_with("STOPPING=1\n"));
+    assert!(process.wait().expect("it ends").success());
 }
 
 #[test]

@@ -10,7 +10,8 @@ use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use thermocline::backup::{BackupFile, Folder, Manifest, Progress};
+use thermocline::backup::{BackupFile, Folder, Listing, Manifest, Progress};
+use thermocline::utc;
 
 /// What `backups` takes.
 #[derive(Args)]
@@ -48,14 +49,14 @@ struct Report {
     result: &'static str,
     /// Oldest first.
     backups: Vec<Row>,
-    /// Each damage once, in words.
+    /// Each damage once, in words; manifests that are not understood, checked or not.
     damages: Vec<String>,
 }
 
 /// Lists, checks if asked to, and prints. Exit code 1: damage.
 pub fn run(args: &ListArgs) -> Result<ExitCode> {
     let folder = Folder::open(&args.folder, false)?;
-    let all = Manifest::all(folder.disk())?;
+    let Listing { backups: all, not_understood } = Listing::read(folder.disk())?;
     let damages = if args.check { check(&folder, &all)? } else { BTreeMap::new() };
     let mut older = BTreeSet::new();
     let mut backups = Vec::with_capacity(all.len());
@@ -65,7 +66,7 @@ pub fn run(args: &ListArgs) -> Result<ExitCode> {
         backups.push(Row {
             name: name.clone(),
             created_ms: manifest.created_ms,
-            created: utc(manifest.created_ms),
+            created: utc(manifest.created_ms / 1000),
             seq: manifest.seq,
             files: manifest.files.len() as u64,
             bytes: manifest.bytes(),
@@ -74,13 +75,14 @@ pub fn run(args: &ListArgs) -> Result<ExitCode> {
         });
         older.extend(objects().map(|(object, _)| object));
     }
-    let result = match (args.check, damages.is_empty()) {
-        (false, _) => "not checked",
-        (true, true) => "clean",
-        (true, false) => "damaged",
-    };
+    let reasons = not_understood.into_iter().map(|(_, error)| error.to_string());
+    let damages: Vec<String> = reasons.chain(damages.into_values()).collect();
     let is_damaged = !damages.is_empty();
-    let damages = damages.into_values().collect();
+    let result = match (args.check, is_damaged) {
+        (_, true) => "damaged",
+        (true, false) => "clean",
+        (false, false) => "not checked",
+    };
     let report = Report { folder: args.folder.display().to_string(), result, backups, damages };
     print::report(&report, args.json, words)?;
     Ok(ExitCode::from(u8::from(is_damaged)))
@@ -113,10 +115,10 @@ fn check(folder: &Folder, all: &[(String, Manifest)]) -> Result<BTreeMap<FileKey
 }
 
 fn words(report: &Report) -> String {
-    if report.backups.is_empty() {
+    if report.backups.is_empty() && report.damages.is_empty() {
         return format!("no backups in {}\n", report.folder);
     }
-    let checked = report.result != "not checked";
+    let checked = report.backups.iter().any(|row| row.damages.is_some());
     let row = |row: &Row| {
         let mut cells = vec![
             row.name.clone(),
@@ -132,47 +134,10 @@ fn words(report: &Report) -> String {
     let mut head = vec!["name", "begun (UTC)", "seq", "files", "bytes", "shared with older"];
     head.extend(checked.then_some("check"));
     let mut out = print::table(&head, &report.backups.iter().map(row).collect::<Vec<_>>());
-    if checked {
+    if checked || !report.damages.is_empty() {
         out.push('\n');
         report.damages.iter().for_each(|damage| out.push_str(&format!("{damage}\n")));
         out.push_str(&format!("{}\n", report.result));
     }
     out
-}
-
-/// `2026-11-30 18:39:45` of Unix milliseconds.
-fn utc(unix_ms: u64) -> String {
-    let seconds = unix_ms / 1000;
-    let (mut days, second) = (seconds / 86_400, seconds % 86_400);
-    let is_leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    let mut year = 1970;
-    while days >= 365 + u64::from(is_leap(year)) {
-        days -= 365 + u64::from(is_leap(year));
-        year += 1;
-    }
-    let february = 28 + u64::from(is_leap(year));
-    let mut month = 1;
-    for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30] {
-        if days < length {
-            break;
-        }
-        days -= length;
-        month += 1;
-    }
-    let (hour, minute) = (second / 3600, second / 60 % 60);
-    format!("{year}-{month:02}-{:02} {hour:02}:{minute:02}:{:02}", days + 1, second % 60)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::utc;
-
-    #[test]
-    fn a_moment_is_told_in_utc() {
-        assert_eq!(utc(0), "1970-01-01 00:00:00");
-        assert_eq!(utc(951_782_399_000), "2000-02-28 23:59:59");
-        assert_eq!(utc(951_868_799_999), "2000-02-29 23:59:59");
-        assert_eq!(utc(1_735_689_599_000), "2024-12-31 23:59:59");
-        assert_eq!(utc(1_796_063_985_000), "2026-11-30 18:39:45");
-    }
 }

@@ -13,15 +13,15 @@ pub use restore::{RestoreArgs, run as restore};
 
 use crate::directory::Directory;
 use crate::store::{Memory, Wanted, WriteStore};
-use crate::{print, progress};
-use anyhow::{Result, bail};
+use crate::{owner, print, progress};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use indicatif::ProgressBar;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use thermocline::backup::{self, Folder, Manifest, Progress};
+use thermocline::backup::{self, Folder, Listing, Progress};
 use thermocline::{Clock, SystemClock, block_on};
 
 /// What `backup` takes.
@@ -105,9 +105,11 @@ fn backup(args: &BackupArgs) -> Result<Report> {
         )),
     };
     store.close()?;
+    owner::give_back(&args.folder)?;
     let mut report = made?;
     if let Some(keep) = args.keep {
-        report.removed = backup::prune(folder.disk(), keep as usize)?;
+        report.removed = backup::prune(folder.disk(), keep as usize)
+            .with_context(|| format!("{} was made, and older backups were not removed", report.name))?;
     }
     Ok(report)
 }
@@ -123,7 +125,7 @@ fn check_source(path: &Path) -> Result<()> {
 }
 
 fn copy(args: &BackupArgs, store: &WriteStore, folder: &Folder) -> Result<Report> {
-    let older = Manifest::all(folder.disk())?;
+    let older = Listing::read(folder.disk())?.backups;
     let known: BTreeSet<&str> = older.iter().flat_map(|(_, m)| &m.files).map(|file| file.object.as_str()).collect();
     let name = args.name.clone().unwrap_or_else(|| format!("backup-{}", SystemClock::new().now_ms() / 1000));
     let source = block_on(store.engine.begin_backup())?;

@@ -5,14 +5,14 @@
 
 use super::{advance, name};
 use crate::store::{free_bytes, is_absent_or_empty};
-use crate::{print, progress};
+use crate::{owner, print, progress};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use thermocline::BackendChoice;
-use thermocline::backup::{Folder, Manifest};
+use thermocline::backup::{Folder, Listing, Manifest};
 use thermocline_io::{Disk, lock_directory, open_directory};
 
 /// What `restore` takes.
@@ -64,10 +64,9 @@ fn words(report: &Report) -> String {
 fn restore(args: &RestoreArgs) -> Result<Report> {
     let (path, shown) = (&args.directory, args.directory.display());
     let folder = Folder::open(&args.folder, false)?;
-    let newest = || Manifest::all(folder.disk()).map(|mut all| all.pop());
     let (name, manifest) = match &args.name {
         Some(name) => (name.clone(), Manifest::read(folder.disk(), name)?),
-        None => newest()?.with_context(|| format!("there is no backup in {}", args.folder.display()))?,
+        None => newest(&folder)?.with_context(|| format!("there is no backup in {}", args.folder.display()))?,
     };
     if !is_absent_or_empty(path)? {
         bail!("{shown} is not empty: name a directory that is to be made (or remove what an interrupted restore left)");
@@ -86,6 +85,7 @@ fn restore(args: &RestoreArgs) -> Result<Report> {
         remove_all(&*into).with_context(|| format!("removing from {shown} what was restored before: {error}"))?;
         return Err(error.into());
     }
+    owner::give_back(path)?;
     Ok(Report {
         folder: args.folder.display().to_string(),
         name,
@@ -95,6 +95,20 @@ fn restore(args: &RestoreArgs) -> Result<Report> {
         bytes,
         start: format!("thermocline-server --dir {shown}"),
     })
+}
+
+/// The newest backup that is understood. That there are others is said: one of them may be newer.
+fn newest(folder: &Folder) -> Result<Option<(String, Manifest)>> {
+    let mut listing = Listing::read(folder.disk())?;
+    let newest = listing.backups.pop();
+    if let Some((name, _)) = &newest {
+        for (_, error) in &listing.not_understood {
+            eprintln!("thermocline: {error}; {name} is the newest of the others");
+        }
+    } else if let Some((_, error)) = listing.not_understood.pop() {
+        return Err(error.into());
+    }
+    Ok(newest)
 }
 
 /// Removes what a restore has written: the directory was empty before. Superblocks first.

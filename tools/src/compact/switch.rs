@@ -10,10 +10,10 @@
 use super::Paths;
 use super::state::{State, sync_parent};
 use crate::directory::Directory;
+use crate::owner;
 use anyhow::{Context, Result, bail};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Switches, and answers where the new directory is.
@@ -44,7 +44,7 @@ pub fn switch(paths: &Paths, state: &State) -> Result<PathBuf> {
                     paths.state.display()
                 );
             }
-            take_ownership(&paths.source, &paths.staging)?;
+            owner::take_over(&paths.source, &paths.staging)?;
             exchange(paths, &old)?;
         } else {
             rename(&paths.staging, &paths.source)?;
@@ -92,21 +92,6 @@ fn exchange(paths: &Paths, old: &Path) -> Result<()> {
 fn rename(from: &Path, to: &Path) -> Result<()> {
     std::fs::rename(from, to).with_context(|| format!("renaming {} to {}", from.display(), to.display()))?;
     sync_parent(to)
-}
-
-/// The server that owned the old files must be able to open the new ones.
-fn take_ownership(from: &Path, to: &Path) -> Result<()> {
-    let about = || format!("giving {} the owner of {}", to.display(), from.display());
-    let (wanted, present) = (from.metadata().with_context(about)?, to.metadata().with_context(about)?);
-    std::fs::set_permissions(to, wanted.permissions()).with_context(about)?;
-    if (wanted.uid(), wanted.gid()) == (present.uid(), present.gid()) {
-        return Ok(());
-    }
-    let give = |path: &Path| std::os::unix::fs::chown(path, Some(wanted.uid()), Some(wanted.gid())).with_context(about);
-    for entry in std::fs::read_dir(to).with_context(about)? {
-        give(&entry.with_context(about)?.path())?;
-    }
-    give(to)
 }
 
 /// Files that are not ours move into the new directory.

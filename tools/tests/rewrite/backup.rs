@@ -98,6 +98,31 @@ fn a_damaged_file_of_a_backup_is_named_and_never_restored() {
 }
 
 #[test]
+fn a_manifest_that_is_not_understood_is_named_and_does_not_block_the_folder() {
+    let (folder, data, backups) = places();
+    backup(&data, &backups, &["--name", "one"]);
+    fs::write(backups.join("later.backup"), r#"{"format": 2}"#).unwrap();
+    let (code, out, _) = run(tool("backups").arg(&backups).arg("--json"));
+    let list: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        (code, &list["result"], &list["backups"][0]["name"]),
+        (Some(1), &"damaged".into(), &"one".into()),
+        "{list:#}"
+    );
+    assert!(list["damages"][0].as_str().unwrap().contains("later.backup"), "{list:#}");
+    backup(&data, &backups, &["--name", "two"]);
+    let mut keeping = tool("backup");
+    let words = fails(keeping.arg(&data).arg(&backups).args(["--name", "three", "--keep", "1"]));
+    assert!(words.contains("three was made") && words.contains("later.backup"), "{words}");
+    let (code, _, words) = run(tool("restore").arg(&backups).arg(folder.path().join("back")));
+    assert!(code == Some(0) && words.contains("later.backup") && words.contains("three is the newest"), "{words}");
+    assert!(content(&folder.path().join("back")) == content(&data));
+    fs::remove_file(backups.join("later.backup")).unwrap();
+    let report = backup(&data, &backups, &["--name", "four", "--keep", "1"]);
+    assert_eq!(report["removed"], serde_json::json!(["one", "two", "three"]));
+}
+
+#[test]
 fn what_cannot_be_backed_up_or_restored_is_refused_in_words() {
     let (folder, data, backups) = places();
     {

@@ -7,6 +7,7 @@ mod tool;
 mod backup;
 mod compact;
 mod inspect;
+mod owner;
 mod repair;
 
 use rand::rngs::SmallRng;

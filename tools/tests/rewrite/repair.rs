@@ -4,7 +4,7 @@ use super::tool::{fails, run, tool, works};
 use super::{content, store};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -52,36 +52,72 @@ fn check(whole: &BTreeMap<(u64, String), serde_json::Value>, kept: &Path, report
     lost
 }
 
+/// The files in which `verify` finds damage.
+fn damaged_files(directory: &Path) -> BTreeSet<String> {
+    let (code, out, error) = run(tool("verify").arg(directory).args(["--json", "--limit", "1000"]));
+    let report: serde_json::Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out}{error}"));
+    let damages = report["damages"].as_array().unwrap();
+    assert_eq!(code, Some(i32::from(!damages.is_empty())), "{report:#}");
+    damages.iter().map(|damage| damage["file"].as_str().unwrap().to_owned()).collect()
+}
+
+/// What a store of flipped bytes came to.
+#[derive(Default)]
+struct Flipped {
+    keys: u64,
+    lost: u64,
+    /// Flips, and of them those of which `verify` says nothing: in room that nothing uses.
+    flips: u64,
+    unused: u64,
+}
+
 /// `THERMOCLINE_REPAIRS=50 cargo test -p thermocline-tools --test rewrite flipped -- --nocapture` for more stores.
 #[test]
 fn flipped_bytes_cost_the_keys_they_lie_in_and_nothing_else_and_each_is_counted() {
     let stores = std::env::var("THERMOCLINE_REPAIRS").map_or(1, |count| count.parse().unwrap());
     for seed in 1..=stores {
-        let (lost, keys) = flipped_bytes(seed);
-        println!("seed {seed}: {lost} of {keys} keys lost");
+        let Flipped { keys, lost, flips, unused } = flipped_bytes(seed);
+        println!(
+            "seed {seed}: {lost} of {keys} keys lost; verify names the files of {} of {flips} flips",
+            flips - unused
+        );
         assert!(lost > 0 && lost < keys / 2, "seed {seed}: {lost} of {keys} keys for twelve bytes");
     }
 }
 
-fn flipped_bytes(seed: u64) -> (u64, u64) {
+fn flipped_bytes(seed: u64) -> Flipped {
     let folder = tempfile::tempdir().unwrap();
     store(folder.path(), seed);
     let directory = folder.path().join("store");
     let whole = content(&directory);
     let mut chance = SmallRng::seed_from_u64(seed);
-    let mut lost = 0;
+    let mut found = Flipped { keys: whole.len() as u64, ..Flipped::default() };
+    let mut all = BTreeSet::new();
     for round in 0..6 {
+        let mut flipped = Vec::new();
         for _ in 0..2 {
             let files = segments(&directory);
             let file = &files[chance.random_range(0..files.len())];
             flip(file, chance.random_range(0..fs::metadata(file).unwrap().len()) as usize);
+            flipped.push(file.file_name().unwrap().to_str().unwrap().to_owned());
         }
+        all.extend(flipped.iter().cloned());
+        let damaged = damaged_files(&directory);
+        assert!(damaged.is_subset(&all), "{damaged:?} are called damaged, {all:?} are");
+        let unused = flipped.iter().filter(|file| !damaged.contains(*file)).count();
+        found.flips += flipped.len() as u64;
+        found.unused += unused as u64;
         let (code, report) = repair(folder.path(), &format!("kept-{round}"));
-        lost = check(&whole, &folder.path().join(format!("kept-{round}")), &report);
+        let lost = check(&whole, &folder.path().join(format!("kept-{round}")), &report);
+        assert!(
+            lost == found.lost || unused < flipped.len(),
+            "seed {seed}: keys are lost, and verify names none of {flipped:?}"
+        );
+        found.lost = lost;
         let counted = report["lost"].as_u64().unwrap() + report["lost_at_start"].as_u64().unwrap();
         assert_eq!(code, Some(i32::from(counted > 0)), "{report:#}");
     }
-    (lost, whole.len() as u64)
+    found
 }
 
 #[test]
