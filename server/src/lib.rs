@@ -19,4 +19,5 @@ pub mod net;
 pub mod run;
 pub mod server;
 pub mod session;
+pub mod snapshot;
 pub mod transaction;

@@ -3,9 +3,8 @@
 //! Promises: no element is shown twice or left out; expired keys and fields are not shown; nothing is shown while a latch of the
 //! store is held. What is damaged is an error, or, if the caller salvages, one entry in its list. Never: changes the store.
 
-use super::filter::Filter;
-use super::{Counts, Elements, Head, Owned, Sink};
-use anyhow::{Context, Result, bail};
+use crate::{Choice, Counts, Elements, Head, Owned, Sink};
+use anyhow::{Context, Result};
 use thermocline::{Access, Changes, Collection, Engine, Error, Kind, SpaceId, Tier, View, block_on};
 use thermocline_exchange::{self as exchange, Walk, Way};
 use thermocline_rdb::Element;
@@ -31,14 +30,19 @@ pub struct Lost {
     pub why: String,
 }
 
+/// Is a key left out, by its space, its name and its record's payload?
+pub type LeavesOut<'w> = &'w mut dyn FnMut(SpaceId, &[u8], &[u8]) -> bool;
+
 /// A walk through a store.
 pub struct FromStore<'w> {
     /// The store.
     pub engine: &'w Engine,
     /// Which keys.
-    pub filter: &'w Filter,
+    pub choice: &'w dyn Choice,
     /// Told of keys that cannot be read; without it the first of them ends the walk.
     pub salvage: Option<&'w mut dyn FnMut(Lost)>,
+    /// Asked for each key that is chosen; `None`: none is left out.
+    pub leaves_out: Option<LeavesOut<'w>>,
     /// Called between two steps with the database, the cursor behind the step and the keys looked at; an error ends the walk.
     pub step: &'w mut dyn FnMut(u32, u64, u64) -> Result<()>,
 }
@@ -56,7 +60,7 @@ impl FromStore<'_> {
     /// A key cannot be read (and nobody salvages), or the sink takes it not.
     pub fn run(&mut self, from: (u32, u64), sink: &mut dyn Sink) -> Result<()> {
         for database in from.0..self.engine.databases() {
-            if !self.filter.has_database(database) {
+            if !self.choice.has_database(database) {
                 continue;
             }
             let space = self.engine.space(database);
@@ -79,10 +83,13 @@ impl FromStore<'_> {
 
     fn scan(&mut self, database: u32, space: SpaceId, cursor: u64) -> Result<(u64, u64, Vec<Met>)> {
         let (mut met, mut looked) = (Vec::new(), 0);
-        let (filter, salvage) = (self.filter, &mut self.salvage);
+        let (choice, salvage) = (self.choice, &mut self.salvage);
+        let leaves_out = &mut self.leaves_out;
         let see = |key: &[u8], view: &View<'_>| {
             looked += 1;
-            if !filter.passes(database, key, view.kind) {
+            if !choice.passes(database, key, view.kind)
+                || leaves_out.as_mut().is_some_and(|leaves_out| leaves_out(space, key, view.value))
+            {
                 return;
             }
             let head = Head { database, key: key.to_vec(), kind: view.kind, expires_at_ms: view.expires_at_ms };
@@ -267,18 +274,6 @@ impl Elements for Value<'_> {
         })?;
         Ok(Some((count, earliest_ms)))
     }
-}
-
-/// Databases that a filter means, of those a store has.
-///
-/// # Errors
-/// One is asked for that is not there.
-pub fn databases(engine: &Engine, filter: &Filter) -> Result<Vec<u32>> {
-    let count = engine.databases();
-    if let Some(absent) = filter.databases.iter().find(|&&database| database >= count) {
-        bail!("there is no database {absent}: the store has {count}");
-    }
-    Ok((0..count).filter(|&database| filter.has_database(database)).collect())
 }
 
 /// A sink that counts what goes through it.
