@@ -14,10 +14,11 @@
 //! Promises: the same bytes whatever happens meanwhile; memory is charged before it is taken; expiry is judged at the moment. Never:
 //! writes to the disk, stops a writer, or holds back segments that writers would wait for: it is given up instead.
 
+use crate::block_on::DrivenHere;
 use crate::change::SpaceId;
 use crate::clock::ManualClock;
 use crate::collection::tree_of;
-use crate::engine::{Engine, Inner};
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::log::segment_name;
 use crate::log::superblock::{self, Superblock};
@@ -32,7 +33,6 @@ use crate::tier::progress::RecoveryProgress;
 use crate::tier::prove::words_of;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::JoinHandle;
 use thermocline_io::{Disk, FileId, ShadowDisk};
 
 /// A moment of the store that can be read. Its segments are kept until it is dropped.
@@ -57,7 +57,7 @@ pub struct SnapshotPart<'s> {
     number: u32,
     /// Keys whose trees lie in other parts.
     moved: Vec<(u32, Name)>,
-    driver: Option<JoinHandle<()>>,
+    _driver: DrivenHere,
     _memory: Held<'s>,
 }
 
@@ -149,7 +149,8 @@ impl Snapshot {
         self.moment.still_pinned()
     }
 
-    /// Reads all keys, part by part. Blocking: on a thread of its own. May be done again.
+    /// Reads all keys, part by part. Blocking: on a thread of its own, which drives what it reads with [`crate::block_on`]. May be
+    /// done again.
     ///
     /// # Errors
     /// [`Error::Snapshot`] if something is damaged or the log needs its segments, and what `read` says.
@@ -221,8 +222,9 @@ impl Snapshot {
         engine.set_active_expire(false);
         // Nothing is moved, written or removed: there is no background work, only reads.
         engine.inner.background_taken.store(true, Ordering::Release);
-        let driver = engine.spawn_driver().map_err(|error| Error::io("starting the thread of a snapshot", &error))?;
-        Ok(SnapshotPart { engine, snapshot: self, number, moved: Vec::new(), driver: Some(driver), _memory: held })
+        let driver = engine.driver().map_err(|error| Error::io("opening a lane to the disk for a snapshot", &error))?;
+        let _driver = DrivenHere::new(driver);
+        Ok(SnapshotPart { engine, snapshot: self, number, moved: Vec::new(), _driver, _memory: held })
     }
 }
 
@@ -244,18 +246,5 @@ impl SnapshotPart<'_> {
     /// The log has taken its segments back.
     pub fn still_there(&self) -> Result<()> {
         self.snapshot.still_there()
-    }
-}
-
-impl Drop for SnapshotPart<'_> {
-    fn drop(&mut self) {
-        let inner: &Inner = &self.engine.inner;
-        inner.finished.store(true, Ordering::Release);
-        inner.lanes.nudge(0);
-        if let Some(driver) = self.driver.take()
-            && driver.join().is_err()
-        {
-            tracing::error!("the thread of a snapshot has panicked");
-        }
     }
 }

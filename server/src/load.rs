@@ -67,7 +67,7 @@ pub async fn load(server: &Arc<Server>, startup: &Startup, workers: &[WorkerHand
         };
         loaded.map_err(|_| "the loading of the snapshot ended by a panic; its words stand above".to_owned())??;
     }
-    server.snapshots.opened(&engine);
+    server.snapshots.opened(server, &engine, is_loaded);
     server.open(engine);
     Ok(())
 }

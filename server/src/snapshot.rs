@@ -27,12 +27,14 @@ use crate::server::Server;
 
 /// After one that failed save points rest so long.
 const RETRY_MS: u64 = 5000;
-/// Bytes after which what was written is brought to the device (`rdb-save-incremental-fsync`).
-const SYNC_EVERY_BYTES: u64 = 4 << 20;
+/// Bytes after which what was written is brought to the device (`rdb-save-incremental-fsync`), and the room that is left looked at.
+const LOOK_EVERY_BYTES: u64 = 4 << 20;
+/// A file that would leave the file system less than so many segments is given up.
+const LEFT_SEGMENTS: u64 = 16;
 /// Bytes written at once.
 const WRITE_BYTES: usize = 256 << 10;
 /// How much less than the workers the writing thread counts to the scheduler.
-const NICE: i32 = 10;
+const NICE: i32 = 5;
 
 const RUNNING: CommandError = CommandError::Static("ERR Background save already in progress");
 
@@ -106,9 +108,13 @@ impl Snapshots {
         self.0.lock().ending = true;
     }
 
-    /// The store is open: what is in it now counts as saved.
-    pub fn opened(&self, engine: &Engine) {
-        self.0.lock().changes = engine.stats().changes;
+    /// The store is open: what is in it now counts as saved. Where nothing is logged, though, and it is not from a file, a crash of this
+    /// life would lose what the last one kept: one is made at once, if there are save points.
+    pub fn opened(&self, server: &Server, engine: &Engine, is_from_file: bool) {
+        let is_kept = is_from_file || engine.recovery().keys == 0 || engine.durability() != Durability::None;
+        let mut state = self.0.lock();
+        state.changes = engine.stats().changes;
+        state.scheduled = !is_kept && !server.settings.text("save").is_empty();
     }
 
     /// One is to be begun as soon as that is possible.
@@ -328,7 +334,8 @@ impl Job {
         let about = || format!("writing {}", self.part.display());
         #[expect(clippy::disallowed_methods, reason = "not a file of the store")]
         let file = File::create(&self.part).with_context(about)?;
-        let file = Synced { file, bytes: 0, unsynced: 0, syncs: self.syncs };
+        let left_bytes = LEFT_SEGMENTS * self.engine.options().segment_bytes();
+        let file = Synced { file, bytes: 0, unlooked: LOOK_EVERY_BYTES, syncs: self.syncs, left_bytes };
         let output = BufWriter::with_capacity(WRITE_BYTES, file);
         let mut rdb = IntoRdb::begin(output, version, snapshot.created_ms(), snapshot.keys().to_vec())?;
         let mut counts = Counts::default();
@@ -376,23 +383,43 @@ fn sync_directory(path: &Path) -> std::io::Result<()> {
     directory.sync_all()
 }
 
-/// A file that goes to the device while it is written: not all at once at its end, beside the log's flushes.
+/// A file that goes to the device while it is written: not all at once at its end, beside the log's flushes. And it leaves the log
+/// room for its next segments.
 struct Synced {
     file: File,
     bytes: u64,
-    unsynced: u64,
+    /// Bytes since it was synced and the room was looked at.
+    unlooked: u64,
     syncs: bool,
+    left_bytes: u64,
+}
+
+impl Synced {
+    fn look(&mut self) -> std::io::Result<()> {
+        self.unlooked = 0;
+        if self.syncs {
+            self.file.sync_data()?;
+        }
+        let room = rustix::fs::fstatvfs(&self.file)?;
+        let free_bytes = room.f_bavail * room.f_frsize;
+        if free_bytes < self.left_bytes {
+            let words = format!(
+                "the file system has {free_bytes} bytes left, and the log needs them; make room, or lower maxdisk"
+            );
+            return Err(std::io::Error::new(std::io::ErrorKind::StorageFull, words));
+        }
+        Ok(())
+    }
 }
 
 impl Write for Synced {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.unlooked >= LOOK_EVERY_BYTES {
+            self.look()?;
+        }
         let written = self.file.write(bytes)?;
         self.bytes += written as u64;
-        self.unsynced += written as u64;
-        if self.syncs && self.unsynced >= SYNC_EVERY_BYTES {
-            self.unsynced = 0;
-            self.file.sync_data()?;
-        }
+        self.unlooked += written as u64;
         Ok(written)
     }
 

@@ -206,6 +206,8 @@ fn transfers(connection: &mut Connection, seed: u64, ended: &AtomicBool) -> u64 
         connection.flush().expect("the server takes it");
         (0..9).for_each(|_| drop(connection.answer().expect("an answer")));
         count += 1;
+        // On a slow machine the log would be full before the file is written.
+        std::thread::sleep(Duration::from_millis(1));
     }
     count
 }
@@ -351,4 +353,94 @@ fn shutdown_save_writes_the_file_and_nosave_does_not() {
         store.server.shut_down_with(&[word]);
         assert_eq!(store.data.join("dump.rdb").exists(), is_there, "{word}");
     }
+}
+
+/// After a crash with `appendonly no`: exactly what the last snapshot kept.
+#[test]
+fn kill_9_without_a_log_leaves_the_last_snapshot() {
+    let directives = [&DIRECTIVES[..], &["--appendonly", "no", "--save", ""]].concat();
+    let mut store = Store::start(&directives);
+    let mut connection = store.server.connect();
+    fill(&mut connection);
+    // More than fits in memory: a good part of it is cold.
+    load(&mut connection, "cold", 60_000, 1500, 3);
+    snapshot(&mut connection);
+    let at_the_snapshot = digest(&mut connection);
+    for words in [&["FLUSHDB"][..], &["SET", "later", "1"], &["SELECT", "3"], &["RPUSH", "RPUSH:3000", "later"]] {
+        connection.call(words);
+    }
+    load(&mut connection, "cold", 5000, 1500, 4);
+    store.restart(&directives);
+    let mut connection = store.server.connect();
+    assert_eq!(digest(&mut connection), at_the_snapshot);
+    assert_eq!(field(&mut connection, "rdb_changes_since_last_save"), "0");
+    // And again, after a clean end and a crash in the middle of the next snapshot.
+    connection.call(&["SET", "kept", "by the clean end"]);
+    let at_the_end = digest(&mut connection);
+    store.server.shut_down();
+    let with_points =
+        [&DIRECTIVES[..], &["--appendonly", "no", "--save", "3600", "1", "--rdb-key-save-delay", "100"]].concat();
+    store.server = Server::start(&store.data, &with_points);
+    let mut connection = store.server.connect();
+    assert_eq!(digest(&mut connection), at_the_end);
+    wait_for("the snapshot of the beginning", || field(&mut connection, "rdb_bgsave_in_progress") == "1");
+    store.restart(&directives);
+    assert_eq!(digest(&mut store.server.connect()), at_the_snapshot);
+}
+
+#[test]
+fn without_a_snapshot_the_store_starts_empty_and_says_so() {
+    let directives = [&DIRECTIVES[..], &["--appendonly", "no", "--save", ""]].concat();
+    let mut store = Store::start(&directives);
+    load(&mut store.server.connect(), "key", 100, 100, 1);
+    store.restart(&directives);
+    assert_eq!(store.server.connect().number(&["DBSIZE"]), 0);
+    assert!(store.server.words().contains("the store starts empty"), "{}", store.server.words());
+}
+
+#[test]
+fn a_foreign_file_is_loaded_where_nothing_else_is_and_a_damaged_one_is_refused() {
+    let source = Store::start(&DIRECTIVES);
+    let mut connection = source.server.connect();
+    fill(&mut connection);
+    assert_eq!(connection.call(&["SAVE"]), okay());
+    let expected = digest(&mut connection);
+    let path = source.data.join("dump.rdb");
+    #[expect(clippy::disallowed_methods, reason = "not a file of the store")]
+    let sound = std::fs::read(&path).expect("the file");
+    let directory = tempfile::tempdir().expect("a directory");
+    let data = directory.path().join("data");
+    std::fs::create_dir_all(&data).expect("a directory");
+    let put = |bytes: &[u8]| {
+        #[expect(clippy::disallowed_methods, reason = "not a file of the store")]
+        std::fs::write(data.join("dump.rdb"), bytes).expect("the file");
+    };
+    let mut flipped = sound.clone();
+    *flipped.last_mut().expect("a checksum") ^= 1;
+    for damaged in [&flipped[..], &sound[..sound.len() / 2]] {
+        put(damaged);
+        let words = Server::start_or_refusal(&data, &DIRECTIVES).map(|_| ()).expect_err("a refusal");
+        assert!(words.contains("dump.rdb cannot be loaded") && words.contains("nothing of it is served"), "{words}");
+    }
+    put(&sound);
+    // The power goes in the middle of a load: the next start begins anew.
+    let slow = [&DIRECTIVES[..], &["--key-load-delay", "2000"]].concat();
+    let mut half = Server::start_unasked(&data, &slow);
+    wait_for("the load", || half.words().contains("records so far"));
+    half.kill();
+    let mut loaded = Server::start(&data, &DIRECTIVES);
+    assert_eq!(digest(&mut loaded.connect()), expected);
+    // From now on the directory is what counts.
+    loaded.connect().call(&["SET", "later", "1"]);
+    let expected = digest(&mut loaded.connect());
+    loaded.shut_down();
+    let mut again = Server::start(&data, &DIRECTIVES);
+    assert_eq!(digest(&mut again.connect()), expected);
+    again.kill();
+    let again = Server::start(&data, &DIRECTIVES);
+    assert_eq!(
+        digest(&mut again.connect()),
+        expected,
+        "an acknowledged write of the log survives, whatever the file says"
+    );
 }
