@@ -58,6 +58,7 @@ pub use driver::{Background, Driver, Turn};
 pub use engine::Engine;
 pub use error::{Error, Result};
 pub use hash::{Hasher, KeyHash};
+pub use large::LongString;
 pub use open_directory::make_directory;
 pub use options::{Durability, EvictionPolicy, Options, RecoveryMode, TierPolicy};
 pub use overlay::Overlay;

@@ -263,6 +263,20 @@ impl Elements for Value<'_> {
         }
     }
 
+    fn pieces(&mut self, see: &mut dyn FnMut(u64, &[u8]) -> Result<()>) -> Result<bool> {
+        if self.head.kind != Kind::String || self.whole.is_some() {
+            return Ok(false);
+        }
+        let key = self.engine.key(self.space, &self.head.key);
+        let string = block_on(self.engine.long_string(key)).inspect_err(|_| self.failed = true)?;
+        let Some(string) = string else { return Ok(false) };
+        for number in 0..string.extents() {
+            let extent = block_on(self.engine.extent(&string, number)).inspect_err(|_| self.failed = true)?;
+            see(string.length(), &extent)?;
+        }
+        Ok(true)
+    }
+
     fn survey(&mut self) -> Result<Option<(u64, Option<u64>)>> {
         let (mut count, mut earliest_ms) = (0, None);
         self.each(&mut |element| {
@@ -312,6 +326,15 @@ impl Elements for Tally<'_> {
         self.elements.each(&mut |element| {
             counts.element(&element);
             see(element)
+        })
+    }
+
+    fn pieces(&mut self, see: &mut dyn FnMut(u64, &[u8]) -> Result<()>) -> Result<bool> {
+        let counts = &mut self.counts;
+        self.elements.pieces(&mut |length, piece| {
+            counts.elements = 1;
+            counts.bytes += piece.len() as u64;
+            see(length, piece)
         })
     }
 

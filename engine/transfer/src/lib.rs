@@ -63,6 +63,15 @@ pub trait Elements {
     /// The value cannot be read, or what `see` says.
     fn each(&mut self, see: &mut dyn FnMut(Element<'_>) -> Result<()>) -> Result<()>;
 
+    /// Shows a string that is too large to be in memory whole, piece by piece, with its length each time. False, and nothing shown: it
+    /// is none, or comes whole.
+    ///
+    /// # Errors
+    /// The value cannot be read, or what `see` says.
+    fn pieces(&mut self, _see: &mut dyn FnMut(u64, &[u8]) -> Result<()>) -> Result<bool> {
+        Ok(false)
+    }
+
     /// How many elements there are, and the earliest time at which one of them expires. `None`: nobody knows before the end.
     ///
     /// # Errors

@@ -75,6 +75,16 @@ impl<W: Write> Sink for IntoRdb<W> {
         let about = About { expires_at_ms: head.expires_at_ms, ..About::default() };
         let mut value = Some(self.writer.key(&head.key, about)?);
         if head.kind == thermocline::Kind::String {
+            let mut long = None;
+            let is_long = elements.pieces(&mut |length, piece| {
+                if let Some(value) = value.take() {
+                    long = Some(value.long_string(length)?);
+                }
+                Ok(long.as_mut().map_or(Ok(()), |long| long.write(piece))?)
+            })?;
+            if let (true, Some(long)) = (is_long, long) {
+                return Ok(long.end()?);
+            }
             return elements.each(&mut |element| {
                 let (Element::String(bytes), Some(value)) = (element, value.take()) else {
                     bail!("a string is one element");

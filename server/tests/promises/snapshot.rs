@@ -99,6 +99,8 @@ fn fill(connection: &mut Connection) {
         connection.call(&["SET", "ends", "value", "PX", "600000"]);
         connection.call(&["PEXPIRE", "HSET:3000", "600000"]);
         connection.call(&[b"SET".as_slice(), b"extents", &filler(3, 1 << 20)]);
+        // More than the reader of a snapshot has memory.
+        connection.call(&[b"SET".as_slice(), b"many extents", &filler(4, 12 << 20)]);
         // Their trees stay where they are.
         for n in 0..8 {
             connection.call(&["COPY", "ZADD:3000", &format!("copy {n}")]);
