@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use thermocline::{Access, Changes, Collection, Engine, Error, Kind, SpaceId, Tier, View, block_on};
 use thermocline_exchange::{self as exchange, Walk, Way};
 use thermocline_rdb::Element;
-use thermocline_value::{Fault, Root};
+use thermocline_value::{Fault, NodeId, Root};
 
 /// Keys asked of the store at once: as many as one round of reads brings.
 const STEP_KEYS: usize = 64;
@@ -179,7 +179,7 @@ impl Value<'_> {
         let (now_ms, mut from, mut step) = (self.engine.now_ms(), 0, *STEP_ELEMENTS.start());
         loop {
             let (length, part) = self.look(|_, collection| {
-                let collection = collection.ok_or(Fault::Missing(thermocline_value::NodeId::ROOT))?;
+                let collection = collection.ok_or(Fault::Missing(NodeId::ROOT))?;
                 let mut part = Vec::new();
                 exchange::each(collection, from..from + step, Way::Forward, |element| {
                     part.extend(Owned::of(&element));
@@ -201,6 +201,27 @@ impl Value<'_> {
             }
             step = if bytes < STEP_BYTES { step * 2 } else { step / 2 }
                 .clamp(*STEP_ELEMENTS.start(), *STEP_ELEMENTS.end());
+        }
+    }
+
+    /// How many elements a tree has none of which ever expires: its root tells.
+    fn told_length(&mut self) -> Result<Option<u64>> {
+        if self.whole.is_some() || self.head.kind == Kind::String {
+            return Ok(None);
+        }
+        let told = self.look(|view, collection| {
+            let collection = collection.ok_or(Fault::Missing(NodeId::ROOT))?;
+            let root = Root::decode(view.value).map_err(|error| Fault::Corrupt(NodeId::ROOT, error))?;
+            Ok(if root.expiries { None } else { Some(thermocline_value::length(collection)?) })
+        });
+        match told {
+            Ok(length) => Ok(length),
+            Err(Trouble::Gone) => Ok(Some(0)),
+            Err(Trouble::Sink(error)) => Err(error),
+            Err(Trouble::Value(error)) => {
+                self.failed = true;
+                Err(error)
+            }
         }
     }
 
@@ -278,6 +299,9 @@ impl Elements for Value<'_> {
     }
 
     fn survey(&mut self) -> Result<Option<(u64, Option<u64>)>> {
+        if let Some(length) = self.told_length()? {
+            return Ok(Some((length, None)));
+        }
         let (mut count, mut earliest_ms) = (0, None);
         self.each(&mut |element| {
             count += 1;
