@@ -24,18 +24,15 @@ pub use folder::{Listing, prune};
 use crate::Engine;
 use crate::engine::Inner;
 use crate::error::{Error, Result};
-use crate::log::{footer, map, record::u32_at, segment::SegmentState, segment_name, superblock};
-use crate::options::{
-    BACKUP_MANIFEST_BYTES_MAX, BACKUP_PIECE_BYTES, BACKUP_ROOM_SEGMENTS, BLOCK_BYTES, META_PIECE_BYTES,
-};
-use crate::tier::maps::Turn;
+use crate::log::{footer, record::u32_at, segment_name, superblock};
+use crate::moment::{Moment, Pinned, Purpose};
+use crate::options::{BACKUP_MANIFEST_BYTES_MAX, BACKUP_PIECE_BYTES, BLOCK_BYTES};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use thermocline_io::{BackendChoice, Buffer, DirectoryLock, Disk, FileId, Operation, lock_directory, open_directory};
+use thermocline_io::{BackendChoice, DirectoryLock, Disk, FileId, lock_directory, open_directory};
 
 /// Format of a manifest.
 pub const FORMAT: u32 = 1;
@@ -100,30 +97,10 @@ pub struct Progress {
 /// Asked after each piece, with how far it has come: false ends the work with an error. It may sleep, to leave the device to others.
 pub type GoOn<'g> = dyn FnMut(Progress) -> bool + 'g;
 
-/// The segments that a backup keeps where they are. One backup at a time.
-#[derive(Default)]
-pub(crate) struct Pins {
-    running: bool,
-    /// The log was short of segments and took them back.
-    given_up: bool,
-    segments: Vec<u32>,
-}
-
-#[derive(Copy, Clone)]
-struct Pinned {
-    segment: u32,
-    epoch: u32,
-    max_seq: u64,
-}
-
 /// A moment of the store that can be copied. Its segments are kept until it is dropped.
 pub struct BackupSource {
-    inner: Arc<Inner>,
-    seq: u64,
-    created_ms: u64,
+    moment: Moment,
     lineage: String,
-    small: Vec<(&'static str, Vec<u8>)>,
-    pinned: Vec<Pinned>,
 }
 
 impl Engine {
@@ -134,56 +111,13 @@ impl Engine {
     /// [`Error::Closed`] at the end.
     pub async fn begin_backup(&self) -> Result<BackupSource> {
         let inner = &self.inner;
-        // No map is written and nothing becomes free by one between the last map and the pins.
-        let _turn = Turn::take(inner, |inner| &inner.map_busy).await;
-        if inner.frozen.load(Ordering::Acquire) {
-            return Err(Error::Closed);
-        }
         if !inner.log.mode.logs() {
             let words = "a backup is a copy of the log, and with `appendonly no` there is none; CONFIG SET appendonly yes first";
             return Err(refused(words.into()));
         }
-        {
-            let mut pins = inner.backup.lock();
-            if pins.running {
-                return Err(refused("a backup is being made; wait until it has ended".into()));
-            }
-            *pins = Pins { running: true, ..Pins::default() };
-        }
-        let created_ms = inner.clock.now_ms();
-        let generation = inner.superblock.lock().generation;
-        let mut source = BackupSource {
-            inner: inner.clone(),
-            seq: 0,
-            created_ms,
-            lineage: String::new(),
-            small: Vec::new(),
-            pinned: Vec::new(),
-        };
-        let sealed = inner.log.seal_all(|segment, meta| {
-            meta.pins.fetch_add(1, Ordering::AcqRel);
-            inner.backup.lock().segments.push(segment);
-            let max_seq = meta.max_seq.load(Ordering::Acquire);
-            source.pinned.push(Pinned { segment, epoch: meta.epoch(), max_seq });
-        });
-        let Some(seq) = sealed else {
-            let reason = inner.log.failure().unwrap_or_else(|| "the store is being closed".into());
-            return Err(Error::Misconfigured { reason });
-        };
-        source.seq = seq;
-        inner.wait_for_causes().await?;
-        source.lineage = inner.lineage().await?;
-        for name in superblock::FILES.into_iter().chain(map::FILES) {
-            if let Some(bytes) = inner.read_small(name).await? {
-                inner.pinned_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-                source.small.push((name, bytes));
-            }
-        }
-        if inner.superblock.lock().generation != generation {
-            let words = "the log was healed, or appendonly was set, at this very moment; begin the backup again";
-            return Err(refused(words.into()));
-        }
-        Ok(source)
+        let moment = inner.fix_moment(Purpose::Backup).await?;
+        let lineage = inner.lineage().await?;
+        Ok(BackupSource { moment, lineage })
     }
 }
 
@@ -205,39 +139,12 @@ impl Inner {
         self.write_meta(LINEAGE_FILE, &[&block]).await?;
         Ok(digits)
     }
-
-    /// All of a small file; `None`: it is not there.
-    async fn read_small(&self, name: &str) -> Result<Option<Vec<u8>>> {
-        let about = |error: &io::Error| Error::io(format!("reading {name}"), error);
-        let disk = &self.log.disk;
-        let file = match disk.open(name) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(about(&error)),
-        };
-        let bytes = disk.length(file).map_err(|error| about(&error))? as usize;
-        let mut out = Vec::with_capacity(bytes);
-        while out.len() < bytes {
-            let piece = (bytes - out.len()).min(META_PIECE_BYTES);
-            let mut buffer = Buffer::new(piece.next_multiple_of(BLOCK_BYTES as usize));
-            buffer.set_len(piece.next_multiple_of(BLOCK_BYTES as usize));
-            let completion = self.request(file, Operation::Read { offset: out.len() as u64, buffer }).await;
-            completion.result.map_err(|error| about(&error))?;
-            let Operation::Read { buffer, .. } = completion.operation else { break };
-            out.extend_from_slice(&buffer[..piece]);
-        }
-        Ok(Some(out))
-    }
 }
 
 impl BackupSource {
     /// The last seq that is in it.
     pub fn seq(&self) -> u64 {
-        self.seq
-    }
-
-    fn small_bytes(&self) -> u64 {
-        self.small.iter().map(|(_, bytes)| bytes.len() as u64).sum()
+        self.moment.seq
     }
 
     /// Copies it into a folder, as the backup `name`. Blocking: on a thread of its own.
@@ -249,12 +156,14 @@ impl BackupSource {
         if others.has(name) {
             return Err(refused(format!("there is a backup {name} in the folder already; choose another name")));
         }
-        let known = known_objects(folder, others.backups, self.inner.log.store)?;
-        let segment_bytes = u64::from(self.inner.log.segment_bytes);
-        let mut progress = Progress { bytes_all: self.small_bytes(), ..Progress::default() };
-        progress.bytes_all += self.pinned.len() as u64 * segment_bytes;
-        let mut files = Vec::with_capacity(self.pinned.len() + self.small.len());
-        for (file, bytes) in &self.small {
+        let moment = &self.moment;
+        let log = &moment.inner.log;
+        let known = known_objects(folder, others.backups, log.store)?;
+        let segment_bytes = u64::from(log.segment_bytes);
+        let mut progress = Progress { bytes_all: moment.small_bytes(), ..Progress::default() };
+        progress.bytes_all += moment.pinned.len() as u64 * segment_bytes;
+        let mut files = Vec::with_capacity(moment.pinned.len() + moment.small.len());
+        for (file, bytes) in &moment.small {
             let object = format!("{name}.{file}");
             let entry = put(folder, &object, bytes.len() as u64, &mut progress, go_on, |offset, into| {
                 into.copy_from_slice(&bytes[offset as usize..][..into.len()]);
@@ -263,14 +172,15 @@ impl BackupSource {
             files.push(BackupFile { name: (*file).into(), ..entry });
         }
         // What GC would like to have first is copied first.
-        let live_bytes = |pinned: &Pinned| self.inner.log.segments[pinned.segment as usize].live.lock().bytes;
-        let mut order: Vec<(u64, usize)> = self.pinned.iter().enumerate().map(|(at, p)| (live_bytes(p), at)).collect();
+        let live_bytes = |pinned: &Pinned| log.segments[pinned.segment as usize].live.lock().bytes;
+        let mut order: Vec<(u64, usize)> =
+            moment.pinned.iter().enumerate().map(|(at, p)| (live_bytes(p), at)).collect();
         order.sort_unstable();
-        for pinned in order.into_iter().map(|(_, at)| self.pinned[at]) {
+        for pinned in order.into_iter().map(|(_, at)| moment.pinned[at]) {
             let (segment, file) = (pinned.segment, segment_name(pinned.segment));
-            if self.is_kept(&pinned) {
-                let disk = &self.inner.log.disk;
-                let meta = &self.inner.log.segments[segment as usize];
+            if moment.is_kept(&pinned) {
+                let disk = &log.disk;
+                let meta = &log.segments[segment as usize];
                 let source = meta.file().ok_or_else(|| refused(format!("{file} has gone")))?;
                 // A start knows the footers, and of the seqs only an upper bound.
                 let object = match read_footer_crc(&**disk, source, &file, segment_bytes, pinned.epoch)? {
@@ -284,87 +194,30 @@ impl BackupSource {
                     }
                     None => {
                         let entry = put(folder, &object, segment_bytes, &mut progress, go_on, |offset, into| {
-                            self.still_pinned()?;
+                            moment.still_pinned()?;
                             read_all(&**disk, source, &file, offset, into)
                         })?;
-                        if self.is_kept(&pinned) {
+                        if moment.is_kept(&pinned) {
                             files.push(BackupFile { name: file, ..entry });
                         }
                     }
                 }
             }
-            self.still_pinned()?;
-            self.inner.unpin(segment);
+            moment.still_pinned()?;
+            moment.unpin(segment);
         }
-        if !self.inner.log.mode.logs() {
+        if !log.mode.logs() {
             return Err(refused("`appendonly` was set to `no` meanwhile; what was copied is not a backup".into()));
         }
         files.sort_by(|a, b| a.name.cmp(&b.name));
         let manifest =
-            Manifest { format: FORMAT, store: self.inner.log.store, seq: self.seq, created_ms: self.created_ms, files };
+            Manifest { format: FORMAT, store: log.store, seq: moment.seq, created_ms: moment.created_ms, files };
         manifest.write(folder, name)?;
         // It is made: what is only in the way of the next ones does not unmake it.
         if let Err(error) = folder::remove_unnamed(folder) {
             tracing::warn!(%error, "what interrupted backups have left was not removed");
         }
         Ok((manifest, progress))
-    }
-
-    /// Is the segment what it was? One that became free in the moment of the pins was dead under the map that goes with it.
-    fn is_kept(&self, pinned: &Pinned) -> bool {
-        let meta = &self.inner.log.segments[pinned.segment as usize];
-        meta.state().is_ended() && meta.epoch() == pinned.epoch
-    }
-
-    /// The log has not taken its segments back.
-    fn still_pinned(&self) -> Result<()> {
-        match self.inner.backup.lock().given_up {
-            true => Err(refused(LOG_IS_SHORT.into())),
-            false => Ok(()),
-        }
-    }
-}
-
-impl Inner {
-    /// A segment of a backup is copied.
-    fn unpin(&self, segment: u32) {
-        let mut pins = self.backup.lock();
-        if let Some(at) = pins.segments.iter().position(|&pinned| pinned == segment) {
-            pins.segments.swap_remove(at);
-            self.log.segments[segment as usize].pins.fetch_sub(1, Ordering::AcqRel);
-        }
-    }
-
-    /// Before writers wait for segments that a backup keeps, it is given up.
-    pub(crate) fn take_back_from_backup(&self) {
-        let (ready, absent) = self.log.free_segments();
-        if ready + absent > self.log.growth_reserve(0) + BACKUP_ROOM_SEGMENTS {
-            return;
-        }
-        let mut pins = self.backup.lock();
-        if pins.segments.iter().any(|&segment| self.log.segments[segment as usize].state() == SegmentState::Victim) {
-            pins.given_up = true;
-            tracing::warn!(segments = pins.segments.len(), "{LOG_IS_SHORT}");
-            self.unpin_all(&mut pins);
-        }
-    }
-
-    fn unpin_all(&self, pins: &mut Pins) {
-        for segment in pins.segments.drain(..) {
-            self.log.segments[segment as usize].pins.fetch_sub(1, Ordering::AcqRel);
-        }
-    }
-}
-
-const LOG_IS_SHORT: &str = "the backup was given up: the log is short of segments, and the backup kept some that it could reuse; \
-                            let it write faster, or to less, or raise maxdisk";
-
-impl Drop for BackupSource {
-    fn drop(&mut self) {
-        self.inner.pinned_bytes.fetch_sub(self.small_bytes(), Ordering::Relaxed);
-        let mut pins = self.inner.backup.lock();
-        self.inner.unpin_all(&mut pins);
-        pins.running = false;
     }
 }
 

@@ -14,6 +14,7 @@ use crate::log::Log;
 use crate::log::flush::FlushJob;
 use crate::log::map::Pending;
 use crate::options::{Durability, EvictionPolicy, Options, PREFETCH_BYTES_MIN, READ_BUFFERS_KEPT_BYTES_MAX};
+use crate::part::Part;
 use crate::planted::{self, Bug};
 use crate::serve::{Doors, Serving};
 use crate::shard::Shard;
@@ -142,8 +143,8 @@ pub(crate) struct Inner {
     pub(crate) maps: Mutex<crate::tier::maps::MapState>,
     /// A map is being written.
     pub(crate) map_busy: AtomicBool,
-    /// What the running backup keeps.
-    pub(crate) backup: Mutex<crate::backup::Pins>,
+    /// What a running backup and a running snapshot keep.
+    pub(crate) moments: crate::moment::Moments,
     /// A checkpoint is being written.
     pub(crate) checkpoint_busy: AtomicBool,
     /// A background writer waits for its pace.
@@ -262,10 +263,24 @@ impl Engine {
         clock: Arc<dyn Clock>,
         progress: &RecoveryProgress,
     ) -> Result<Engine> {
+        Engine::open_part(disk, options, clock, progress, Part::whole())
+    }
+
+    /// The same, with some of the keys only.
+    pub(crate) fn open_part(
+        disk: Arc<dyn Disk>,
+        options: Options,
+        clock: Arc<dyn Clock>,
+        progress: &RecoveryProgress,
+        part: Part,
+    ) -> Result<Engine> {
         options.validate()?;
-        let recovered = crate::tier::recover::recover(&disk, &options, &*clock, progress)?;
+        let recovered = crate::tier::recover::recover(&disk, &options, &*clock, progress, part)?;
         // Size and width are fixed when the directory is made.
-        let options = Options { segment_bytes: Some(recovered.segment_bytes), ..options };
+        let mut options = Options { segment_bytes: Some(recovered.segment_bytes), ..options };
+        if options.begins_unlogged && recovered.report.holds_nothing() {
+            options.durability = Durability::None;
+        }
         let shard_bits = options.shard_bits().min(recovered.base_bits);
         let region = Region::new(options.max_memory.max(options.machine_bytes).next_multiple_of(2 << 20))
             .map_err(|e| Error::io("reserving address space for the arena", &e))?;
@@ -329,7 +344,7 @@ impl Engine {
             starved: RwLock::new(None),
             maps: Mutex::new(recovered.maps),
             map_busy: AtomicBool::new(false),
-            backup: Mutex::default(),
+            moments: crate::moment::Moments::default(),
             checkpoint_busy: AtomicBool::new(false),
             pacing: AtomicBool::new(false),
             warm: crate::tier::hot_set::WarmUp::default(),

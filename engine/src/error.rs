@@ -78,6 +78,11 @@ pub enum Error {
         /// What was wrong, where, and what to do.
         words: String,
     },
+    /// A snapshot was not made.
+    Snapshot {
+        /// What was wrong, and what to do.
+        words: String,
+    },
     /// The engine has been closed.
     Closed,
 }
@@ -120,7 +125,8 @@ impl fmt::Display for Error {
             Error::InUse { words }
             | Error::Format { words }
             | Error::InvalidOption { words }
-            | Error::Backup { words } => f.write_str(words),
+            | Error::Backup { words }
+            | Error::Snapshot { words } => f.write_str(words),
             Error::Closed => f.write_str("the store is closed"),
         }
     }

@@ -318,7 +318,50 @@ impl Inner {
     }
 }
 
+/// A string that is kept in extents, of a store that nobody changes meanwhile.
+pub struct LongString {
+    space: SpaceId,
+    head: LargeHead,
+}
+
+impl LongString {
+    /// Its bytes.
+    pub fn length(&self) -> u64 {
+        self.head.length
+    }
+
+    /// Its extents.
+    pub fn extents(&self) -> u32 {
+        extents_of(&self.head)
+    }
+}
+
 impl Engine {
+    /// The string under a key, if it is kept in extents: to read it without having it in memory whole.
+    ///
+    /// # Errors
+    /// The head cannot be read.
+    pub async fn long_string(&self, key: Key<'_>) -> Result<Option<LongString>> {
+        let mut head = None;
+        self.peek_head(&[(key, Access::Peek)], 0, &mut Changes::new(1), &mut head).await?;
+        Ok(head.map(|head| LongString { space: key.space.twin(), head }))
+    }
+
+    /// The bytes of one of its extents.
+    ///
+    /// # Errors
+    /// It is not there any more, or cannot be read.
+    pub async fn extent(&self, string: &LongString, number: u32) -> Result<Vec<u8>> {
+        let LongString { space, head } = string;
+        let extent_bytes = u64::from(head.extent_bytes);
+        let bytes = extent_bytes.min(head.length.saturating_sub(u64::from(number) * extent_bytes));
+        let mut extent = vec![0; bytes as usize];
+        match self.inner.read_extent(*space, head.id, number, &mut extent).await? {
+            true => Ok(extent),
+            false => Err(Error::PartsMissing { bytes: head.length }),
+        }
+    }
+
     /// The head of a key's value, if it is kept in extents.
     async fn peek_head(
         &self,

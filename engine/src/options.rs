@@ -90,10 +90,18 @@ pub const READ_SHARE_MAX: u64 = 8;
 pub const META_PIECE_BYTES: usize = 256 << 10;
 /// Bytes of a backup or a restore copied at once.
 pub const BACKUP_PIECE_BYTES: usize = 1 << 20;
-/// Free segments beyond the reserves below which a backup gives back those that it keeps.
+/// Free segments beyond the reserves below which a backup or a snapshot gives back those that it keeps.
 pub const BACKUP_ROOM_SEGMENTS: usize = 2;
 /// Bytes of a backup's manifest: about 160 per segment.
 pub const BACKUP_MANIFEST_BYTES_MAX: u64 = 256 << 20;
+/// The store that a snapshot is read with takes at most this part of `maxmemory`.
+pub const SNAPSHOT_SHARE_MAX: u64 = 16;
+/// And may take so much, however small the memory is.
+pub const SNAPSHOT_BYTES_MIN: u64 = 6 << 20;
+/// What its recovery writes again, in memory: superblocks, chunks that nothing vouches for.
+pub const SNAPSHOT_SHADOW_BYTES: u64 = 4 << 20;
+/// The list of keys that lie apart from their trees takes at most this part of that.
+pub const SNAPSHOT_MOVED_SHARE: u64 = 8;
 /// Log written per byte of a map before the next one.
 pub const LOG_PER_MAP_BYTE: u64 = 32;
 /// Log written per byte of a checkpoint before the next one.
@@ -229,13 +237,18 @@ pub struct Options {
     pub hot_list_seconds: u64,
     /// A sample of the requests is kept for [`Engine::advise`](crate::Engine::advise).
     pub advise: bool,
+    /// Files that may lie in the directory though they are not the store's: no note is made of them.
+    pub guests: Vec<String>,
+    /// A directory that holds nothing begins without a log, whatever `durability` says: whoever fills it sets that when it is full,
+    /// and a crash before leaves nothing.
+    pub begins_unlogged: bool,
     /// Test option: segment size in bytes instead of the rule's.
     pub segment_bytes: Option<u64>,
     /// Test option: shards of the index instead of the rule's; a power of two.
     pub shards: Option<u64>,
     /// Test option: bits kept of the index hash (64 = all).
     pub index_bits_kept: u32,
-    /// Test option: allows less than the smallest `max_memory`.
+    /// Allows less than the smallest `max_memory`: for tests, and for reading a snapshot.
     pub tiny: bool,
 }
 
@@ -257,6 +270,8 @@ impl Default for Options {
             hot_list: true,
             hot_list_seconds: 180,
             advise: true,
+            guests: Vec::new(),
+            begins_unlogged: false,
             segment_bytes: None,
             shards: None,
             index_bits_kept: 64,

@@ -183,6 +183,13 @@ pub struct RecoverySteps {
     pub replay_us: u64,
 }
 
+impl RecoveryReport {
+    /// The store begins empty: there was nothing, or nothing that a crash has left.
+    pub fn holds_nothing(&self) -> bool {
+        self.fresh || self.emptied
+    }
+}
+
 /// What a shutdown did.
 #[derive(Copy, Clone, Debug, Default)]
 pub struct CloseReport {

@@ -67,6 +67,16 @@ impl Engine {
     }
 }
 
+/// A log that is on while nothing is promised; off again when this is dropped.
+pub(crate) struct LoggedMoment(Arc<Inner>);
+
+impl Drop for LoggedMoment {
+    fn drop(&mut self) {
+        self.0.log.mode.set(Durability::None, Durability::None);
+        self.0.pump(true); // who waits for a flush waits no longer than a write takes
+    }
+}
+
 impl Inner {
     /// From now on nothing is logged.
     fn leave_log(&self) -> Result<()> {
@@ -103,6 +113,22 @@ impl Inner {
         self.write_mode(true)?;
         mode.set(durability, durability);
         Ok(())
+    }
+
+    /// Where nothing is logged: everything is, from now on, and what was changed before is appended, until the answer is dropped.
+    /// Nothing more is promised. The caller has the turn of switches. `None`: there is a log.
+    pub(crate) async fn log_for_a_moment(self: &Arc<Self>) -> Result<Option<LoggedMoment>> {
+        let mode = &self.log.mode;
+        if mode.promised().logs() {
+            return Ok(None);
+        }
+        let moment = LoggedMoment(self.clone());
+        mode.set(Durability::None, Durability::No);
+        for shard in &self.shards {
+            drop(shard.lock()); // whoever saw the old mode has committed
+        }
+        self.flush_dirty(&mut CloseReport::default()).await?;
+        Ok(Some(moment))
     }
 
     /// Everything that is there comes into the log, and a map tells of it.

@@ -20,4 +20,5 @@ pub mod notify;
 pub mod run;
 pub mod server;
 pub mod session;
+pub mod snapshot;
 pub mod transaction;

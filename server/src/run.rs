@@ -217,6 +217,9 @@ async fn keep_house(server: Arc<Server>) {
         if !schedule.is_empty() && server.store().is_some() && server.backups.is_due(&schedule, now_ms) {
             tokio::spawn(scheduled_backup(server.clone()));
         }
+        if server.snapshots.is_due(&server) {
+            tokio::spawn(due_snapshot(server.clone()));
+        }
         let timeout_ms = server.settings.timeout_s() * 1000;
         for client in server.clients.all() {
             let idle_ms = client.idle_ms(now_ms);
@@ -237,9 +240,16 @@ async fn scheduled_backup(server: Arc<Server>) {
     }
 }
 
+/// A snapshot by a save point, or one that was scheduled.
+async fn due_snapshot(server: Arc<Server>) {
+    // What went wrong stands in the log.
+    let _ = server.snapshots.begin(&server).await;
+}
+
 /// Lets running commands end, then closes the store.
 async fn finish(server: &Server) -> Result<(), String> {
     server.backups.end();
+    server.snapshots.end();
     /// How often it looks whether all clients are gone.
     const GLANCE: Duration = Duration::from_millis(5);
     let mut left_ms = server.settings.number("shutdown-timeout") * 1000;

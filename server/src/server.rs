@@ -16,6 +16,7 @@ use crate::backup::Backups;
 use crate::clients::Clients;
 use crate::config::Settings;
 use crate::counters::Counters;
+use crate::snapshot::Snapshots;
 
 /// The shared parts of the server.
 pub struct Server {
@@ -29,6 +30,8 @@ pub struct Server {
     pub clients: Clients,
     /// Backups.
     pub backups: Backups,
+    /// Snapshots.
+    pub snapshots: Snapshots,
     /// What was counted.
     pub counters: Counters,
     /// Facts of this run that do not change.
@@ -77,6 +80,7 @@ impl Server {
             settings,
             clients: Clients::default(),
             backups: Backups::default(),
+            snapshots: Snapshots::default(),
             counters: Counters::new(about.workers),
             about,
             changing: tokio::sync::Mutex::default(),
@@ -129,10 +133,5 @@ impl Server {
         let mut receiver = self.shutdown.subscribe();
         // The sender lives as long as `self`, so this cannot fail.
         let _ = receiver.wait_for(|ending| *ending).await;
-    }
-
-    /// Unix seconds of the last save: the log is the database, so the start counts.
-    pub fn last_save_s(&self) -> u64 {
-        self.about.started_ms / 1000
     }
 }

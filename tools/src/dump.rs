@@ -6,11 +6,9 @@
 //! directory, or leaves out a key without saying so.
 
 use crate::store::{Memory, ReadStore};
+use crate::transfer::databases;
 use crate::transfer::filter::Filter;
-use crate::transfer::from_store::{Counting, FromStore, databases};
 use crate::transfer::json_lines::IntoJsonLines;
-use crate::transfer::rdb::{IntoRdb, NeedsVersion};
-use crate::transfer::{Counts, Sink};
 use crate::{print, progress};
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
@@ -20,6 +18,9 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use thermocline_rdb::Version;
+use thermocline_transfer::from_store::{Counting, FromStore};
+use thermocline_transfer::rdb::{IntoRdb, NeedsVersion};
+use thermocline_transfer::{Counts, Sink};
 
 /// How a file is laid out.
 #[derive(Copy, Clone, Debug, Eq, PartialEq, ValueEnum)]
@@ -198,7 +199,8 @@ fn walk(store: &ReadStore, args: &DumpArgs, keys: u64, sink: &mut dyn Sink) -> R
         bar.inc(looked);
         Ok(())
     };
-    let mut walk = FromStore { engine: &store.engine, filter: &args.filter, salvage: None, step: &mut step };
+    let mut walk =
+        FromStore { engine: &store.engine, choice: &args.filter, salvage: None, leaves_out: None, step: &mut step };
     let walked = walk.run((0, 0), &mut counting);
     bar.finish_and_clear();
     walked?;

@@ -6,12 +6,8 @@
 use crate::dump::Format;
 use crate::store::{Memory, Wanted, WriteStore};
 use crate::transfer::filter::Filter;
-use crate::transfer::from_store::Counting;
-use crate::transfer::into_store::IntoStore;
 use crate::transfer::json_lines::from_json_lines;
-use crate::transfer::rdb::{Passed, from_rdb};
 use crate::transfer::redis::Server;
-use crate::transfer::{Counts, Sink};
 use crate::{print, progress};
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -20,6 +16,10 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use thermocline_transfer::from_store::Counting;
+use thermocline_transfer::into_store::IntoStore;
+use thermocline_transfer::rdb::{Passed, from_rdb};
+use thermocline_transfer::{Choice, Counts, Sink};
 
 /// What `load` takes.
 #[derive(Args)]
@@ -111,7 +111,7 @@ pub fn run(args: &LoadArgs) -> Result<ExitCode> {
 
 fn words(report: &Report) -> String {
     let Report { counts, left_out, .. } = report;
-    let mut out = format!("{} loaded in {:.1} s\n", counts.words(), report.seconds);
+    let mut out = format!("{} loaded in {:.1} s\n", crate::transfer::words(counts), report.seconds);
     for (count, what) in [
         (left_out.expired, "had expired or went meanwhile"),
         (left_out.filtered, "did not pass the filter"),

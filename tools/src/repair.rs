@@ -8,10 +8,8 @@
 //! its name only when it is complete. Never: guesses, or keeps a part of a value.
 
 use crate::store::{Memory, ReadStore, Wanted, WriteStore, clear_empty, is_absent_or_empty};
-use crate::transfer::Counts;
 use crate::transfer::filter::Filter;
-use crate::transfer::from_store::{Counting, FromStore, Lost, databases};
-use crate::transfer::into_store::IntoStore;
+use crate::transfer::{self, databases};
 use crate::{owner, print, progress};
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -19,6 +17,9 @@ use serde::Serialize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use thermocline::log::segment_name;
+use thermocline_transfer::Counts;
+use thermocline_transfer::from_store::{Counting, FromStore, Lost};
+use thermocline_transfer::into_store::IntoStore;
 
 /// What `repair` takes.
 #[derive(Args)]
@@ -146,8 +147,14 @@ fn copy(source: &ReadStore, target: &WriteStore, limit: usize, report: &mut Repo
         bar.inc(looked);
         Ok(())
     };
-    FromStore { engine: &source.engine, filter: &filter, salvage: Some(&mut salvage), step: &mut step }
-        .run((0, 0), &mut counting)?;
+    FromStore {
+        engine: &source.engine,
+        choice: &filter,
+        salvage: Some(&mut salvage),
+        leaves_out: None,
+        step: &mut step,
+    }
+    .run((0, 0), &mut counting)?;
     bar.finish_and_clear();
     report.kept = counting.counts;
     Ok(())
@@ -155,7 +162,7 @@ fn copy(source: &ReadStore, target: &WriteStore, limit: usize, report: &mut Repo
 
 fn words(report: &Report) -> String {
     let Report { kept, losses, .. } = report;
-    let mut out = format!("{} are in {}\n", kept.words(), report.into);
+    let mut out = format!("{} are in {}\n", transfer::words(kept), report.into);
     if report.lost > 0 {
         out.push_str(&format!(
             "\nlost: {} ({} without a name)\n",

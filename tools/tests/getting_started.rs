@@ -6,7 +6,6 @@
 #![expect(clippy::disallowed_methods, reason = "reads a page and prepares scripts")]
 
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -58,7 +57,7 @@ fn the_commands_of_the_page_end_with_the_value_out_of_the_backup() {
     let folder = tempfile::tempdir().unwrap();
     let scripts = folder.path().join("scripts");
     fs::create_dir(&scripts).unwrap();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = thermocline_port::Port::reserve().unwrap();
     // `redis-cli` waits for the server: a machine that is busy may need more than the two seconds of the page.
     let wait = format!(
         "for i in {{1..600}}; do {0} -p {port} PING 2>/dev/null | grep -q PONG && break; sleep 0.1; done",

@@ -15,6 +15,7 @@ const PROGRAMS_USE: &[&str] = &[
     "thermocline-rdb",
     "thermocline-value",
     "thermocline-resp",
+    "thermocline-transfer",
 ];
 
 /// Which of our crates each crate may use. A new crate needs a line here.
@@ -27,6 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("thermocline-resp", &[]),
     ("thermocline", &["thermocline-io", "thermocline-memory", "thermocline-value"]),
     ("thermocline-exchange", &["thermocline", "thermocline-rdb", "thermocline-value"]),
+    ("thermocline-transfer", &["thermocline", "thermocline-exchange", "thermocline-rdb", "thermocline-value"]),
     // The server's tests stand on the disk that lies; its code opens a directory through the engine.
     ("thermocline-server", PROGRAMS_USE),
     ("thermocline-tools", PROGRAMS_USE),

@@ -11,13 +11,13 @@ use crate::value::{self, Expected, KeyId};
 use crate::wire::{KeyText, Speech};
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
-use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
+use thermocline_port::Port;
 use thermocline_resp::Value;
 
 /// Between two questions whether it serves.
@@ -94,7 +94,7 @@ pub struct Keys {
 pub struct Process {
     child: Child,
     /// Its port on the loopback.
-    pub port: u16,
+    pub port: Port,
     output: PathBuf,
 }
 
@@ -111,8 +111,7 @@ pub struct Served {
 impl Process {
     /// Starts a server on a folder.
     pub fn start(program: &Program, folder: &Folder) -> Result<Self> {
-        // Free now; whoever takes it before the server does makes the server fail, and the failure is shown.
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let port = Port::reserve()?;
         let output = output_file(&folder.output())?;
         let child = Command::new(&program.path)
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--dir"])
@@ -142,7 +141,7 @@ impl Process {
         let mut control = None;
         loop {
             let answer = match &mut control {
-                None => match Control::connect(&Target::local(process.port, Speech::Resp)) {
+                None => match Control::connect(&Target::local(process.port.number(), Speech::Resp)) {
                     Ok(connected) => {
                         control = Some(connected);
                         continue;
@@ -185,7 +184,7 @@ impl Process {
 
     /// A connection to ask questions on.
     pub fn control(&self) -> Result<Control> {
-        Control::connect(&Target::local(self.port, Speech::Resp))
+        Control::connect(&Target::local(self.port.number(), Speech::Resp))
     }
 
     /// INFO, all of it that is asked for.

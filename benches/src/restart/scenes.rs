@@ -177,7 +177,7 @@ impl<'a> Stage<'a> {
         let zipf = format!("run zipf:0.99 --keys {count} --value-size {value_bytes} --reads 100%");
         let (process, _) = Process::serve(program, &self.folders[at], Some(keys), self.stop)?;
         self.say("warming");
-        self.drive(process.port, &format!("{zipf} -c 8 -P 32 --requests {gets}"))?;
+        self.drive(process.port.number(), &format!("{zipf} -c 8 -P 32 --requests {gets}"))?;
         process.end()?;
         let seconds = self.arguments.hot_for.as_secs_f64();
         let minute =
@@ -188,7 +188,7 @@ impl<'a> Stage<'a> {
             }
             let (process, _) = Process::serve(program, &self.folders[at], Some(keys), self.stop)?;
             self.say(if list { "with the hot-set list" } else { "without the hot-set list" });
-            let report = self.drive(process.port, &minute)?;
+            let report = self.drive(process.port.number(), &minute)?;
             if let Some(shares) = report.shares {
                 let reads = |point: &crate::report::TimelinePoint| (point.hot + point.cold + point.miss) as f64;
                 let points = report.timeline.points.iter().filter(|point| reads(point) > 0.0);
@@ -234,7 +234,7 @@ impl<'a> Stage<'a> {
                 keys.count,
                 wanted + piece as u64
             );
-            self.drive(process.port, &text)?;
+            self.drive(process.port.number(), &text)?;
             let now = before + behind(&process)?;
             each = (now.saturating_sub(age) / sets).max(1);
             age = now;
@@ -310,7 +310,7 @@ impl<'a> Stage<'a> {
     pub(super) fn load(&mut self, program: &Program, at: usize, count: u64, value_bytes: u32) -> Result<Process> {
         let (process, _) = Process::serve(program, &self.folders[at], None, self.stop)?;
         self.say("loading");
-        self.drive(process.port, &format!("load --keys {count} --value-size {value_bytes} -c 8 -P 32"))?;
+        self.drive(process.port.number(), &format!("load --keys {count} --value-size {value_bytes} -c 8 -P 32"))?;
         Ok(process)
     }
 

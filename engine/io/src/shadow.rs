@@ -67,6 +67,19 @@ impl ShadowDisk {
     }
 }
 
+impl ShadowDisk {
+    /// Over some files of this disk, which are open there: name, id and bytes of each. The others do not show.
+    pub fn over(below: Arc<dyn Disk>, shown: Vec<(String, FileId, u64)>, bytes_max: u64) -> ShadowDisk {
+        let mut files = Files { bytes_max, used_bytes: 0, names: BTreeMap::new(), files: Vec::new() };
+        for (name, file, bytes) in shown {
+            files.names.insert(name.clone(), FileId(files.files.len() as u32));
+            let below = Some((name, Some(file)));
+            files.files.push(Some(File { below, below_bytes: bytes, bytes, blocks: BTreeMap::new() }));
+        }
+        ShadowDisk { shadow: Arc::new(Shadow { below, files: Mutex::new(files) }) }
+    }
+}
+
 impl Files {
     fn file(&mut self, file: FileId) -> io::Result<&mut File> {
         self.files.get_mut(file.0 as usize).and_then(Option::as_mut).ok_or_else(|| no_such_file(file))

@@ -93,5 +93,5 @@ pub use packed::listpack::{EMPTY_BYTES as LISTPACK_EMPTY_BYTES, element_bytes as
 pub use reader::{About, Checksum, Entry, Item, Reader, ValueReader};
 pub use value::{Element, HashField, Raw, ScoredMember, Value};
 pub use value_type::{Kind, VERSION_READ_MAX, VERSION_VALKEY, ValueType, Version};
-pub use value_writer::{HashWriter, ListWriter, RawWriter, SetWriter, SortedSetWriter, ValueWriter};
+pub use value_writer::{HashWriter, ListWriter, LongStringWriter, RawWriter, SetWriter, SortedSetWriter, ValueWriter};
 pub use writer::Writer;

@@ -95,7 +95,7 @@ impl Inner {
     /// One round of GC: empties victims, writes a map, frees them. Returns how many segments became free.
     pub(crate) async fn collect(self: &Arc<Self>) -> crate::Result<usize> {
         self.gc_wanted.store(false, Ordering::Release);
-        self.take_back_from_backup();
+        self.take_back_kept();
         let (ready, absent) = self.log.free_segments();
         if ready + absent <= self.log.growth_reserve(0) {
             // What is kept for nodes with deltas is better used: each map would wait for them, and the first only once.

@@ -19,6 +19,7 @@ use crate::hash::{Hasher, KeyHash};
 use crate::index::State;
 use crate::log::Purpose;
 use crate::log::record::{Record, RecordKind, Seq, padded, record_bytes};
+use crate::part::Part;
 use crate::place::{Place, read_range};
 use crate::planted::{self, Bug};
 use crate::shard::Shard;
@@ -206,7 +207,7 @@ impl Replayed {
     }
 
     /// A delta record.
-    pub(crate) fn note(&mut self, hasher: &Hasher, space: SpaceId, seq: Seq, payload: &[u8]) {
+    pub(crate) fn note(&mut self, hasher: &Hasher, part: &Part, (space, seq): (SpaceId, Seq), payload: &[u8]) {
         let Ok(entries) = delta::entries(payload) else {
             self.lost += 1;
             return;
@@ -214,6 +215,9 @@ impl Replayed {
         for entry in entries {
             let name = node_name(entry.collection, entry.node);
             let hash = hasher.hash(space, &name);
+            if !part.has(space, hash, Some(Kind::HashNode)) {
+                continue;
+            }
             let node = self.nodes.entry((space.0, words_of(hash))).or_insert_with(|| Node {
                 space,
                 name: name.to_vec(),

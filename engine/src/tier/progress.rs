@@ -52,6 +52,18 @@ impl RecoveryProgress {
         self.delay_us.store(delay_us, Ordering::Relaxed);
     }
 
+    /// A file of so many bytes is read from here on.
+    pub fn enter_file(&self, step: &'static str, bytes: u64) {
+        self.enter(step);
+        self.expect(bytes as usize, bytes);
+    }
+
+    /// So many of its bytes are read, and `records` more records were met.
+    pub fn reached(&self, bytes: u64, records: u64) {
+        self.step(records);
+        self.jobs_done.store(bytes, Ordering::Relaxed);
+    }
+
     pub(crate) fn enter(&self, step: &'static str) {
         *self.step.write() = step;
         self.expect(0, 0);

@@ -14,6 +14,7 @@ use crate::log::footer::Entry;
 use crate::log::map::Pending;
 use crate::log::record::{RecordKind, padded, u32_at, u64_at};
 use crate::log::segment::Segment;
+use crate::part::Part;
 use crate::place::{CLASS_SECTORS, Place, SECTOR_BYTES, class_of};
 use crate::shard::{Shard, SpaceIndex};
 use crate::tier::deltas::Replayed;
@@ -64,6 +65,8 @@ pub(crate) struct Builder<'b> {
     pub(crate) deltas: Replayed,
     /// Trees behind a loss.
     pub(crate) torn: Torn,
+    /// Which keys are wanted.
+    pub(crate) part: Part,
 }
 
 /// What a thread is about to allocate of a large index, asked for in large steps.
@@ -127,6 +130,7 @@ impl<'b> Builder<'b> {
         (batch_max, slots_per_hold): (usize, usize),
         spaces: Spaces,
         pending: Vec<Pending>,
+        part: Part,
     ) -> Self {
         let seeds = (0..1 << shard_bits).map(|_| Mutex::default()).collect();
         Builder {
@@ -146,6 +150,7 @@ impl<'b> Builder<'b> {
             replayed: 0,
             deltas: Replayed::default(),
             torn: Torn::default(),
+            part,
         }
     }
 
@@ -159,6 +164,9 @@ impl<'b> Builder<'b> {
 
     /// An index for each space of which a sample promises many keys: (space, its share of `total` in thousandths).
     pub(crate) fn presize(&self, shares: &[(SpaceId, u64)], total: u64) -> Result<()> {
+        if !self.part.is_whole() {
+            return Ok(()); // its keys are not spread evenly
+        }
         in_parallel(
             self.threads,
             self.seeds.len(),
@@ -183,6 +191,9 @@ impl<'b> Builder<'b> {
     /// A record that the map calls live: the only one of its key below the map's lengths.
     #[inline]
     pub(crate) fn collect(&self, into: &mut Collected, segment: u32, entry: &Entry) {
+        if !self.wants(entry) {
+            return;
+        }
         let bytes = padded(entry.bytes as usize) as u32;
         let place = Place::new(segment, entry.offset, self.segment_bytes);
         let slot = Shard::cold_slot(place, class_of(entry.offset, bytes), entry.expiry.is_some(), 0);
@@ -198,6 +209,16 @@ impl<'b> Builder<'b> {
         if into.shards[number].len() >= self.slots_per_hold {
             self.insert(number, into);
         }
+    }
+
+    /// Is it of a key that is wanted?
+    #[inline]
+    fn wants(&self, entry: &Entry) -> bool {
+        let kind = match entry.kind {
+            RecordKind::Value(kind) => Some(kind),
+            _ => None,
+        };
+        self.part.has(entry.space, entry.hash, kind)
     }
 
     /// Puts in what all threads have left, shard by shard.
@@ -252,6 +273,7 @@ impl<'b> Builder<'b> {
         let entry = &found.entry;
         self.replayed += 1;
         match entry.kind {
+            RecordKind::Value(_) | RecordKind::Tombstone if !self.wants(entry) => {}
             RecordKind::Value(_) | RecordKind::Tombstone => {
                 self.deltas.forget(entry.space, words_of(entry.hash));
                 self.batch.push(Change::new(found.segment, entry));
@@ -260,7 +282,7 @@ impl<'b> Builder<'b> {
                 }
             }
             RecordKind::Delta => {
-                self.deltas.note(&self.hasher, entry.space, entry.seq, &found.fact);
+                self.deltas.note(&self.hasher, &self.part, (entry.space, entry.seq), &found.fact);
                 if self.deltas.is_full() {
                     self.settle_deltas(scans)?;
                 }

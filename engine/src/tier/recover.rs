@@ -29,6 +29,7 @@ use crate::log::segment::{Segment, SegmentState};
 use crate::log::superblock::{self, Cut, Superblock};
 use crate::log::{checkpoint, hot_list};
 use crate::options::{Durability, Options, RecoveryMode};
+use crate::part::Part;
 use crate::planted::{self, Bug};
 use crate::shard::{Shard, SpaceIndex};
 use crate::shutdown::put_superblock;
@@ -104,6 +105,7 @@ pub(crate) fn recover(
     options: &Options,
     clock: &dyn Clock,
     progress: &RecoveryProgress,
+    part: Part,
 ) -> Result<Recovered> {
     let began_us = clock.monotonic_us();
     let names: Vec<String> =
@@ -113,10 +115,11 @@ pub(crate) fn recover(
         Some(block) => block,
         None => {
             // Nothing but torn superblocks: the power went while the directory was made, before anything was in it.
-            if let Some(foreign) =
-                names.iter().find(|n| !n.starts_with('.') && !superblock::FILES.contains(&n.as_str()))
+            if let Some(foreign) = names
+                .iter()
+                .find(|n| is_foreign(n, options) || is_store_file(n) && !superblock::FILES.contains(&n.as_str()))
             {
-                let words = if is_ours(foreign) {
+                let words = if is_store_file(foreign) {
                     let unread: String = report.notes.iter().map(|note| format!(" ({note})")).collect();
                     format!(
                         "the data directory has segments but no valid superblock{unread}; restore a backup, or move its files away to start empty"
@@ -132,7 +135,7 @@ pub(crate) fn recover(
             fresh_superblock(options, clock)
         }
     };
-    for foreign in names.iter().filter(|n| !n.starts_with('.') && !is_ours(n)) {
+    for foreign in names.iter().filter(|n| is_foreign(n, options)) {
         report.notes.push(format!("'{foreign}' in the data directory is not ours; it is left alone"));
     }
     let newest = newest_map(&**disk, block.store, &mut report.notes)?;
@@ -153,13 +156,14 @@ pub(crate) fn recover(
     } else if report.fresh {
         blank(disk, options, &block, &names, report)?
     } else {
-        existing(disk, options, &block, newest, &names, report, progress, clock)?
+        existing(disk, options, &block, newest, &names, report, progress, clock, part)?
     };
     recovered.report.us = clock.monotonic_us().saturating_sub(began_us);
     Ok(recovered)
 }
 
-fn is_ours(name: &str) -> bool {
+/// Is a file of this name the store's own?
+pub fn is_store_file(name: &str) -> bool {
     name.strip_prefix("segment-").is_some_and(|n| n.parse::<u32>().is_ok())
         || superblock::FILES.contains(&name)
         || map::FILES.contains(&name)
@@ -167,6 +171,10 @@ fn is_ours(name: &str) -> bool {
         || hot_list::FILES.contains(&name)
         || name == "LOCK"
         || name == crate::backup::LINEAGE_FILE
+}
+
+fn is_foreign(name: &str, options: &Options) -> bool {
+    !name.starts_with('.') && !is_store_file(name) && options.guests.iter().all(|guest| guest != name)
 }
 
 fn fresh_superblock(options: &Options, clock: &dyn Clock) -> Superblock {
@@ -194,7 +202,7 @@ fn fresh_superblock(options: &Options, clock: &dyn Clock) -> Superblock {
         durable_seq: 0,
         segment_bytes: options.segment_bytes() as u32,
         base_bits: options.base_bits() as u8,
-        mode: u8::from(options.durability.logs()),
+        mode: u8::from(options.durability.logs() && !options.begins_unlogged),
         clean: false,
         next_space: 2 * options.databases,
         spaces: (0..options.databases).map(|n| SpaceId(2 * n)).collect(),
@@ -326,7 +334,7 @@ fn newest_map(disk: &dyn Disk, store: u32, notes: &mut Vec<String>) -> Result<Op
     Ok(Some((bytes.len() as u64, map)))
 }
 
-#[expect(clippy::too_many_arguments, reason = "called once, by the one who has it all")]
+#[expect(clippy::too_many_arguments, reason = "all that is known when a directory is opened")]
 fn existing(
     disk: &Arc<dyn Disk>,
     options: &Options,
@@ -336,6 +344,7 @@ fn existing(
     mut report: RecoveryReport,
     progress: &RecoveryProgress,
     clock: &dyn Clock,
+    part: Part,
 ) -> Result<Recovered> {
     let mut step_began_us = clock.monotonic_us();
     let mut step_us = || {
@@ -368,6 +377,7 @@ fn existing(
         (options.replay_batch(), options.slots_per_hold()),
         spaces,
         map.pending.clone(),
+        part,
     );
     let mut maps = MapState {
         map: Written { generation: map.generation, b: map.b, bytes: map_bytes, log_bytes: 0 },
@@ -522,11 +532,15 @@ fn replay(
         copies.iter().try_for_each(|found| builder.replay(scans, found))?;
     }
     let mut group: Vec<Found> = Vec::new();
+    let until = builder.part.last_seq;
     let mut met = 0;
     let mut outcome = tail.walk(disk, scans, map.last_seq, old_cuts, |found| {
         met += 1;
         if met % RECORDS_PER_STEP == 0 {
             progress.steps(RECORDS_PER_STEP, RECORDS_PER_STEP);
+        }
+        if found.entry.seq > until {
+            return Ok(()); // of a segment that was reused in the moment in which it should have been kept
         }
         if found.entry.flags & FLAG_FIRST != 0 {
             group.clear();

@@ -157,13 +157,11 @@ fn persistence(text: &mut String, server: &Server) {
     lines!(text,
         "loading": u8::from(store.is_none()),
         "async_loading": 0,
-        "rdb_changes_since_last_save": 0,
-        "rdb_bgsave_in_progress": 0,
-        "rdb_last_save_time": server.last_save_s(),
-        "rdb_last_bgsave_status": "ok",
-        "rdb_last_bgsave_time_sec": -1,
-        "rdb_current_bgsave_time_sec": -1,
-        "rdb_saves": 0,
+    );
+    for (name, value) in server.snapshots.fields(server) {
+        let _ = write!(text, "{name}:{value}\r\n");
+    }
+    lines!(text,
         "aof_enabled": u8::from(match store {
             Some(engine) => engine.durability().logs(),
             None => server.settings.is_yes("appendonly"),

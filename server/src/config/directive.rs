@@ -39,6 +39,8 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// Anything.
     Text,
+    /// A name without a folder.
+    FileName,
     /// `3600 1 300 100`: pairs of seconds and changes, or nothing.
     SavePoints,
     /// `normal 0 0 0 ...`: class, hard bytes, soft bytes, soft seconds.
@@ -97,6 +99,13 @@ impl Directive {
                     Err(format!("argument(s) must be one of the following: {}", choices.join(", ")))
                 }
             }
+            Kind::FileName if text.contains(['/', '\0']) => {
+                Err("dbfilename can't be a path, just a filename".to_owned())
+            }
+            Kind::FileName if text.is_empty() || thermocline::is_store_file(text) => {
+                Err("dbfilename can't be the name of a file of the store".to_owned())
+            }
+            Kind::FileName => Ok(text.to_owned()),
             Kind::SavePoints => save_points(text),
             Kind::OutputLimits => output_limits(text),
             Kind::Events => events(text),

@@ -156,7 +156,10 @@ fn space(directory: &Path) -> Result<Space, String> {
         format!("cannot see how much space {} has: {error}; set maxdisk yourself", existing.display())
     })?;
     let ours = std::fs::read_dir(directory).map_or(0, |entries| {
-        entries.filter_map(|entry| Some(entry.ok()?.metadata().ok()?.blocks() * STAT_BLOCK_BYTES)).sum()
+        let entries = entries.filter_map(Result::ok);
+        // The file of the last snapshot is none of the log's.
+        let ours = entries.filter(|entry| entry.file_name().to_str().is_some_and(thermocline::is_store_file));
+        ours.filter_map(|entry| Some(entry.metadata().ok()?.blocks() * STAT_BLOCK_BYTES)).sum()
     });
     Ok(Space { whole: report.f_blocks * report.f_frsize, free: report.f_bavail * report.f_frsize, ours })
 }

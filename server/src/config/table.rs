@@ -71,7 +71,7 @@ pub const DIRECTIVES: &[Directive] = &[
     live("crash-memcheck-enabled", Kind::Boolean, "yes"),
     fixed("daemonize", Kind::Boolean, "no"),
     fixed("databases", Kind::Integer { min: 1, max: 1024 }, "16"),
-    live("dbfilename", Kind::Text, "dump.rdb"),
+    live("dbfilename", Kind::FileName, "dump.rdb"),
     fixed("dir", Kind::Text, "./data"),
     fixed("disable-thp", Kind::Boolean, "yes"),
     live("dynamic-hz", Kind::Boolean, "yes"),

@@ -16,4 +16,5 @@ mod overlap;
 mod process;
 mod refusals;
 mod scan;
+mod snapshot;
 mod store;

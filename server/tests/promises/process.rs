@@ -117,8 +117,13 @@ impl Server {
 
     /// Ends it as an operator does, and waits until it is gone.
     pub fn shut_down(&mut self) {
+        self.shut_down_with(&[]);
+    }
+
+    /// The same, with more words.
+    pub fn shut_down_with(&mut self, words: &[&str]) {
         let mut connection = self.connect();
-        connection.push(&["SHUTDOWN"]);
+        connection.push(&[&["SHUTDOWN"], words].concat());
         connection.flush().expect("the server takes it");
         let status = self.process.wait().expect("it ends");
         assert!(status.success(), "{status}: {}", self.words());
@@ -136,10 +141,7 @@ impl Server {
     }
 
     fn try_connect(&self) -> Option<Connection> {
-        let stream = TcpStream::connect(("127.0.0.1", self.port.number())).ok()?;
-        stream.set_nodelay(true).expect("a live socket");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a live socket");
-        Some(Connection { stream, request: Vec::new(), unread: Vec::new(), start: 0 })
+        Connection::to(self.port.number())
     }
 
     /// kill -9, and waits until it is gone. It must have lived until now.
@@ -186,6 +188,14 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// A connection to whoever listens there.
+    pub fn to(port: u16) -> Option<Connection> {
+        let stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+        stream.set_nodelay(true).expect("a live socket");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a live socket");
+        Some(Connection { stream, request: Vec::new(), unread: Vec::new(), start: 0 })
+    }
+
     /// Adds a command to the next flush.
     pub fn push<W: AsRef<[u8]>>(&mut self, words: &[W]) {
         self.request.extend_from_slice(format!("*{}\r\n", words.len()).as_bytes());

@@ -106,12 +106,13 @@ fn systemd_hears_when_the_store_is_open_and_when_it_is_being_closed() {
         let count = listener.recv(&mut bytes).expect("words");
         String::from_utf8_lossy(&bytes[..count]).into_owned()
     };
+    let port = Port::reserve().expect("a port");
     let mut process = program()
         .args([
             "--supervised",
             "systemd",
             "--port",
-            &free_port().to_string(),
+            &port.to_string(),
             "--maxmemory",
             "64mb",
             "--maxdisk",

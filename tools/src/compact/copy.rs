@@ -7,10 +7,8 @@ use super::state::{Before, Identity, Phase, State};
 use super::{CompactArgs, Paths, room};
 use crate::directory::Directory;
 use crate::store::{ReadStore, Wanted, WriteStore, is_absent_or_empty};
-use crate::transfer::Counts;
+use crate::transfer::databases;
 use crate::transfer::filter::Filter;
-use crate::transfer::from_store::{Counting, FromStore, databases};
-use crate::transfer::into_store::IntoStore;
 use crate::{print, progress};
 use anyhow::{Context, Result, bail};
 use std::cell::Cell;
@@ -19,6 +17,9 @@ use std::time::Duration;
 use thermocline::log::map::MapSegment;
 use thermocline::log::segment_name;
 use thermocline::{Engine, block_on};
+use thermocline_transfer::from_store::{Counting, FromStore};
+use thermocline_transfer::into_store::IntoStore;
+use thermocline_transfer::{Counts, Elements, Head, Sink};
 
 /// So often the state is written.
 const STATE_EVERY_US: u64 = 1_000_000;
@@ -126,7 +127,8 @@ fn bring(args: &CompactArgs, paths: &Paths, (source, target): (&ReadStore, &Engi
         state.write(&paths.state)
     };
     let walked =
-        FromStore { engine: &source.engine, filter: &filter, salvage: None, step: &mut step }.run(from, &mut counting);
+        FromStore { engine: &source.engine, choice: &filter, salvage: None, leaves_out: None, step: &mut step }
+            .run(from, &mut counting);
     bar.finish_and_clear();
     walked?;
     state.copied_keys = copied_before + progress.get().keys;
@@ -140,8 +142,8 @@ struct Shared<'s> {
     counts: &'s Cell<Counts>,
 }
 
-impl crate::transfer::Sink for Shared<'_> {
-    fn take(&mut self, head: &crate::transfer::Head, elements: &mut dyn crate::transfer::Elements) -> Result<()> {
+impl Sink for Shared<'_> {
+    fn take(&mut self, head: &Head, elements: &mut dyn Elements) -> Result<()> {
         self.counting.take(head, elements)?;
         self.counts.set(self.counting.counts);
         Ok(())

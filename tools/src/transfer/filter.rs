@@ -4,6 +4,7 @@
 
 use clap::{Args, ValueEnum};
 use thermocline::Kind;
+use thermocline_transfer::Choice;
 use thermocline_value::{Case, glob_match};
 
 /// A type, as TYPE names it.
@@ -48,17 +49,17 @@ pub struct Filter {
     pub databases: Vec<u32>,
 }
 
-impl Filter {
-    /// Is a key of this database, name and kind meant?
-    pub fn passes(&self, database: u32, key: &[u8], kind: Kind) -> bool {
-        self.has_database(database) && self.has_kind(kind) && self.matches(key)
-    }
-
-    /// Is this database meant?
-    pub fn has_database(&self, database: u32) -> bool {
+impl Choice for Filter {
+    fn has_database(&self, database: u32) -> bool {
         self.databases.is_empty() || self.databases.contains(&database)
     }
 
+    fn passes(&self, database: u32, key: &[u8], kind: Kind) -> bool {
+        self.has_database(database) && self.has_kind(kind) && self.matches(key)
+    }
+}
+
+impl Filter {
     /// Is this kind meant?
     pub fn has_kind(&self, kind: Kind) -> bool {
         self.types.is_empty() || self.types.iter().any(|t| t.kind() == kind)

@@ -12,8 +12,6 @@
 //! passed over.
 
 use super::filter::Filter;
-use super::rdb::Passed;
-use super::{Elements, Head, Owned, Sink};
 use anyhow::{Context, Result, anyhow, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -21,6 +19,8 @@ use serde::{Deserialize, Serialize, Serializer};
 use std::io::{BufRead, Read, Write};
 use thermocline::Kind;
 use thermocline_rdb::Element;
+use thermocline_transfer::rdb::Passed;
+use thermocline_transfer::{Choice, Elements, Head, Owned, Sink};
 
 /// Elements of one line.
 const LINE_ELEMENTS_MAX: usize = 8192;
@@ -54,9 +54,12 @@ impl Serialize for Score {
     }
 }
 
-impl Serialize for Owned {
+/// An element as it stands in a line.
+struct Written(Owned);
+
+impl Serialize for Written {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
+        match &self.0 {
             Owned::Bytes(bytes) => Text(bytes).serialize(serializer),
             Owned::Field(field, value, None) => (Text(field), Text(value)).serialize(serializer),
             Owned::Field(field, value, Some(at_ms)) => (Text(field), Text(value), at_ms).serialize(serializer),
@@ -105,7 +108,7 @@ impl<W: Write> Sink for IntoJsonLines<W> {
         let (mut held, mut bytes, mut continues) = (Vec::new(), 0, false);
         elements.each(&mut |element| {
             bytes += thermocline_exchange::element_bytes(&element);
-            held.extend(Owned::of(&element));
+            held.extend(Owned::of(&element).map(Written));
             if held.len() < LINE_ELEMENTS_MAX && bytes < LINE_BYTES_MAX {
                 return Ok(());
             }

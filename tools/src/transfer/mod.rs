@@ -1,142 +1,37 @@
-//! Keys on their way from one place to another: the seam between where they come from and where they go.
+//! Keys on their way, as the tool needs it beside what `thermocline-transfer` has: lines of JSON, a running server, which keys.
 //!
-//! ```text
-//!  from_store   a directory (the engine)  \                          /  into_store   a directory
-//!  rdb          an RDB file                >-- Head + elements -->  {   rdb          an RDB file
-//!  json_lines   lines of JSON             /                          \  json_lines   lines of JSON
-//!  redis        a running server: SCAN, DUMP
-//! ```
-//! Promises: streams; memory is bounded by the largest string and a batch of elements, not by a collection or the number of keys.
-//! Never: a key with a part of its elements left out without an error.
+//! Promises: as there, streams; memory is bounded by the largest string and a batch of elements. Never: a key with a part of its
+//! elements left out without an error.
 
 pub mod filter;
-pub mod from_store;
-pub mod into_store;
 pub mod json_lines;
-pub mod rdb;
 pub mod redis;
 
 use crate::print;
-use anyhow::Result;
-use thermocline::Kind;
-use thermocline_rdb::Element;
+use anyhow::{Result, bail};
+use filter::Filter;
+use thermocline::Engine;
+use thermocline_transfer::{Choice, Counts};
 
-/// A key, without its value.
-#[derive(Clone, Debug)]
-pub struct Head {
-    /// Its database.
-    pub database: u32,
-    /// Its name.
-    pub key: Vec<u8>,
-    /// String, list, hash, set or sorted set.
-    pub kind: Kind,
-    /// Unix milliseconds.
-    pub expires_at_ms: Option<u64>,
+/// `3 keys (1 with a time to live, 5 elements, 1.2 KiB)`.
+pub fn words(counts: &Counts) -> String {
+    format!(
+        "{} ({} with a time to live, {}, {})",
+        print::count(counts.keys, "key"),
+        counts.expiring,
+        print::count(counts.elements, "element"),
+        print::bytes(counts.bytes)
+    )
 }
 
-/// The elements of one value.
-pub trait Elements {
-    /// Shows each element once, in order; a string is one element.
-    ///
-    /// # Errors
-    /// The value cannot be read, or what `see` says.
-    fn each(&mut self, see: &mut dyn FnMut(Element<'_>) -> Result<()>) -> Result<()>;
-
-    /// How many elements there are, and the earliest time at which one of them expires. `None`: nobody knows before the end.
-    ///
-    /// # Errors
-    /// The value cannot be read.
-    fn survey(&mut self) -> Result<Option<(u64, Option<u64>)>> {
-        Ok(None)
+/// Databases that a filter means, of those a store has.
+///
+/// # Errors
+/// One is asked for that is not there.
+pub fn databases(engine: &Engine, filter: &Filter) -> Result<Vec<u32>> {
+    let count = engine.databases();
+    if let Some(absent) = filter.databases.iter().find(|&&database| database >= count) {
+        bail!("there is no database {absent}: the store has {count}");
     }
-}
-
-/// Where keys go.
-pub trait Sink {
-    /// Takes a key with its value. One that turns out to have no elements is left out.
-    ///
-    /// # Errors
-    /// The value could not be read, or not be written.
-    fn take(&mut self, head: &Head, elements: &mut dyn Elements) -> Result<()>;
-
-    /// Passes on what is still held back.
-    ///
-    /// # Errors
-    /// It could not be written.
-    fn flush(&mut self) -> Result<()> {
-        Ok(())
-    }
-}
-
-/// What was done, for the report.
-#[derive(Clone, Copy, Default, Debug, serde::Serialize)]
-pub struct Counts {
-    /// Keys.
-    pub keys: u64,
-    /// Of them, with a time to live.
-    pub expiring: u64,
-    /// Elements of collections, and strings.
-    pub elements: u64,
-    /// Bytes of keys and elements.
-    pub bytes: u64,
-}
-
-impl Counts {
-    /// Counts a key.
-    pub fn key(&mut self, head: &Head) {
-        self.keys += 1;
-        self.expiring += u64::from(head.expires_at_ms.is_some());
-        self.bytes += head.key.len() as u64;
-    }
-
-    /// `3 keys (1 with a time to live, 5 elements, 1.2 KiB)`.
-    pub fn words(&self) -> String {
-        format!(
-            "{} ({} with a time to live, {}, {})",
-            print::count(self.keys, "key"),
-            self.expiring,
-            print::count(self.elements, "element"),
-            print::bytes(self.bytes)
-        )
-    }
-
-    /// Counts an element.
-    pub fn element(&mut self, element: &Element<'_>) {
-        self.elements += 1;
-        self.bytes += thermocline_exchange::element_bytes(element) as u64;
-    }
-}
-
-/// A value that is in memory whole.
-#[derive(Clone, Debug)]
-pub enum Owned {
-    /// A string, an item of a list or a member of a set.
-    Bytes(Vec<u8>),
-    /// A field of a hash: name, value, time.
-    Field(Vec<u8>, Vec<u8>, Option<u64>),
-    /// A member of a sorted set.
-    Scored(Vec<u8>, f64),
-}
-
-impl Owned {
-    /// A copy of an element. Streams and values of modules have none.
-    pub fn of(element: &Element<'_>) -> Option<Owned> {
-        Some(match *element {
-            Element::String(bytes) | Element::Item(bytes) => Owned::Bytes(bytes.to_vec()),
-            Element::Field { field, value, expires_at_ms } => {
-                Owned::Field(field.to_vec(), value.to_vec(), expires_at_ms)
-            }
-            Element::Scored { member, score } => Owned::Scored(member.to_vec(), score),
-            Element::Raw(_) => return None,
-        })
-    }
-
-    /// The element.
-    pub fn element(&self) -> Element<'_> {
-        match self {
-            Owned::Bytes(bytes) => Element::Item(bytes),
-            Owned::Field(field, value, expires_at_ms) => Element::Field { field, value, expires_at_ms: *expires_at_ms },
-            Owned::Scored(member, score) => Element::Scored { member, score: *score },
-        }
-    }
+    Ok((0..count).filter(|&database| filter.has_database(database)).collect())
 }

@@ -4,8 +4,6 @@
 //! checked before it is believed. Never: changes the server, or shows its password.
 
 use super::filter::Filter;
-use super::rdb::{FromReader, Passed};
-use super::{Head, Sink};
 use anyhow::{Context, Result, bail};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -14,6 +12,8 @@ use thermocline_exchange::kind_of;
 use thermocline_rdb::payload::Payload;
 use thermocline_rdb::{Duplicates, Options};
 use thermocline_resp::{Value, decode};
+use thermocline_transfer::rdb::{FromReader, Passed};
+use thermocline_transfer::{Choice, Head, Sink};
 
 /// COUNT of SCAN, and so keys asked for in one round trip.
 const STEP_KEYS: &str = "100";

@@ -30,6 +30,33 @@ pub struct ValueWriter<'w, W: Write> {
     head: Option<Head<'w>>,
 }
 
+/// A string that comes in pieces.
+pub struct LongStringWriter<'w, W: Write> {
+    sink: &'w mut Sink<W>,
+    claimed: u64,
+    found: u64,
+}
+
+impl<W: Write> LongStringWriter<'_, W> {
+    /// The next piece.
+    pub fn write(&mut self, piece: &[u8]) -> Result<(), Error> {
+        self.found += piece.len() as u64;
+        if self.found > self.claimed {
+            return Err(self.sink.error(Reason::Count { claimed: self.claimed, found: self.found }));
+        }
+        self.sink.bytes(piece)
+    }
+
+    /// All bytes have come.
+    pub fn end(self) -> Result<(), Error> {
+        if self.found < self.claimed {
+            return Err(self.sink.error(Reason::Count { claimed: self.claimed, found: self.found }));
+        }
+        self.sink.finish_value();
+        Ok(())
+    }
+}
+
 impl<'w, W: Write> ValueWriter<'w, W> {
     pub(crate) fn new(sink: &'w mut Sink<W>, head: Option<Head<'w>>) -> ValueWriter<'w, W> {
         ValueWriter { sink, head }
@@ -41,6 +68,13 @@ impl<'w, W: Write> ValueWriter<'w, W> {
         self.sink.string(bytes)?;
         self.sink.finish_value();
         Ok(())
+    }
+
+    /// A string of so many bytes, which come in pieces. It is not packed.
+    pub fn long_string(self, bytes: u64) -> Result<LongStringWriter<'w, W>, Error> {
+        self.sink.begin_value(self.head.as_ref(), ValueType::String)?;
+        self.sink.length(bytes)?;
+        Ok(LongStringWriter { sink: self.sink, claimed: bytes, found: 0 })
     }
 
     /// A list of so many elements, given from head to tail.

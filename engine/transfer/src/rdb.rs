@@ -3,8 +3,7 @@
 //! Promises: a file written here loads in the Redis of its version; a file is read to its checksum. Never: an expired key is
 //! brought, or a stream, a module's value or a function passed over without being counted.
 
-use super::filter::Filter;
-use super::{Elements, Head, Sink};
+use crate::{Choice, Elements, Head, Sink};
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, Read, Write};
 use thermocline_exchange::{CollectionWriter, kind_of};
@@ -76,6 +75,16 @@ impl<W: Write> Sink for IntoRdb<W> {
         let about = About { expires_at_ms: head.expires_at_ms, ..About::default() };
         let mut value = Some(self.writer.key(&head.key, about)?);
         if head.kind == thermocline::Kind::String {
+            let mut long = None;
+            let is_long = elements.pieces(&mut |length, piece| {
+                if let Some(value) = value.take() {
+                    long = Some(value.long_string(length)?);
+                }
+                Ok(long.as_mut().map_or(Ok(()), |long| long.write(piece))?)
+            })?;
+            if let (true, Some(long)) = (is_long, long) {
+                return Ok(long.end()?);
+            }
             return elements.each(&mut |element| {
                 let (Element::String(bytes), Some(value)) = (element, value.take()) else {
                     bail!("a string is one element");
@@ -110,7 +119,7 @@ pub struct Passed {
 /// The file is damaged or holds what cannot be carried, or the sink takes a key not.
 pub fn from_rdb(
     input: impl Read,
-    (filter, skip, now_ms): (&Filter, bool, u64),
+    (choice, skip, now_ms): (&dyn Choice, bool, u64),
     sink: &mut dyn Sink,
     step: &mut dyn FnMut(u64),
 ) -> Result<Passed> {
@@ -135,7 +144,7 @@ pub fn from_rdb(
         let Some(kind) = kind_of(entry.value.kind()) else {
             if !skip {
                 bail!(
-                    "key '{}' of db{database} is a stream or a module's value, which is not carried yet; --skip-unsupported leaves it out",
+                    "key '{}' of db{database} is a stream or a module's value, which is not carried yet; `thermocline load --skip-unsupported` leaves it out",
                     entry.key.escape_ascii()
                 );
             }
@@ -145,7 +154,7 @@ pub fn from_rdb(
         let head = Head { database, key: entry.key.to_vec(), kind, expires_at_ms: entry.about.expires_at_ms };
         if head.expires_at_ms.is_some_and(|at_ms| at_ms <= now_ms) {
             passed.expired += 1;
-        } else if !filter.passes(database, &head.key, kind) {
+        } else if !choice.passes(database, &head.key, kind) {
             passed.filtered += 1;
         } else {
             let mut value = FromReader { value: entry.value, now_ms };

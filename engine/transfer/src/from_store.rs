@@ -3,13 +3,12 @@
 //! Promises: no element is shown twice or left out; expired keys and fields are not shown; nothing is shown while a latch of the
 //! store is held. What is damaged is an error, or, if the caller salvages, one entry in its list. Never: changes the store.
 
-use super::filter::Filter;
-use super::{Counts, Elements, Head, Owned, Sink};
-use anyhow::{Context, Result, bail};
+use crate::{Choice, Counts, Elements, Head, Owned, Sink};
+use anyhow::{Context, Result};
 use thermocline::{Access, Changes, Collection, Engine, Error, Kind, SpaceId, Tier, View, block_on};
 use thermocline_exchange::{self as exchange, Walk, Way};
 use thermocline_rdb::Element;
-use thermocline_value::{Fault, Root};
+use thermocline_value::{Fault, NodeId, Root};
 
 /// Keys asked of the store at once: as many as one round of reads brings.
 const STEP_KEYS: usize = 64;
@@ -31,14 +30,19 @@ pub struct Lost {
     pub why: String,
 }
 
+/// Is a key left out, by its space, its name and its record's payload?
+pub type LeavesOut<'w> = &'w mut dyn FnMut(SpaceId, &[u8], &[u8]) -> bool;
+
 /// A walk through a store.
 pub struct FromStore<'w> {
     /// The store.
     pub engine: &'w Engine,
     /// Which keys.
-    pub filter: &'w Filter,
+    pub choice: &'w dyn Choice,
     /// Told of keys that cannot be read; without it the first of them ends the walk.
     pub salvage: Option<&'w mut dyn FnMut(Lost)>,
+    /// Asked for each key that is chosen; `None`: none is left out.
+    pub leaves_out: Option<LeavesOut<'w>>,
     /// Called between two steps with the database, the cursor behind the step and the keys looked at; an error ends the walk.
     pub step: &'w mut dyn FnMut(u32, u64, u64) -> Result<()>,
 }
@@ -56,7 +60,7 @@ impl FromStore<'_> {
     /// A key cannot be read (and nobody salvages), or the sink takes it not.
     pub fn run(&mut self, from: (u32, u64), sink: &mut dyn Sink) -> Result<()> {
         for database in from.0..self.engine.databases() {
-            if !self.filter.has_database(database) {
+            if !self.choice.has_database(database) {
                 continue;
             }
             let space = self.engine.space(database);
@@ -79,10 +83,13 @@ impl FromStore<'_> {
 
     fn scan(&mut self, database: u32, space: SpaceId, cursor: u64) -> Result<(u64, u64, Vec<Met>)> {
         let (mut met, mut looked) = (Vec::new(), 0);
-        let (filter, salvage) = (self.filter, &mut self.salvage);
+        let (choice, salvage) = (self.choice, &mut self.salvage);
+        let leaves_out = &mut self.leaves_out;
         let see = |key: &[u8], view: &View<'_>| {
             looked += 1;
-            if !filter.passes(database, key, view.kind) {
+            if !choice.passes(database, key, view.kind)
+                || leaves_out.as_mut().is_some_and(|leaves_out| leaves_out(space, key, view.value))
+            {
                 return;
             }
             let head = Head { database, key: key.to_vec(), kind: view.kind, expires_at_ms: view.expires_at_ms };
@@ -172,7 +179,7 @@ impl Value<'_> {
         let (now_ms, mut from, mut step) = (self.engine.now_ms(), 0, *STEP_ELEMENTS.start());
         loop {
             let (length, part) = self.look(|_, collection| {
-                let collection = collection.ok_or(Fault::Missing(thermocline_value::NodeId::ROOT))?;
+                let collection = collection.ok_or(Fault::Missing(NodeId::ROOT))?;
                 let mut part = Vec::new();
                 exchange::each(collection, from..from + step, Way::Forward, |element| {
                     part.extend(Owned::of(&element));
@@ -194,6 +201,27 @@ impl Value<'_> {
             }
             step = if bytes < STEP_BYTES { step * 2 } else { step / 2 }
                 .clamp(*STEP_ELEMENTS.start(), *STEP_ELEMENTS.end());
+        }
+    }
+
+    /// How many elements a tree has none of which ever expires: its root tells.
+    fn told_length(&mut self) -> Result<Option<u64>> {
+        if self.whole.is_some() || self.head.kind == Kind::String {
+            return Ok(None);
+        }
+        let told = self.look(|view, collection| {
+            let collection = collection.ok_or(Fault::Missing(NodeId::ROOT))?;
+            let root = Root::decode(view.value).map_err(|error| Fault::Corrupt(NodeId::ROOT, error))?;
+            Ok(if root.expiries { None } else { Some(thermocline_value::length(collection)?) })
+        });
+        match told {
+            Ok(length) => Ok(length),
+            Err(Trouble::Gone) => Ok(Some(0)),
+            Err(Trouble::Sink(error)) => Err(error),
+            Err(Trouble::Value(error)) => {
+                self.failed = true;
+                Err(error)
+            }
         }
     }
 
@@ -256,7 +284,24 @@ impl Elements for Value<'_> {
         }
     }
 
+    fn pieces(&mut self, see: &mut dyn FnMut(u64, &[u8]) -> Result<()>) -> Result<bool> {
+        if self.head.kind != Kind::String || self.whole.is_some() {
+            return Ok(false);
+        }
+        let key = self.engine.key(self.space, &self.head.key);
+        let string = block_on(self.engine.long_string(key)).inspect_err(|_| self.failed = true)?;
+        let Some(string) = string else { return Ok(false) };
+        for number in 0..string.extents() {
+            let extent = block_on(self.engine.extent(&string, number)).inspect_err(|_| self.failed = true)?;
+            see(string.length(), &extent)?;
+        }
+        Ok(true)
+    }
+
     fn survey(&mut self) -> Result<Option<(u64, Option<u64>)>> {
+        if let Some(length) = self.told_length()? {
+            return Ok(Some((length, None)));
+        }
         let (mut count, mut earliest_ms) = (0, None);
         self.each(&mut |element| {
             count += 1;
@@ -267,18 +312,6 @@ impl Elements for Value<'_> {
         })?;
         Ok(Some((count, earliest_ms)))
     }
-}
-
-/// Databases that a filter means, of those a store has.
-///
-/// # Errors
-/// One is asked for that is not there.
-pub fn databases(engine: &Engine, filter: &Filter) -> Result<Vec<u32>> {
-    let count = engine.databases();
-    if let Some(absent) = filter.databases.iter().find(|&&database| database >= count) {
-        bail!("there is no database {absent}: the store has {count}");
-    }
-    Ok((0..count).filter(|&database| filter.has_database(database)).collect())
 }
 
 /// A sink that counts what goes through it.
@@ -317,6 +350,15 @@ impl Elements for Tally<'_> {
         self.elements.each(&mut |element| {
             counts.element(&element);
             see(element)
+        })
+    }
+
+    fn pieces(&mut self, see: &mut dyn FnMut(u64, &[u8]) -> Result<()>) -> Result<bool> {
+        let counts = &mut self.counts;
+        self.elements.pieces(&mut |length, piece| {
+            counts.elements = 1;
+            counts.bytes += piece.len() as u64;
+            see(length, piece)
         })
     }
 

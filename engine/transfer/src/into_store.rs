@@ -6,7 +6,7 @@
 //! Promises: what the key held before is replaced; a value that cannot be read to its end leaves no key behind. Never: a group
 //! that the log of a small directory cannot take.
 
-use super::{Elements, Head, Owned, Sink};
+use crate::{Elements, Head, Owned, Sink};
 use anyhow::{Context, Result, anyhow, bail};
 use thermocline::{Access, Changes, Collection, Engine, Expiry, Kind, block_on};
 use thermocline_exchange as exchange;
