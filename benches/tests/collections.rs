@@ -46,7 +46,7 @@ impl Redis {
             .unwrap();
         let redis = Self { child, port, _dir: dir };
         for _ in 0..500 {
-            if TcpStream::connect(("127.0.0.1", port.number())).is_ok() {
+            if TcpStream::connect(("127.0.0.1", redis.port.number())).is_ok() {
                 return Some(redis);
             }
             std::thread::sleep(Duration::from_millis(10));

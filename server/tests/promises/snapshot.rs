@@ -112,11 +112,11 @@ fn fill(connection: &mut Connection) {
 }
 
 /// A real server of Redis's kind on a directory; `None`, and a line that says so, if it is not on this machine.
-struct Peer(Child, u16);
+struct Peer(Child, Port);
 
 impl Peer {
     fn start(directory: &Path) -> Option<Peer> {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its number").port();
+        let port = Port::reserve().expect("a port");
         let mut command = Command::new("redis-server");
         command.args([
             "--port",
@@ -141,7 +141,7 @@ impl Peer {
     fn connect(&self) -> Connection {
         let mut connected = None;
         wait_for("redis-server", || {
-            let Some(mut connection) = Connection::to(self.1) else { return false };
+            let Some(mut connection) = Connection::to(self.1.number()) else { return false };
             let is_loaded = connection.call(&["PING"]) == Value::Simple(b"PONG".to_vec());
             connected = is_loaded.then_some(connection);
             is_loaded
