@@ -61,6 +61,25 @@ impl Store {
         self.finish(change).unwrap();
     }
 
+    /// Gives a key another name. A tree's nodes stay where they are.
+    fn rename(&mut self, from: &str, to: &str) {
+        let engine = self.engine.clone();
+        let space = engine.space(0);
+        let [from, to] = [from, to].map(|name| engine.key(space, name.as_bytes()));
+        let rename = async {
+            let mut changes = Changes::new(2);
+            let keys = [(from, Access::Write), (to, Access::Overwrite)];
+            engine
+                .run(&keys, &mut changes, |views, changes| {
+                    let source = views[0].as_ref().expect("it is there");
+                    changes.put_with(1, source.kind, Expiry::Clear, |into| into.extend_from_slice(source.value));
+                    changes.remove(0);
+                })
+                .await
+        };
+        self.finish(rename).unwrap();
+    }
+
     /// Sets and removes keys and fields, and keeps the model beside it.
     fn work(&mut self, steps: usize, model: &mut Model, random: &mut SmallRng) {
         for _ in 0..steps {
@@ -181,6 +200,28 @@ fn a_snapshot_is_the_store_at_its_moment_whatever_is_written_meanwhile() {
         }
     }
     assert!(reused > 0, "no segment was reused while a snapshot was read: the test shows nothing");
+}
+
+/// In each of these parts are keys whose trees lie in another one.
+#[test]
+fn large_collections_that_were_renamed_are_read_once_and_whole() {
+    let mut store = Store::open(&disk(1), roomy(Durability::EverySecond));
+    let mut model = Model::new();
+    for number in 0..12 {
+        for field in 0..150 {
+            let (field, value) =
+                (format!("field {field}"), format!("{number} {field} of some length that makes a tree"));
+            store.set_field(&field, value.as_bytes());
+            model.insert(format!("renamed {number}/{field}"), value.into_bytes());
+        }
+        store.rename(TREE, &format!("renamed {number}"));
+    }
+    store.change("string", Some(b"between them")).unwrap();
+    model.insert("string".into(), b"between them".to_vec());
+    for bits in [0, 1, 3, 8] {
+        let snapshot = store.begin().unwrap().in_parts(bits);
+        assert!(read(&snapshot, &mut || ()).unwrap() == model, "{bits} bits");
+    }
 }
 
 #[test]

@@ -12,7 +12,6 @@ mod full_store;
 mod large;
 mod memory;
 mod overlap;
-#[expect(dead_code, reason = "each test folder uses a part of it")]
 mod process;
 mod refusals;
 mod scan;
