@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use thermocline_port::Port;
 use thermocline_rdb::{Item, Options, Reader, Value as Rdb};
 use thermocline_resp::Value;
 
