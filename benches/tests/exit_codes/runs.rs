@@ -3,7 +3,7 @@
 
 use crate::mini_server::{Fault, MiniServer, Speech};
 use serde_json::Value;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use thermocline_port::Port;
