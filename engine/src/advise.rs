@@ -1,7 +1,7 @@
 //! What another `max_memory` would do: notes requests for the keys of a small sample and keeps [`policy::Advisor`] up to date.
 //!
 //! ```text
-//!  command: hash below the limit? --no--> nothing more        background, every 10 ms: models of 8 sizes
+//!  command: hash below the limit? --no--> nothing more        background, every 10 ms: models of 6 sizes
 //!                |yes, latch held                                   ^
 //!                '--> what it found, what is there now --> pending -'   lost if somebody else writes there, or it is full
 //! ```

@@ -125,7 +125,7 @@ pub const WARM_GAP_BYTES: u32 = 64 << 10;
 /// Bytes one read of a warm-up takes at most.
 pub const WARM_READ_BYTES: usize = 1 << 20;
 /// Sizes of memory that the advisor keeps models of, as parts of `maxmemory`.
-pub const ADVISED_SIZES: [f64; 8] = [0.125, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0];
+pub const ADVISED_SIZES: [f64; 6] = [0.25, 0.5, 0.75, 1.0, 1.5, 3.0];
 /// Notes of requests for keys of the sample that wait to be taken into account.
 pub const ADVISED_NOTES_MAX: usize = 4 << 10;
 /// Notes taken into account in one step: about 100 us.
@@ -133,7 +133,7 @@ pub const ADVISED_NOTES_PER_STEP: usize = 256;
 /// Notes per second beyond which the sample is made smaller: together below 1 % of a core.
 pub const ADVISED_NOTES_PER_SECOND_MAX: usize = 20_000;
 /// Keys that the advisor keeps at most, each in a model of every size: together below 1 MiB.
-pub const ADVISED_KEYS_MAX: usize = 6 << 10;
+pub const ADVISED_KEYS_MAX: usize = 5 << 10;
 /// With fewer bytes in the arena, commands do not look ahead for their keys.
 pub const PREFETCH_BYTES_MIN: u64 = 4 << 20;
 /// Read buffers kept for reuse.

@@ -79,8 +79,11 @@ struct Size {
 impl Advisor {
     /// Nothing seen yet. `own`: which of the capacities is that of the store now, if it is among them.
     pub fn new(policy: TierPolicy, capacities_bytes: &[u64], own: Option<usize>, samples_max: usize) -> Advisor {
-        let size =
-            |&capacity_bytes: &u64| Size { capacity_bytes, model: Model::new(policy, capacity_bytes), hits: 0.0 };
+        let size = |&capacity_bytes: &u64| {
+            let mut model = Model::new(policy, capacity_bytes);
+            model.reserve(samples_max);
+            Size { capacity_bytes, model, hits: 0.0 }
+        };
         Advisor {
             below: BELOW_ALL,
             samples_max: samples_max.max(4),
@@ -203,7 +206,7 @@ impl Advisor {
         }
         let rate = self.rate();
         for size in &mut self.sizes {
-            size.model.set_capacity_bytes((size.capacity_bytes as f64 * rate) as u64);
+            size.model.resize((size.capacity_bytes as f64 * rate) as u64);
         }
     }
 
@@ -251,6 +254,7 @@ impl Advisor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::{ADVISED_KEYS_MAX, ADVISED_SIZES};
 
     fn read(id: u64) -> Sample {
         Sample { id, bytes: 100, asked: Asked::Read { hot: false } }
@@ -264,8 +268,28 @@ mod tests {
             assert!(advisor.keys() <= 64);
         }
         assert!(advisor.keys() > 32 && advisor.rate() < 0.01, "{} keys at {}", advisor.keys(), advisor.rate());
-        assert!(advisor.memory_bytes() < 64 * 100, "{} bytes", advisor.memory_bytes());
         assert!(advisor.keys.values().all(|known| known.number < 64));
+    }
+
+    #[test]
+    fn all_sizes_of_a_full_sample_take_less_than_a_mebibyte() {
+        let sizes: Vec<u64> = ADVISED_SIZES.iter().map(|factor| (factor * f64::from(256 << 20)) as u64).collect();
+        let mut advisor = Advisor::new(TierPolicy::S3Fifo, &sizes, None, ADVISED_KEYS_MAX);
+        let mut bytes_max = 0;
+        for step in 0..1_000_000u64 {
+            // A third of the requests is for one key in sixteen, of 2 M keys of 400 bytes: 800 MB.
+            let key = step.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 43 & if step % 3 == 0 { 0x1_ffff } else { 0x1f_ffff };
+            let id = (key + 1).wrapping_mul(0xd6e8_feb8_6659_fd93) >> 20;
+            advisor.record(&Sample { bytes: 400, ..read(id) });
+            if step % 1000 == 0 {
+                bytes_max = bytes_max.max(advisor.memory_bytes());
+            }
+        }
+        assert!(
+            advisor.keys() > ADVISED_KEYS_MAX / 2 && bytes_max < 1 << 20,
+            "{} keys, {bytes_max} bytes",
+            advisor.keys()
+        );
     }
 
     #[test]

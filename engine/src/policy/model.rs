@@ -128,6 +128,11 @@ impl Model {
         }
     }
 
+    /// Makes room for so many objects and no more.
+    pub fn reserve(&mut self, objects: usize) {
+        self.table.0.reserve_exact(objects.saturating_sub(self.table.0.len()));
+    }
+
     /// A request for object `number`, whose value has so many bytes (now, if it is written). True: it was in DRAM.
     pub fn request(&mut self, number: u32, bytes: u32) -> bool {
         let key = number as usize;
@@ -165,9 +170,10 @@ impl Model {
         *object = Object::new(0, object.generation(), 0, false, State::Absent);
     }
 
-    /// The arena has another size from the next request on.
-    pub fn set_capacity_bytes(&mut self, bytes: u64) {
-        self.capacity_bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+    /// The arena has another size from the next request on; what forgotten objects left in the queues is dropped.
+    pub fn resize(&mut self, capacity_bytes: u64) {
+        self.capacity_bytes = usize::try_from(capacity_bytes).unwrap_or(usize::MAX);
+        self.policy.trim(&mut self.table);
     }
 
     /// DRAM that this takes.

@@ -129,6 +129,14 @@ impl S3Fifo {
         if main { self.main.push_front(entry) } else { self.small.push_front(entry) }
     }
 
+    /// Drops all stale entries, and memory that is not needed.
+    pub fn trim(&mut self, objects: &mut impl Objects) {
+        for (ring, main) in [(&mut self.small, false), (&mut self.main, true)] {
+            ring.retain(|&e| objects.look(e).is_some_and(|l| l.main == main));
+            ring.shrink_to_fit();
+        }
+    }
+
     /// Drops stale entries when they outnumber the live ones. Returns how many were looked at.
     pub fn compact(&mut self, objects: &mut impl Objects) -> usize {
         let mut looked = 0;
