@@ -14,6 +14,7 @@ const PROGRAMS_USE: &[&str] = &[
     "thermocline-io",
     "thermocline-rdb",
     "thermocline-value",
+    "thermocline-port",
     "thermocline-resp",
     "thermocline-transfer",
 ];
@@ -22,7 +23,8 @@ const PROGRAMS_USE: &[&str] = &[
 const ARROWS: &[(&str, &[&str])] = &[
     ("thermocline-io", &[]),
     ("thermocline-memory", &[]),
-    ("thermocline-rdb", &[]),
+    // Its tests start a real server.
+    ("thermocline-rdb", &["thermocline-port"]),
     ("thermocline-value", &[]),
     ("thermocline-port", &[]),
     ("thermocline-resp", &[]),
@@ -35,7 +37,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("thermocline-simulate", &["thermocline", "thermocline-io", "thermocline-memory", "thermocline-value"]),
     (
         "thermocline-bench",
-        &["thermocline", "thermocline-io", "thermocline-memory", "thermocline-value", "thermocline-resp"],
+        &[
+            "thermocline",
+            "thermocline-io",
+            "thermocline-memory",
+            "thermocline-value",
+            "thermocline-port",
+            "thermocline-resp",
+        ],
     ),
 ];
 
