@@ -14,6 +14,7 @@
 
 use crate::change::{Access, Key, Tier};
 use crate::engine::{Engine, Inner};
+use crate::index::Slot;
 use crate::nodes::Met;
 use crate::options::{ADVISED_KEYS_MAX, ADVISED_NOTES_MAX, ADVISED_NOTES_PER_SECOND_MAX, ADVISED_SIZES, TierPolicy};
 use crate::policy::{Advisor, Asked, SAMPLED_BITS, Sample};
@@ -114,7 +115,8 @@ impl Advising {
         }
     }
 
-    fn is_on(&self) -> bool {
+    /// Whether a sample is kept.
+    pub(crate) fn is_on(&self) -> bool {
         self.below.load(Ordering::Relaxed) > 0
     }
 
@@ -166,6 +168,14 @@ impl Inner {
             (Tier::Cold, _) => Asked::Read { hot: false },
         };
         self.advising.push(Sample { id: self.sample_id(hash), bytes, asked });
+    }
+
+    /// Notes a read of a key of the sample that was found hot in this slot, and still is there.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn note_hot(&self, shard: &Shard, hash: u64, slot: Slot) {
+        let bytes = shard.heap.bytes(Handle::from_bits(slot.place())).len() as u32;
+        self.advising.push(Sample { id: self.sample_id(hash), bytes, asked: Asked::Read { hot: true } });
     }
 
     /// Counts the node of a collection that a command has read, and notes it if it belongs to the sample.

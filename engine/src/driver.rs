@@ -221,17 +221,19 @@ impl Background {
             period_us,
             due_us: 0,
         };
-        let tasks = vec![
+        let mut tasks = vec![
             task(TICK_US, Box::pin(prepare_segments(Arc::downgrade(inner)))),
             task(TICK_US, Box::pin(collect_garbage(Arc::downgrade(inner)))),
             task(KEEPER_US, Box::pin(heal(Arc::downgrade(inner)))),
             task(EXPIRY_US, Box::pin(expire(Arc::downgrade(inner)))),
             task(EXPIRY_US, Box::pin(sweep(Arc::downgrade(inner)))),
             task(KEEPER_US, Box::pin(keep(Arc::downgrade(inner)))),
-            task(ADVICE_US, Box::pin(advise(Arc::downgrade(inner)))),
             task(TICK_US, Box::pin(keep_maps(Arc::downgrade(inner)))),
             task(TICK_US, Box::pin(keep_hot_set(Arc::downgrade(inner)))),
         ];
+        if inner.advising.is_on() {
+            tasks.push(task(ADVICE_US, Box::pin(advise(Arc::downgrade(inner)))));
+        }
         Background { inner: inner.clone(), tasks, ticked_us: 0 }
     }
 

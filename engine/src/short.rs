@@ -89,12 +89,12 @@ impl Inner {
         }
         if let (Some((at, slot, _)), true) = (found, access != Access::Peek) {
             shard.touch(key.space, at, slot);
+            if self.is_sampled(hash) {
+                self.note_hot(&shard, hash, slot);
+            }
         }
         let wait_seq = self.wait_short(shard.high_seq, 0)?;
         count(&mut shard, tier, false, access);
-        if self.is_sampled(hash) {
-            self.note(&shard, key, hash, tier, access);
-        }
         Ok((result, Done { wait_seq, tier, read_us: 0, cause: 0 }))
     }
 
