@@ -221,11 +221,12 @@ impl Advisor {
     }
 
     /// The share of a size between those that are kept, by its capacity: along the line between its neighbours over the logarithm
-    /// of the size; that of the smallest or largest beyond them.
+    /// of the size; that of the largest beyond it, and below the smallest its part.
     pub fn hot_share_at(&self, shares: &[f64], capacity_bytes: u64) -> f64 {
         let at = self.sizes.partition_point(|size| size.capacity_bytes < capacity_bytes);
-        let (Some(low), Some(high)) = (at.checked_sub(1), self.sizes.get(at)) else {
-            return shares[at.min(shares.len() - 1)];
+        let Some(high) = self.sizes.get(at) else { return shares[at - 1] };
+        let Some(low) = at.checked_sub(1) else {
+            return shares[0] * capacity_bytes as f64 / high.capacity_bytes.max(1) as f64;
         };
         let place = |bytes: u64| (bytes.max(1) as f64).ln();
         let (from, to) = (place(self.sizes[low].capacity_bytes), place(high.capacity_bytes));
@@ -324,7 +325,8 @@ mod tests {
     fn between_two_sizes_the_share_lies_between_theirs() {
         let advisor = Advisor::new(TierPolicy::S3Fifo, &[1 << 10, 1 << 12], None, 64);
         let share = |bytes| advisor.hot_share_at(&[0.2, 0.6], bytes);
-        assert_eq!((share(1), share(1 << 10), share(1 << 12), share(1 << 20)), (0.2, 0.2, 0.6, 0.6));
+        assert_eq!((share(1 << 10), share(1 << 12), share(1 << 20)), (0.2, 0.6, 0.6));
+        assert_eq!((share(0), share(1 << 9)), (0.0, 0.1), "the curve begins at nothing");
         assert!((share(1 << 11) - 0.4).abs() < 1e-9);
     }
 }
