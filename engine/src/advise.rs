@@ -16,7 +16,9 @@ use crate::change::{Access, Key, Tier};
 use crate::engine::{Engine, Inner};
 use crate::index::Slot;
 use crate::nodes::Met;
-use crate::options::{ADVISED_KEYS_MAX, ADVISED_NOTES_MAX, ADVISED_NOTES_PER_SECOND_MAX, ADVISED_SIZES, TierPolicy};
+use crate::options::{
+    ADVISED_BYTES_MAX, ADVISED_KEYS_MAX, ADVISED_NOTES_MAX, ADVISED_NOTES_PER_SECOND_MAX, ADVISED_SIZES, TierPolicy,
+};
 use crate::policy::{Advisor, Asked, SAMPLED_BITS, Sample};
 use crate::shard::{Shard, Sight};
 use parking_lot::Mutex;
@@ -25,6 +27,16 @@ use thermocline_memory::Handle;
 
 /// The size that is the store's own, among [`ADVISED_SIZES`].
 const OWN: f64 = 1.0;
+
+/// The sizes that are kept, in bytes.
+fn sizes_of(max_memory: u64) -> [u64; ADVISED_SIZES.len()] {
+    ADVISED_SIZES.map(|factor| (max_memory as f64 * factor) as u64)
+}
+
+/// What the value of a hot slot takes in the arena.
+fn bytes_of(shard: &Shard, slot: Slot) -> u32 {
+    shard.heap.bytes(Handle::from_bits(slot.place())).len() as u32
+}
 
 /// What one size of memory would do.
 #[derive(Copy, Clone, Debug)]
@@ -63,7 +75,8 @@ pub(crate) struct Advising {
     pending: Mutex<Vec<Sample>>,
     /// What is known is of another store: its keys are gone, or its memory has another size.
     stale: AtomicBool,
-    state: Mutex<State>,
+    /// `None`: no sample is kept.
+    state: Mutex<Option<State>>,
 }
 
 struct State {
@@ -81,10 +94,9 @@ struct State {
 
 impl State {
     fn new(policy: TierPolicy, max_memory: u64, now_us: u64, reads: u64) -> State {
-        let capacities = ADVISED_SIZES.map(|factor| (max_memory as f64 * factor) as u64);
         let own = ADVISED_SIZES.iter().position(|&factor| factor == OWN);
         State {
-            advisor: Advisor::new(policy, &capacities, own, ADVISED_KEYS_MAX),
+            advisor: Advisor::new(policy, &sizes_of(max_memory), own, ADVISED_KEYS_MAX),
             max_memory,
             since_us: now_us,
             halvings: 0,
@@ -106,9 +118,9 @@ impl State {
 impl Advising {
     /// Nothing seen yet.
     pub(crate) fn new(policy: TierPolicy, max_memory: u64, now_us: u64, wanted: bool) -> Advising {
-        let state = State::new(policy, max_memory, now_us, 0);
+        let state = wanted.then(|| State::new(policy, max_memory, now_us, 0));
         Advising {
-            below: AtomicU32::new(if wanted { state.advisor.below() } else { 0 }),
+            below: AtomicU32::new(state.as_ref().map_or(0, |state| state.advisor.below())),
             pending: Mutex::default(),
             stale: AtomicBool::new(false),
             state: Mutex::new(state),
@@ -127,7 +139,7 @@ impl Advising {
 
     /// DRAM that it takes at most.
     pub(crate) fn memory_bytes(&self) -> u64 {
-        if self.is_on() { 1 << 20 } else { 0 }
+        if self.is_on() { ADVISED_BYTES_MAX } else { 0 }
     }
 
     fn push(&self, sample: Sample) {
@@ -156,7 +168,7 @@ impl Inner {
     #[inline(never)]
     pub(crate) fn note(&self, shard: &Shard, key: &Key<'_>, hash: u64, found: Tier, access: Access) {
         let (bytes, is_there) = match shard.sight(key, hash) {
-            Sight::Hot(_, slot, _) => (shard.heap.bytes(Handle::from_bits(slot.place())).len() as u32, true),
+            Sight::Hot(_, slot, _) => (bytes_of(shard, slot), true),
             Sight::Unknown => (0, true),
             Sight::Absent => (0, false),
         };
@@ -174,7 +186,7 @@ impl Inner {
     #[cold]
     #[inline(never)]
     pub(crate) fn note_hot(&self, shard: &Shard, hash: u64, slot: Slot) {
-        let bytes = shard.heap.bytes(Handle::from_bits(slot.place())).len() as u32;
+        let bytes = bytes_of(shard, slot);
         self.advising.push(Sample { id: self.sample_id(hash), bytes, asked: Asked::Read { hot: true } });
     }
 
@@ -184,7 +196,7 @@ impl Inner {
         shard.counts.nodes += 1;
         if self.is_sampled(node.hash) {
             let slot = shard.sight_node(&node.key, node.hash).map(|(_, slot, _)| slot);
-            let bytes = slot.map_or(0, |slot| shard.heap.bytes(Handle::from_bits(slot.place())).len() as u32);
+            let bytes = slot.map_or(0, |slot| bytes_of(shard, slot));
             let asked = Asked::Read { hot: node.hot.is_some() };
             self.advising.push(Sample { id: self.sample_id(node.hash), bytes, asked });
         }
@@ -199,12 +211,9 @@ impl Inner {
     /// Takes the notes into account, at most so many; true: there may be more.
     pub(crate) fn digest_notes(&self, notes_max: usize) -> bool {
         let advising = &self.advising;
-        if !advising.is_on() {
-            return false;
-        }
         let (now_us, max_memory) = (self.clock.monotonic_us(), self.max_memory.load(Ordering::Relaxed));
         let mut state = advising.state.lock();
-        let state = &mut *state;
+        let Some(state) = &mut *state else { return false };
         if advising.stale.swap(false, Ordering::AcqRel) || state.max_memory != max_memory {
             advising.pending.lock().clear();
             *state = State::new(self.options.tier_policy, max_memory, now_us, self.reads());
@@ -245,9 +254,10 @@ impl Engine {
         let stats = self.stats();
         let reads = inner.reads();
         let mut state = inner.advising.state.lock();
+        let state = state.as_mut()?;
         state.count_reads(reads);
         let advisor = &state.advisor;
-        let shares = advisor.hot_shares().filter(|_| inner.advising.is_on())?;
+        let shares = advisor.hot_shares()?;
         let elapsed_us = inner.clock.monotonic_us().saturating_sub(state.since_us).max(1);
         let reads_per_second = advisor.reads() / (elapsed_us as f64 / 1e6);
         // What is not the arena's stays as it is, and so does the part of the arena that lies between values.
@@ -261,7 +271,7 @@ impl Engine {
             let hot_share = advisor.hot_share_at(&shares, arena_bytes);
             AdvisedSize { max_memory, hot_share, cold_reads_per_second: reads_per_second * (1.0 - hot_share) }
         };
-        let kept = ADVISED_SIZES.map(|factor| (stats.max_memory as f64 * factor) as u64);
+        let kept = sizes_of(stats.max_memory);
         Some(Advice {
             max_memory: stats.max_memory,
             reads_per_second,

@@ -227,13 +227,21 @@ impl Inner {
         .await
     }
 
+    /// DRAM of the indexes.
+    pub(crate) fn index_bytes(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.lock().memory_bytes()).sum()
+    }
+
+    /// DRAM of all live bits.
+    pub(crate) fn live_bits_bytes(&self) -> u64 {
+        self.log.segments.iter().map(|segment| segment.live.lock().memory_bytes() as u64).sum()
+    }
+
     /// What the arena may take now.
     pub(crate) fn arena_limit_bytes(&self) -> u64 {
-        let index: u64 = self.shards.iter().map(|s| s.lock().memory_bytes()).sum();
-        let live: u64 = self.log.segments.iter().map(|s| s.live.lock().memory_bytes() as u64).sum();
         let clients = self.client_bytes.load(Ordering::Relaxed).max(0) as u64;
-        let others = index
-            + live
+        let others = self.index_bytes()
+            + self.live_bits_bytes()
             + self.log.memory_bytes() as u64
             + self.read_buffers.kept_bytes() as u64
             + self.pinned_bytes.load(Ordering::Relaxed)

@@ -132,7 +132,9 @@ pub const ADVISED_NOTES_MAX: usize = 4 << 10;
 pub const ADVISED_NOTES_PER_STEP: usize = 256;
 /// Notes per second beyond which the sample is made smaller: together below 1 % of a core.
 pub const ADVISED_NOTES_PER_SECOND_MAX: usize = 20_000;
-/// Keys that the advisor keeps at most, each in a model of every size: together below 1 MiB.
+/// DRAM that the advisor takes at most.
+pub const ADVISED_BYTES_MAX: u64 = 1 << 20;
+/// Keys that the advisor keeps at most, each in a model of every size: together below [`ADVISED_BYTES_MAX`].
 pub const ADVISED_KEYS_MAX: usize = 5 << 10;
 /// With fewer bytes in the arena, commands do not look ahead for their keys.
 pub const PREFETCH_BYTES_MIN: u64 = 4 << 20;

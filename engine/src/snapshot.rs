@@ -107,11 +107,10 @@ impl Snapshot {
             .filter_map(|pinned| Some((*pinned, inner.log.segments[pinned.segment as usize].file()?)))
             .collect();
         let memory = (inner.max_memory.load(Ordering::Relaxed) / SNAPSHOT_SHARE_MAX).max(SNAPSHOT_BYTES_MIN);
-        let index: u64 = inner.shards.iter().map(|shard| shard.lock().memory_bytes()).sum();
-        let live: u64 = inner.log.segments.iter().map(|s| s.live.lock().memory_bytes() as u64).sum();
+        let index = inner.index_bytes();
         let bits = (0..PART_BITS_MAX).find(|&bits| index >> bits <= memory / 2).unwrap_or(PART_BITS_MAX);
         // Live bits are in no part: each has all of them; the map is read, decoded, and kept by the moment.
-        let beside = live + 3 * moment.small_bytes() + SNAPSHOT_SHADOW_BYTES;
+        let beside = inner.live_bits_bytes() + 3 * moment.small_bytes() + SNAPSHOT_SHADOW_BYTES;
         Snapshot { kept, keys, bits, memory, beside, moment }
     }
 

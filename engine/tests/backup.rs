@@ -1,34 +1,20 @@
 //! Backups: what is put back is the store as it was at the moment of the backup, whatever was written, moved and reused meanwhile.
 
 mod store;
+#[path = "store/strings.rs"]
+mod strings;
 
 use std::collections::BTreeMap;
 
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use store::{Store, options};
 use thermocline::backup::{self, Listing, Manifest};
-use thermocline::{Access, Changes, Durability, Error, Expiry, Kind, Options};
+use thermocline::{Access, Changes, Durability, Options};
 use thermocline_io::{Disk, FaultDisk, Faults};
 
 type Model = BTreeMap<String, Vec<u8>>;
 
 impl Store {
-    fn change(&mut self, name: &str, value: Option<&[u8]>) -> Result<(), Error> {
-        let engine = self.engine.clone();
-        let key = engine.key(engine.space(0), name.as_bytes());
-        let change = async {
-            let mut changes = Changes::new(1);
-            let keys = [(key, Access::Overwrite)];
-            engine
-                .run(&keys, &mut changes, |_, changes| match value {
-                    Some(value) => changes.put(0, Kind::String, value, Expiry::Clear),
-                    None => changes.remove(0),
-                })
-                .await
-        };
-        self.finish(change).map(|_| ())
-    }
-
     fn get(&mut self, name: &str) -> Option<Vec<u8>> {
         let engine = self.engine.clone();
         let key = engine.key(engine.space(0), name.as_bytes());

@@ -2,6 +2,8 @@
 //! in any number of parts.
 
 mod store;
+#[path = "store/strings.rs"]
+mod strings;
 
 use std::collections::BTreeMap;
 
@@ -19,22 +21,6 @@ const KEYS: u32 = 400;
 const TREE: &str = "tree";
 
 impl Store {
-    fn change(&mut self, name: &str, value: Option<&[u8]>) -> Result<(), Error> {
-        let engine = self.engine.clone();
-        let key = engine.key(engine.space(0), name.as_bytes());
-        let change = async {
-            let mut changes = Changes::new(1);
-            let keys = [(key, Access::Overwrite)];
-            engine
-                .run(&keys, &mut changes, |_, changes| match value {
-                    Some(value) => changes.put(0, Kind::String, value, Expiry::Clear),
-                    None => changes.remove(0),
-                })
-                .await
-        };
-        self.finish(change).map(|_| ())
-    }
-
     /// Sets a field of the tree.
     fn set_field(&mut self, field: &str, value: &[u8]) {
         let engine = self.engine.clone();

@@ -188,9 +188,7 @@ impl Snapshots {
     /// reached is only noted: what it asks for has happened.
     pub fn is_due(&self, server: &Server) -> bool {
         let Some(engine) = server.store() else { return false };
-        let points = server.settings.text("save");
         let last_ms = self.last_save_s(server) * 1000;
-        let (now_ms, changes) = (server.now_ms(), engine.stats().changes);
         let mut state = self.0.lock();
         if state.running.is_some() || state.ending {
             return false;
@@ -198,6 +196,11 @@ impl Snapshots {
         if state.scheduled {
             return true;
         }
+        let points = server.settings.text("save");
+        if points.is_empty() {
+            return false; // what follows looks at every shard
+        }
+        let (now_ms, changes) = (server.now_ms(), engine.stats().changes);
         let rests = state.error.is_some() && now_ms < state.tried_ms + RETRY_MS;
         if rests || !is_reached(&points, now_ms.saturating_sub(last_ms) / 1000, changes.saturating_sub(state.changes)) {
             return false;

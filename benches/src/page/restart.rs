@@ -3,7 +3,7 @@
 use super::figure::{Axis, Bar, Figure, Hue, Lines, Panel, Plot, Scale, Sense, Series, Verdict};
 use super::section::{Block, Cell, Section, Table, slug};
 use super::units::Unit;
-use crate::restart::{HotMinute, RestartReport, RestartScene};
+use crate::restart::{HotMinute, RestartReport, RestartScene, TOLD};
 
 /// The section; title, commands and machine are set by the caller.
 pub fn section(report: &RestartReport) -> Section {
@@ -49,17 +49,7 @@ fn bar((index, scene): (usize, &RestartScene)) -> Option<Bar> {
 }
 
 fn table(report: &RestartReport) -> Table {
-    let head = [
-        "start after",
-        "served after",
-        "recovery",
-        "segments",
-        "checkpoint",
-        "footers",
-        "replay",
-        "replayed",
-        "peak RSS",
-    ];
+    let head = [&["start after", "served after"][..], &TOLD].concat();
     let mut table = Table::new("Every start", &head);
     for scene in &report.scenes {
         for start in &scene.starts {

@@ -16,7 +16,7 @@ mod process;
 mod report;
 mod scenes;
 
-pub use report::{HotMinute, RestartReport, RestartScene, Start};
+pub use report::{HotMinute, RestartReport, RestartScene, Start, TOLD};
 
 use crate::cli::{OutputArguments, duration};
 use crate::demo::find_server;

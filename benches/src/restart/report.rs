@@ -111,20 +111,8 @@ impl RestartScene {
     }
 }
 
-const HEAD: [&str; 12] = [
-    "start after",
-    "best, s",
-    "median",
-    "worst",
-    "target",
-    "recovery",
-    "segments",
-    "checkpoint",
-    "footers",
-    "replay",
-    "replayed",
-    "peak RSS",
-];
+/// What is told of a start beside the time until it served: the heads of its columns.
+pub const TOLD: [&str; 7] = ["recovery", "segments", "checkpoint", "footers", "replay", "replayed", "peak RSS"];
 
 impl RestartReport {
     fn cells(scene: &RestartScene) -> Option<[String; 12]> {
@@ -170,15 +158,16 @@ impl fmt::Display for RestartReport {
         let rows: Vec<[String; 12]> = self.scenes.iter().filter_map(Self::cells).collect();
         if !rows.is_empty() {
             writeln!(f, "from the start of the process to the first value served; steps of the best start, by INFO\n")?;
-            let widths: Vec<usize> = (0..HEAD.len())
-                .map(|at| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0).max(HEAD[at].len()))
+            let head = [&["start after", "best, s", "median", "worst", "target"][..], &TOLD].concat();
+            let widths: Vec<usize> = (0..head.len())
+                .map(|at| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0).max(head[at].len()))
                 .collect();
             let mut line = |cells: &[&str]| {
                 write!(f, "{:<width$}", cells[0], width = widths[0])?;
                 cells.iter().zip(&widths).skip(1).try_for_each(|(cell, width)| write!(f, "  {cell:>width$}"))?;
                 writeln!(f)
             };
-            line(&HEAD)?;
+            line(&head)?;
             rows.iter().try_for_each(|row| line(&row.each_ref().map(String::as_str)))?;
         }
         for minute in &self.hot {

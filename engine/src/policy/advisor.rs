@@ -255,7 +255,7 @@ impl Advisor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::{ADVISED_KEYS_MAX, ADVISED_SIZES};
+    use crate::options::{ADVISED_BYTES_MAX, ADVISED_KEYS_MAX, ADVISED_SIZES};
 
     fn read(id: u64) -> Sample {
         Sample { id, bytes: 100, asked: Asked::Read { hot: false } }
@@ -287,7 +287,7 @@ mod tests {
             }
         }
         assert!(
-            advisor.keys() > ADVISED_KEYS_MAX / 2 && bytes_max < 1 << 20,
+            advisor.keys() > ADVISED_KEYS_MAX / 2 && (bytes_max as u64) < ADVISED_BYTES_MAX,
             "{} keys, {bytes_max} bytes",
             advisor.keys()
         );

@@ -131,10 +131,8 @@ impl S3Fifo {
 
     /// Drops all stale entries, and memory that is not needed.
     pub fn trim(&mut self, objects: &mut impl Objects) {
-        for (ring, main) in [(&mut self.small, false), (&mut self.main, true)] {
-            ring.retain(|&e| objects.look(e).is_some_and(|l| l.main == main));
-            ring.shrink_to_fit();
-        }
+        drop_stale(&mut self.small, false, 0, objects);
+        drop_stale(&mut self.main, true, 0, objects);
     }
 
     /// Drops stale entries when they outnumber the live ones. Returns how many were looked at.
@@ -144,12 +142,17 @@ impl S3Fifo {
         for (ring, live, main) in rings {
             if ring.len() > 2 * live + 64 {
                 looked += ring.len();
-                ring.retain(|&e| objects.look(e).is_some_and(|l| l.main == main));
-                ring.shrink_to(live * 3 / 2);
+                drop_stale(ring, main, live * 3 / 2, objects);
             }
         }
         looked
     }
+}
+
+/// Drops the entries of a ring whose objects are gone, and its memory beyond so many entries.
+fn drop_stale(ring: &mut VecDeque<Entry>, main: bool, kept: usize, objects: &mut impl Objects) {
+    ring.retain(|&entry| objects.look(entry).is_some_and(|look| look.main == main));
+    ring.shrink_to(kept);
 }
 
 /// Epochs of ghosts.

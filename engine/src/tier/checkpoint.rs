@@ -113,7 +113,7 @@ impl Inner {
         };
         let name = FILES[(generation % 2) as usize];
         let io = |what: &'static str| move |e: std::io::Error| Error::io(format!("{what} {name}"), &e);
-        let index: u64 = self.shards.iter().map(|s| s.lock().memory_bytes()).sum();
+        let index = self.index_bytes();
         let file = self.meta_file(name, BODY_OFFSET)?;
         let length = self.log.disk.length(file).map_err(io("asking the length of"))?;
         if length < BODY_OFFSET + index {
